@@ -1,0 +1,393 @@
+//! The event loop: one thread, one machine, one turn after the other.
+//!
+//! A turn takes what is queued, lets the machine decide, and sends what must be written on its
+//! way together with the answers that depend on it. It never waits for the disk: memory runs
+//! ahead, answers do not.
+//!
+//! The order within a turn is a promise: the clock is read first, then everything that was
+//! queued by then is handled, and only then does anything expire. After a stall (a stopped or
+//! suspended process) expiry waits a little longer still, because what was sent to us meanwhile
+//! may not even be in the mailbox yet.
+
+use crate::{
+    commit::Turn,
+    domain::{Answer, Effects, Machine, Moment, Room, Table, Ticket},
+    mailbox::{Address, Mailbox, Received, Refused, mailbox},
+    progress::{Epoch, Progress},
+    reply::{Home, Reply, Waiting, reply},
+    sync::{Arc, Mutex, block_on, lock},
+    time::{Clock, Instant},
+};
+use std::{fmt, num::NonZeroUsize, time::Duration};
+
+/// A deadline that is noticed later than this was slept through.
+pub const STALL: Duration = Duration::from_millis(200);
+
+/// How long nothing expires after a stall.
+pub const GRACE: Duration = Duration::from_millis(100);
+
+/// How long after the store refused a row the next one is tried.
+pub const ROOM_RETRY: Duration = Duration::from_secs(1);
+
+/// The longest sleep while a deadline is set: timers of the OS stand still in a suspend, the
+/// lease clock does not.
+const LONGEST_SLEEP: Duration = Duration::from_millis(500);
+
+/// How many messages are handled before their effects are sent on.
+const MESSAGES_AT_ONCE: usize = 128;
+
+enum Message<M: Machine> {
+    /// A command, and where its answer goes.
+    Command(M::Command, Reply<M::Outcome>),
+    /// Something was put into the list of returns.
+    Nudge,
+    /// Everything before this was the last.
+    Stop,
+}
+
+/// How to reach an actor. Clones reach the same one.
+pub struct Handle<M: Machine> {
+    address: Address<Message<M>>,
+    home: Arc<dyn Home<M::Outcome>>,
+}
+
+impl<M: Machine> Clone for Handle<M> {
+    fn clone(&self) -> Self {
+        Self {
+            address: self.address.clone(),
+            home: Arc::clone(&self.home),
+        }
+    }
+}
+
+impl<M: Machine> fmt::Debug for Handle<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handle")
+    }
+}
+
+/// Why an actor did not take a command. Nothing of it was executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotTaken {
+    /// Its mailbox is full.
+    #[error("the mailbox is full")]
+    Overloaded,
+    /// It has stopped.
+    #[error("the actor has stopped")]
+    Stopped,
+}
+
+impl<M: Machine> Handle<M> {
+    /// Asks the actor. A command that is taken is answered exactly once; an answer that nobody
+    /// waits for any more goes back to the machine.
+    pub fn ask(&self, command: M::Command) -> Result<Waiting<M::Outcome>, NotTaken> {
+        let (reply, waiting) = reply(Arc::clone(&self.home));
+        self.address
+            .try_send(Message::Command(command, reply))
+            .map_err(|refused| match refused {
+                Refused::Full(_) => NotTaken::Overloaded,
+                Refused::Closed(_) => NotTaken::Stopped,
+            })?;
+        Ok(waiting)
+    }
+
+    /// Tells the actor that no command follows. It handles what is queued, hands over its last
+    /// effects and ends. Waits for room in the mailbox.
+    pub fn stop(&self) {
+        // An actor that is gone has stopped.
+        let _gone = self.address.send(Message::Stop);
+    }
+}
+
+/// The answers that reached nobody, on their way back to the machine.
+struct Returns<M: Machine> {
+    answers: Mutex<Vec<M::Outcome>>,
+    nudge: Address<Message<M>>,
+}
+
+impl<M: Machine> Home<M::Outcome> for Returns<M>
+where
+    M::Command: Send,
+    M::Outcome: Send,
+{
+    fn give_back(&self, outcome: M::Outcome) {
+        lock(&self.answers).push(outcome);
+        // A full mailbox needs no nudge: the list is looked at in every turn. So this never
+        // waits, whoever drops an answer wherever.
+        let _full_or_gone = self.nudge.try_send(Message::Nudge);
+    }
+}
+
+/// Whether there is another turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// There is.
+    Continue,
+    /// That was the last.
+    Stopped,
+}
+
+/// One domain's event loop.
+pub struct Actor<M: Machine> {
+    machine: M,
+    effects: Effects<M::Outcome>,
+    mailbox: Mailbox<Message<M>>,
+    returns: Arc<Returns<M>>,
+    /// The replies of commands that are not answered yet.
+    open: Table<Ticket, Reply<M::Outcome>>,
+    next_ticket: u64,
+    journal: Address<Turn>,
+    progress: Arc<Progress>,
+    epoch: Epoch,
+    clock: Arc<dyn Clock>,
+    /// Deadlines up to this one had their grace.
+    forgiven: Instant,
+    /// Nothing expires before this.
+    quiet_until: Instant,
+    /// No new rows before this.
+    room_from: Instant,
+}
+
+impl<M> Actor<M>
+where
+    M: Machine,
+    M::Command: Send + 'static,
+    M::Outcome: Send + 'static,
+{
+    /// An actor that runs `machine`, with room for `capacity` messages, and how to reach it.
+    /// What it decides goes to `journal`.
+    pub fn new(
+        machine: M,
+        capacity: NonZeroUsize,
+        journal: Address<Turn>,
+        clock: Arc<dyn Clock>,
+    ) -> (Self, Handle<M>)
+    where
+        M: 'static,
+    {
+        let (address, mailbox) = mailbox(capacity);
+        let returns = Arc::new(Returns {
+            answers: Mutex::new(Vec::new()),
+            nudge: address.clone(),
+        });
+        let handle = Handle {
+            address,
+            home: Arc::clone(&returns) as Arc<dyn Home<M::Outcome>>,
+        };
+        let progress = Arc::new(Progress::default());
+        let actor = Self {
+            machine,
+            effects: Effects::default(),
+            mailbox,
+            returns,
+            open: Table::default(),
+            next_ticket: 0,
+            journal,
+            epoch: progress.epoch(),
+            progress,
+            // What ran out while nothing ran is not forgiven: a restart is no stall.
+            forgiven: clock.now(),
+            quiet_until: Instant::default(),
+            room_from: Instant::default(),
+            clock,
+        };
+        (actor, handle)
+    }
+
+    /// Runs until told to stop, or until the persistence actor is gone.
+    pub fn run(mut self) {
+        while self.turn(Patience::UntilDeadline) == Flow::Continue {}
+    }
+
+    /// One turn: waits for something to do, does it, and sends the effects on.
+    pub fn turn(&mut self, patience: Patience) -> Flow {
+        let first = self.mailbox.receive(self.sleep(patience));
+        // In this order: what was queued when the clock was read is counted after it was read.
+        let now = self.clock.now();
+        let queued = self.mailbox.len();
+        self.catch_up(now);
+
+        let rest = std::iter::from_fn(|| self.mailbox.try_receive());
+        let messages: Vec<_> = match first {
+            Received::Message(message) => {
+                std::iter::once(message).chain(rest.take(queued)).collect()
+            }
+            Received::TimedOut => rest.take(queued).collect(),
+            Received::Closed => return self.close(now),
+        };
+        let mut handled = 0;
+        for message in messages {
+            match message {
+                Message::Command(command, reply) => self.apply(now, command, reply),
+                Message::Nudge => {}
+                Message::Stop => return self.close(now),
+            }
+            handled += 1;
+            if handled % MESSAGES_AT_ONCE == 0 && self.send_effects() == Flow::Stopped {
+                return Flow::Stopped;
+            }
+        }
+        self.take_returns();
+        self.expire(now);
+        self.send_effects()
+    }
+
+    /// How long this turn may wait for its first message; `None` is for ever.
+    fn sleep(&self, patience: Patience) -> Option<Duration> {
+        match patience {
+            Patience::None => Some(Duration::ZERO),
+            Patience::UntilDeadline => self.machine.next_deadline().map(|deadline| {
+                let due = deadline.max(self.quiet_until);
+                due.since(self.clock.now()).min(LONGEST_SLEEP)
+            }),
+        }
+    }
+
+    /// Takes note of what became durable, or was refused, since the last turn.
+    fn catch_up(&mut self, now: Instant) {
+        let epoch = self.progress.epoch();
+        let durable = self.progress.durable();
+        self.machine.settle(durable);
+        if epoch != self.epoch {
+            self.epoch = epoch;
+            self.machine.rewind(durable);
+            self.room_from = now + ROOM_RETRY;
+            // What could not be written is not tried again at once, or it would be all we do.
+            self.quiet_until = self.quiet_until.max(self.room_from);
+        }
+    }
+
+    fn apply(&mut self, now: Instant, command: M::Command, reply: Reply<M::Outcome>) {
+        let ticket = Ticket::new(self.next_ticket);
+        self.next_ticket += 1;
+        self.open.insert(ticket, reply);
+        let room = if now < self.room_from {
+            Room::Exhausted
+        } else {
+            Room::Available
+        };
+        self.machine
+            .apply(Moment { now, room }, ticket, command, &mut self.effects);
+    }
+
+    fn take_returns(&mut self) {
+        let returned = std::mem::take(&mut *lock(&self.returns.answers));
+        for outcome in returned {
+            self.machine.undelivered(outcome, &mut self.effects);
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let Some(deadline) = self
+            .machine
+            .next_deadline()
+            .filter(|&deadline| deadline <= now)
+        else {
+            return;
+        };
+        if now.since(deadline) > STALL && deadline > self.forgiven {
+            self.forgiven = now;
+            self.quiet_until = self.quiet_until.max(now + GRACE);
+        }
+        if now >= self.quiet_until {
+            self.machine.on_deadline(now, &mut self.effects);
+        }
+    }
+
+    /// Lets go what depends on nothing, and sends on the rest with what it depends on.
+    fn send_effects(&mut self) -> Flow {
+        let durable = self.progress.durable();
+        let upto = self.effects.last();
+        let records = self.effects.take_records();
+        let mut held = Vec::new();
+        for Answer {
+            ticket,
+            outcome,
+            depends_on,
+        } in self.effects.take_answers()
+        {
+            let Some(reply) = self.open.remove(&ticket) else {
+                unreachable!("a machine answered a ticket twice, or one it was not given");
+            };
+            if depends_on <= durable {
+                reply.send(outcome);
+            } else {
+                held.push(reply.hold(outcome));
+            }
+        }
+        self.send_turn(Turn {
+            progress: Arc::clone(&self.progress),
+            epoch: self.epoch,
+            upto,
+            records,
+            held,
+        })
+    }
+
+    fn send_turn(&self, turn: Turn) -> Flow {
+        if turn.is_empty() {
+            return Flow::Continue;
+        }
+        // The persistence actor only ends early when a commit failed: then nothing that we
+        // decide can be told any more, and the dropped turn says so to whoever waits.
+        self.journal
+            .send(turn)
+            .map_or(Flow::Stopped, |()| Flow::Continue)
+    }
+
+    /// The last turns: waits until every answer on its way has reached somebody or come back,
+    /// so that no grant outlives the process without a holder who knows of it.
+    fn close(&mut self, now: Instant) -> Flow {
+        self.take_returns();
+        if self.send_effects() == Flow::Stopped || self.pass_barrier() == Flow::Stopped {
+            return Flow::Stopped;
+        }
+        self.catch_up(now);
+        self.take_returns();
+        self.machine.close(&mut self.effects);
+        self.send_effects();
+        Flow::Stopped
+    }
+
+    /// Waits until everything sent on so far is committed and let go, or refused.
+    fn pass_barrier(&self) -> Flow {
+        let (reply, passed) = reply(Arc::new(Nowhere) as Arc<dyn Home<()>>);
+        let barrier = Turn {
+            progress: Arc::clone(&self.progress),
+            epoch: self.epoch,
+            upto: self.effects.last(),
+            records: Vec::new(),
+            held: vec![reply.hold(())],
+        };
+        if self.send_turn(barrier) == Flow::Stopped {
+            return Flow::Stopped;
+        }
+        // Refused or passed, the queue is empty; what else happened shows at the next send.
+        let _either = block_on(passed);
+        Flow::Continue
+    }
+}
+
+impl<M: Machine> fmt::Debug for Actor<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Actor")
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How long a turn waits for something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Until a message comes or a deadline is due.
+    UntilDeadline,
+    /// Not at all: for whoever steps the loop by hand.
+    None,
+}
+
+/// For replies whose value means nothing to anybody.
+struct Nowhere;
+
+impl Home<()> for Nowhere {
+    fn give_back(&self, (): ()) {}
+}

@@ -1,0 +1,545 @@
+//! Locks: leases with fencing tokens.
+//!
+//! What always holds, and what the tests try to break:
+//! - a lock has at most one lease; it ends by its release, by its expiry, or because nobody was
+//!   ever told of it;
+//! - a lease never ends before an `expires` that anybody was told: extending only adds;
+//! - every grant's token is greater than every earlier one, and never above the high-water mark
+//!   that is on disk;
+//! - expiry is an event of its own, [`Machine::on_deadline`]: until it is handled the lock is
+//!   held, so whatever was queued before it comes first.
+
+use super::{
+    Effects, Machine, Moment, RecordKey, Room, Table, Ticket, Unsettled,
+    page::{Page, Selection},
+    values::{AccountId, FencingToken, LeaseId, LockName, LockQuota, Metadata, Owner, Ttl},
+};
+use crate::{progress::Seq, time::Instant};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many leases expire in one call of [`Machine::on_deadline`], so that a mass expiry
+/// delays nobody.
+const EXPIRIES_AT_ONCE: usize = 512;
+
+/// What the lock domain can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LockCommand {
+    /// Grant the lock if it is free; confirm it if `holder` has it.
+    Acquire {
+        /// Which lock.
+        name: LockName,
+        /// For whom.
+        holder: Holder,
+        /// For how long from now.
+        ttl: Ttl,
+        /// The lease a fresh grant gets: new, and unlike any other.
+        lease: LeaseId,
+        /// What others are told about it.
+        metadata: Option<Metadata>,
+        /// How many locks the account may hold.
+        quota: LockQuota,
+    },
+    /// End a lease.
+    Release {
+        /// Which lock.
+        name: LockName,
+        /// The account that asks.
+        account: AccountId,
+        /// The lease it was granted.
+        lease: LeaseId,
+    },
+    /// Extend a lease.
+    Renew {
+        /// Which lock.
+        name: LockName,
+        /// The account that asks.
+        account: AccountId,
+        /// The lease it was granted.
+        lease: LeaseId,
+        /// For how long from now.
+        ttl: Ttl,
+    },
+    /// How does a lock stand?
+    Get {
+        /// Which lock.
+        name: LockName,
+    },
+    /// Which locks does an account hold?
+    List {
+        /// The account that asks.
+        account: AccountId,
+        /// Which of them.
+        selection: Selection,
+    },
+}
+
+/// What the lock domain answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LockOutcome {
+    /// A new lease.
+    Granted(Lease),
+    /// The caller's own lease, extended.
+    Confirmed(Lease),
+    /// Somebody else's lease is in the way.
+    Held(Lease),
+    /// The account holds as many locks as it may.
+    OverQuota(LockQuota),
+    /// The store has no room for a new lease.
+    NoRoom,
+    /// All fencing tokens that may be given are given.
+    NoToken,
+    /// The lease has ended.
+    Released,
+    /// The account has no such lease of that lock.
+    NotOwned,
+    /// The lock as it stands: `None` is free.
+    Status(Option<Lease>),
+    /// The account's leases.
+    Leases(Page<Lease>),
+}
+
+/// Who holds a lock. Two different owners of one account exclude each other; no owner is an
+/// owner of its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Holder {
+    /// Who pays for it.
+    pub account: AccountId,
+    /// Who in the account.
+    pub owner: Option<Owner>,
+}
+
+/// One grant of one lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The lock.
+    pub name: LockName,
+    /// Who holds it.
+    pub holder: Holder,
+    /// The capability to release and renew it.
+    pub id: LeaseId,
+    /// The fencing token of the grant.
+    pub token: FencingToken,
+    /// What was asked for when `expires` was set. After a reboot the lease has all of it again.
+    pub ttl: Ttl,
+    /// When it ends by itself. Nobody else is granted the lock before.
+    pub expires: Instant,
+    /// What the holder wants others to know.
+    pub metadata: Option<Metadata>,
+}
+
+/// A row of the lock domain as it must be on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LockRecord {
+    /// The lock is held so.
+    Held(Lease),
+    /// The lock is free.
+    Free(LockName),
+    /// No token above this one was ever granted, nor will be before a higher mark is on disk.
+    TokenMark(FencingToken),
+}
+
+impl LockRecord {
+    /// What the record is the state of.
+    pub fn key(&self) -> RecordKey {
+        match self {
+            Self::Held(lease) => RecordKey::Lock(lease.name.clone()),
+            Self::Free(name) => RecordKey::Lock(name.clone()),
+            Self::TokenMark(_) => RecordKey::TokenMark,
+        }
+    }
+}
+
+/// The fencing tokens that may be granted: those after `last`, up to the `mark` on disk.
+///
+/// The mark is raised a block at a time, long before it is reached. A commit that is lost later
+/// with a damaged journal can therefore take leases with it, but never make a token repeat.
+#[derive(Debug)]
+pub struct Tokens {
+    last: FencingToken,
+    mark: FencingToken,
+    block: u64,
+    /// The next mark, on its way to the disk.
+    raising: Option<(Seq, FencingToken)>,
+}
+
+impl Tokens {
+    /// Continues after `last`, with `mark` on disk, raising it by `block` at a time.
+    ///
+    /// # Panics
+    /// If `last` is above `mark`: a token would have been granted that the disk knows nothing of.
+    pub fn new(last: FencingToken, mark: FencingToken, block: u64) -> Self {
+        assert!(last <= mark, "a granted token is above the mark on disk");
+        Self {
+            last,
+            mark,
+            block,
+            raising: None,
+        }
+    }
+
+    fn take(&mut self, effects: &mut Effects<LockOutcome>) -> Option<FencingToken> {
+        if self.raising.is_none() && self.mark.get() - self.last.get() <= self.block / 2 {
+            let mark = self.mark.saturating_add(self.block);
+            if mark > self.mark {
+                let seq = effects.record(LockRecord::TokenMark(mark));
+                self.raising = Some((seq, mark));
+            }
+        }
+        if self.last == self.mark {
+            return None;
+        }
+        self.last = self.last.saturating_add(1);
+        debug_assert!(self.last <= self.mark);
+        Some(self.last)
+    }
+
+    fn settle(&mut self, durable: Seq) {
+        if let Some((_, mark)) = self.raising.take_if(|(seq, _)| *seq <= durable) {
+            self.mark = mark;
+        }
+    }
+
+    fn rewind(&mut self, durable: Seq) {
+        // `last` stays: a token that reached nobody is skipped, not granted twice.
+        self.raising.take_if(|(seq, _)| *seq > durable);
+    }
+}
+
+/// The lock domain.
+#[derive(Debug)]
+pub struct LockMachine {
+    held: Table<LockName, Entry>,
+    names: Table<AccountId, BTreeSet<LockName>>,
+    /// A token belongs to one lease alone, so it tells apart what expires in one instant.
+    deadlines: BTreeMap<(Instant, FencingToken), LockName>,
+    unsettled: Unsettled<LockName, Entry>,
+    tokens: Tokens,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    lease: Lease,
+    /// How many answers told the holder of this lease and did not come back. At zero nobody
+    /// knows of it, and it ends.
+    told: u32,
+}
+
+impl LockMachine {
+    /// The machine as it was when `leases` were what is on disk.
+    pub fn new(leases: impl IntoIterator<Item = Lease>, tokens: Tokens) -> Self {
+        let mut machine = Self {
+            held: Table::default(),
+            names: Table::default(),
+            deadlines: BTreeMap::new(),
+            unsettled: Unsettled::default(),
+            tokens,
+        };
+        for lease in leases {
+            assert!(
+                lease.token <= machine.tokens.last,
+                "a lease has a token not granted yet"
+            );
+            // Whoever was told before the restart cannot be counted back.
+            machine.put(Entry {
+                lease,
+                told: u32::MAX,
+            });
+        }
+        machine
+    }
+
+    fn acquire(
+        &mut self,
+        moment: Moment,
+        asked: Asked,
+        effects: &mut Effects<LockOutcome>,
+    ) -> (LockOutcome, Seq) {
+        if let Some(entry) = self.held.get(&asked.name) {
+            if entry.lease.holder == asked.holder {
+                return self.extend(moment.now, &asked.name, asked.ttl, effects);
+            }
+            let seen = self.unsettled.depends_on(&asked.name);
+            return (LockOutcome::Held(entry.lease.clone()), seen);
+        }
+        let holding = self
+            .names
+            .get(&asked.holder.account)
+            .map_or(0, BTreeSet::len);
+        if holding >= asked.quota.get() as usize {
+            return (LockOutcome::OverQuota(asked.quota), effects.last());
+        }
+        match moment.room {
+            Room::Available => {}
+            Room::Exhausted => return (LockOutcome::NoRoom, Seq::NONE),
+        }
+        let Some(token) = self.tokens.take(effects) else {
+            return (LockOutcome::NoToken, Seq::NONE);
+        };
+        let lease = Lease {
+            name: asked.name,
+            holder: asked.holder,
+            id: asked.lease,
+            token,
+            ttl: asked.ttl,
+            expires: moment.now + asked.ttl.as_duration(),
+            metadata: asked.metadata,
+        };
+        let seq = effects.record(LockRecord::Held(lease.clone()));
+        self.unsettled.changed(seq, lease.name.clone(), None);
+        self.put(Entry {
+            lease: lease.clone(),
+            told: 1,
+        });
+        (LockOutcome::Granted(lease), seq)
+    }
+
+    /// Extends the lease on `name`, which is held, to `ttl` from now if that is later.
+    fn extend(
+        &mut self,
+        now: Instant,
+        name: &LockName,
+        ttl: Ttl,
+        effects: &mut Effects<LockOutcome>,
+    ) -> (LockOutcome, Seq) {
+        let Some(mut entry) = self.take(name) else {
+            unreachable!("only a held lock is extended");
+        };
+        let before = entry.clone();
+        entry.told = entry.told.saturating_add(1);
+        let expires = now + ttl.as_duration();
+        let depends_on = if expires > entry.lease.expires {
+            entry.lease.expires = expires;
+            entry.lease.ttl = ttl;
+            let seq = effects.record(LockRecord::Held(entry.lease.clone()));
+            self.unsettled.changed(seq, name.clone(), Some(before));
+            seq
+        } else {
+            self.unsettled.depends_on(name)
+        };
+        let lease = entry.lease.clone();
+        self.put(entry);
+        (LockOutcome::Confirmed(lease), depends_on)
+    }
+
+    fn renew(
+        &mut self,
+        now: Instant,
+        name: &LockName,
+        account: AccountId,
+        lease: LeaseId,
+        ttl: Ttl,
+        effects: &mut Effects<LockOutcome>,
+    ) -> (LockOutcome, Seq) {
+        if self.owns(name, account, lease) {
+            self.extend(now, name, ttl, effects)
+        } else {
+            (LockOutcome::NotOwned, self.unsettled.depends_on(name))
+        }
+    }
+
+    fn release(
+        &mut self,
+        name: &LockName,
+        account: AccountId,
+        lease: LeaseId,
+        effects: &mut Effects<LockOutcome>,
+    ) -> (LockOutcome, Seq) {
+        if self.owns(name, account, lease) {
+            (LockOutcome::Released, self.end(name, effects))
+        } else {
+            (LockOutcome::NotOwned, self.unsettled.depends_on(name))
+        }
+    }
+
+    fn get(&self, name: &LockName) -> (LockOutcome, Seq) {
+        let lease = self.held.get(name).map(|entry| entry.lease.clone());
+        (LockOutcome::Status(lease), self.unsettled.depends_on(name))
+    }
+
+    fn list(
+        &self,
+        account: AccountId,
+        selection: &Selection,
+        effects: &Effects<LockOutcome>,
+    ) -> (LockOutcome, Seq) {
+        let none = BTreeSet::new();
+        let page = selection.of(self.names.get(&account).unwrap_or(&none));
+        let items = page
+            .items
+            .iter()
+            .filter_map(|name| self.held.get(name).map(|entry| entry.lease.clone()))
+            .collect();
+        let leases = Page {
+            items,
+            total: page.total,
+            more: page.more,
+        };
+        // A list sees many entries: it waits for all that is on its way.
+        (LockOutcome::Leases(leases), effects.last())
+    }
+
+    fn owns(&self, name: &LockName, account: AccountId, lease: LeaseId) -> bool {
+        self.held
+            .get(name)
+            .is_some_and(|entry| entry.lease.holder.account == account && entry.lease.id == lease)
+    }
+
+    /// Ends the lease on `name`, which is held.
+    fn end(&mut self, name: &LockName, effects: &mut Effects<LockOutcome>) -> Seq {
+        let before = self.take(name);
+        debug_assert!(before.is_some(), "only a held lock ends");
+        let seq = effects.record(LockRecord::Free(name.clone()));
+        self.unsettled.changed(seq, name.clone(), before);
+        seq
+    }
+
+    /// Puts an entry where none is, in all three indexes.
+    fn put(&mut self, entry: Entry) {
+        let lease = &entry.lease;
+        let name = lease.name.clone();
+        self.deadlines
+            .insert((lease.expires, lease.token), name.clone());
+        self.names
+            .entry(lease.holder.account)
+            .or_default()
+            .insert(name.clone());
+        let before = self.held.insert(name, entry);
+        assert!(before.is_none(), "a lock was granted while it was held");
+    }
+
+    /// Takes an entry out of all three indexes.
+    fn take(&mut self, name: &LockName) -> Option<Entry> {
+        let entry = self.held.remove(name)?;
+        let lease = &entry.lease;
+        self.deadlines.remove(&(lease.expires, lease.token));
+        if let Some(names) = self.names.get_mut(&lease.holder.account) {
+            names.remove(name);
+            if names.is_empty() {
+                self.names.remove(&lease.holder.account);
+            }
+        }
+        Some(entry)
+    }
+}
+
+/// An acquire, taken apart once.
+struct Asked {
+    name: LockName,
+    holder: Holder,
+    ttl: Ttl,
+    lease: LeaseId,
+    metadata: Option<Metadata>,
+    quota: LockQuota,
+}
+
+impl Machine for LockMachine {
+    type Command = LockCommand;
+    type Outcome = LockOutcome;
+
+    fn apply(
+        &mut self,
+        moment: Moment,
+        ticket: Ticket,
+        command: LockCommand,
+        effects: &mut Effects<LockOutcome>,
+    ) {
+        let (outcome, depends_on) = match command {
+            LockCommand::Acquire {
+                name,
+                holder,
+                ttl,
+                lease,
+                metadata,
+                quota,
+            } => {
+                let asked = Asked {
+                    name,
+                    holder,
+                    ttl,
+                    lease,
+                    metadata,
+                    quota,
+                };
+                self.acquire(moment, asked, effects)
+            }
+            LockCommand::Release {
+                name,
+                account,
+                lease,
+            } => self.release(&name, account, lease, effects),
+            LockCommand::Renew {
+                name,
+                account,
+                lease,
+                ttl,
+            } => self.renew(moment.now, &name, account, lease, ttl, effects),
+            LockCommand::Get { name } => self.get(&name),
+            LockCommand::List { account, selection } => self.list(account, &selection, effects),
+        };
+        effects.answer(ticket, outcome, depends_on);
+    }
+
+    fn undelivered(&mut self, outcome: LockOutcome, effects: &mut Effects<LockOutcome>) {
+        let lease = match outcome {
+            LockOutcome::Granted(lease) | LockOutcome::Confirmed(lease) => lease,
+            LockOutcome::Held(_)
+            | LockOutcome::OverQuota(_)
+            | LockOutcome::NoRoom
+            | LockOutcome::NoToken
+            | LockOutcome::Released
+            | LockOutcome::NotOwned
+            | LockOutcome::Status(_)
+            | LockOutcome::Leases(_) => return,
+        };
+        let Some(entry) = self.held.get_mut(&lease.name) else {
+            return;
+        };
+        if entry.lease.id != lease.id {
+            return;
+        }
+        // A retry of the same holder may have been confirmed meanwhile: then somebody knows of
+        // the lease, and it stays. Leases from before a restart stay whatever comes.
+        if entry.told != u32::MAX {
+            entry.told = entry.told.saturating_sub(1);
+        }
+        if entry.told == 0 {
+            self.end(&lease.name, effects);
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines
+            .first_key_value()
+            .map(|(&(expires, _), _)| expires)
+    }
+
+    fn on_deadline(&mut self, now: Instant, effects: &mut Effects<LockOutcome>) {
+        for _ in 0..EXPIRIES_AT_ONCE {
+            let due = match self.deadlines.first_key_value() {
+                Some((&(expires, _), name)) if expires <= now => name.clone(),
+                Some(_) | None => return,
+            };
+            self.end(&due, effects);
+        }
+    }
+
+    fn settle(&mut self, durable: Seq) {
+        self.unsettled.settle(durable);
+        self.tokens.settle(durable);
+    }
+
+    fn rewind(&mut self, durable: Seq) {
+        while let Some((name, before)) = self.unsettled.pop_after(durable) {
+            self.take(&name);
+            if let Some(entry) = before {
+                self.put(entry);
+            }
+        }
+        self.tokens.rewind(durable);
+    }
+
+    fn close(&mut self, effects: &mut Effects<LockOutcome>) {
+        // Nothing is granted any more, so the mark can come down to what was.
+        effects.record(LockRecord::TokenMark(self.tokens.last));
+    }
+}

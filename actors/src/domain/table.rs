@@ -1,0 +1,10 @@
+//! The hash table of the machines.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, DefaultHasher},
+};
+
+/// A hash table whose hash has a fixed key: a machine is deterministic, so it draws no random
+/// one. Callers could make names collide; the quota of their account bounds what that costs.
+pub type Table<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;

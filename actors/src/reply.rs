@@ -1,0 +1,323 @@
+//! The one-shot reply: made by a handler, completed by an actor, awaited by the handler.
+//!
+//! A value takes one of two ways. [`Reply::send`] lets it go at once. [`Reply::hold`] parks it
+//! in the slot until the commit it depends on is on disk: the persistence actor then
+//! [releases](Held::release) it, or [refuses](Held::refuse) it.
+//!
+//! Two promises hold on every way and in every order of events:
+//! - whoever waits is told something, exactly once: a reply that is dropped says
+//!   [`Lost::OutcomeUnknown`];
+//! - a value that was let go and reached nobody comes back to its [`Home`], exactly once.
+
+use crate::sync::{Arc, Mutex, lock};
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
+/// Where values go that reached nobody.
+pub trait Home<T>: Send + Sync {
+    /// Takes `value` back. Called on any thread, also from a destructor: must not block.
+    fn give_back(&self, value: T);
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    /// The store had no room for it. It was undone: nothing was executed.
+    #[error("the store has no room; nothing was executed")]
+    StoreFull,
+    /// The process is going down in the middle of it. It may or may not have happened.
+    #[error("the outcome is unknown")]
+    OutcomeUnknown,
+}
+
+/// Makes a reply and the future that waits for it.
+pub fn reply<T>(home: Arc<dyn Home<T>>) -> (Reply<T>, Waiting<T>) {
+    let slot = Arc::new(Slot {
+        state: Mutex::new(State {
+            phase: Phase::Open,
+            parked: None,
+            waker: None,
+        }),
+        home,
+    });
+    (Reply(Some(Arc::clone(&slot))), Waiting(slot))
+}
+
+struct Slot<T> {
+    state: Mutex<State<T>>,
+    home: Arc<dyn Home<T>>,
+}
+
+struct State<T> {
+    phase: Phase<T>,
+    /// A value that waits for its commit. It may outlive the wait for it.
+    parked: Option<T>,
+    waker: Option<Waker>,
+}
+
+enum Phase<T> {
+    /// Somebody waits and was told nothing yet.
+    Open,
+    /// Told; not picked up yet.
+    Told(Result<T, Lost>),
+    /// Nobody waits: the answer was picked up, or the wait was given up.
+    Over,
+}
+
+impl<T> Slot<T> {
+    /// Tells the answer to whoever waits; if nobody does, a value goes home.
+    fn tell(&self, answer: Result<T, Lost>) {
+        let mut state = lock(&self.state);
+        match state.phase {
+            Phase::Open => {
+                state.phase = Phase::Told(answer);
+                let waker = state.waker.take();
+                drop(state);
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+            Phase::Over => {
+                drop(state);
+                if let Ok(value) = answer {
+                    self.home.give_back(value);
+                }
+            }
+            Phase::Told(_) => unreachable!("a reply is consumed by its one answer"),
+        }
+    }
+}
+
+/// The right, and the duty, to answer once.
+#[must_use = "whoever waits is told that the outcome is unknown when a reply is dropped"]
+pub struct Reply<T>(Option<Arc<Slot<T>>>);
+
+impl<T> fmt::Debug for Reply<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reply")
+    }
+}
+
+impl<T> Reply<T> {
+    /// Lets `value` go at once. It depends on nothing that is not on disk.
+    pub fn send(mut self, value: T) {
+        if let Some(slot) = self.0.take() {
+            slot.tell(Ok(value));
+        }
+    }
+}
+
+impl<T: Send + 'static> Reply<T> {
+    /// Parks `value` until the commit it depends on has succeeded or failed.
+    pub fn hold(mut self, value: T) -> Held {
+        let slot = self.0.take();
+        if let Some(slot) = &slot {
+            lock(&slot.state).parked = Some(value);
+        }
+        Held(slot.map(|slot| slot as Arc<dyn Parked>))
+    }
+}
+
+impl<T> Drop for Reply<T> {
+    fn drop(&mut self) {
+        if let Some(slot) = self.0.take() {
+            slot.tell(Err(Lost::OutcomeUnknown));
+        }
+    }
+}
+
+/// An answer that waits for its commit. It does not say what kind of answer it is: the
+/// persistence actor serves all domains alike.
+#[must_use = "whoever waits is told that the outcome is unknown when a held reply is dropped"]
+pub struct Held(Option<Arc<dyn Parked>>);
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Held")
+    }
+}
+
+impl Held {
+    /// Lets the answer go: what it depends on is on disk.
+    pub fn release(mut self) {
+        if let Some(slot) = self.0.take() {
+            slot.release();
+        }
+    }
+
+    /// Tells whoever waits that nothing was executed: what the answer depends on was undone.
+    pub fn refuse(mut self) {
+        if let Some(slot) = self.0.take() {
+            slot.forget(Lost::StoreFull);
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(slot) = self.0.take() {
+            slot.forget(Lost::OutcomeUnknown);
+        }
+    }
+}
+
+trait Parked: Send + Sync {
+    fn release(&self);
+    fn forget(&self, why: Lost);
+}
+
+impl<T: Send> Parked for Slot<T> {
+    fn release(&self) {
+        let parked = lock(&self.state).parked.take();
+        if let Some(value) = parked {
+            self.tell(Ok(value));
+        }
+    }
+
+    fn forget(&self, why: Lost) {
+        // The value is not given back: what it speaks of never came to be, or nobody knows.
+        let parked = lock(&self.state).parked.take();
+        drop(parked);
+        self.tell(Err(why));
+    }
+}
+
+/// Waits for the answer. Dropping it gives up the wait; what then still comes goes home.
+#[must_use = "futures do nothing unless polled"]
+pub struct Waiting<T>(Arc<Slot<T>>);
+
+impl<T> fmt::Debug for Waiting<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Waiting")
+    }
+}
+
+impl<T> Future for Waiting<T> {
+    type Output = Result<T, Lost>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = lock(&self.0.state);
+        match std::mem::replace(&mut state.phase, Phase::Over) {
+            Phase::Told(answer) => Poll::Ready(answer),
+            Phase::Open => {
+                state.phase = Phase::Open;
+                // The waker of this poll, not of an earlier one: the future may have moved to
+                // another task in between.
+                match &mut state.waker {
+                    Some(waker) => waker.clone_from(cx.waker()),
+                    none => *none = Some(cx.waker().clone()),
+                }
+                Poll::Pending
+            }
+            Phase::Over => unreachable!("polled after it was ready"),
+        }
+    }
+}
+
+impl<T> Drop for Waiting<T> {
+    fn drop(&mut self) {
+        let (phase, waker) = {
+            let mut state = lock(&self.0.state);
+            (
+                std::mem::replace(&mut state.phase, Phase::Over),
+                state.waker.take(),
+            )
+        };
+        drop(waker);
+        if let Phase::Told(Ok(value)) = phase {
+            self.0.home.give_back(value);
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::sync::block_on;
+
+    #[derive(Default)]
+    struct Returned(Mutex<Vec<u32>>);
+
+    impl Home<u32> for Returned {
+        fn give_back(&self, value: u32) {
+            lock(&self.0).push(value);
+        }
+    }
+
+    fn slot() -> (Reply<u32>, Waiting<u32>, Arc<Returned>) {
+        let home = Arc::new(Returned::default());
+        let (reply, waiting) = reply::<u32>(Arc::clone(&home) as Arc<dyn Home<u32>>);
+        (reply, waiting, home)
+    }
+
+    fn returned(home: &Returned) -> Vec<u32> {
+        lock(&home.0).clone()
+    }
+
+    #[test]
+    fn a_sent_value_arrives_and_stays() {
+        let (reply, waiting, home) = slot();
+        reply.send(7);
+        assert_eq!(block_on(waiting), Ok(7));
+        assert!(returned(&home).is_empty());
+    }
+
+    #[test]
+    fn a_held_value_arrives_only_when_released() {
+        let (reply, mut waiting, home) = slot();
+        let held = reply.hold(7);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut waiting).poll(&mut cx).is_pending());
+        held.release();
+        assert_eq!(block_on(waiting), Ok(7));
+        assert!(returned(&home).is_empty());
+    }
+
+    #[test]
+    fn a_refused_value_says_so_and_does_not_come_home() {
+        let (reply, waiting, home) = slot();
+        reply.hold(7).refuse();
+        assert_eq!(block_on(waiting), Err(Lost::StoreFull));
+        assert!(returned(&home).is_empty());
+    }
+
+    #[test]
+    fn a_dropped_reply_says_that_the_outcome_is_unknown() {
+        let (reply, waiting, _) = slot();
+        drop(reply);
+        assert_eq!(block_on(waiting), Err(Lost::OutcomeUnknown));
+
+        let (reply, waiting, home) = slot();
+        drop(reply.hold(7));
+        assert_eq!(block_on(waiting), Err(Lost::OutcomeUnknown));
+        assert!(returned(&home).is_empty());
+    }
+
+    #[test]
+    fn a_value_that_reaches_nobody_comes_home_once() {
+        let (reply, waiting, home) = slot();
+        drop(waiting);
+        reply.send(1);
+        assert_eq!(returned(&home), [1]);
+
+        let (reply, waiting, home) = slot();
+        reply.send(2);
+        drop(waiting);
+        assert_eq!(returned(&home), [2]);
+
+        let (reply, waiting, home) = slot();
+        let held = reply.hold(3);
+        drop(waiting);
+        assert!(returned(&home).is_empty(), "not let go yet");
+        held.release();
+        assert_eq!(returned(&home), [3]);
+
+        let (reply, waiting, home) = slot();
+        drop(waiting);
+        reply.hold(4).refuse();
+        assert!(returned(&home).is_empty(), "a refused value never was");
+    }
+}

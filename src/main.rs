@@ -1,0 +1,2 @@
+//! OctoStore.
+fn main() {}
