@@ -1,1 +1,58 @@
-//! OctoStore.
+//! OctoStore: distributed locks with fencing tokens over plain HTTP, in one process, with SQLite
+//! inside.
+//!
+//! To serve from a program of your own:
+//!
+//! ```no_run
+//! use octostore::{serve, http::Listener, settings::Settings};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let settings = Settings::from_args(["octostore", "--database", "locks.db"])?;
+//! let listener = Listener::bind(&settings.bind[0]).await?;
+//! serve(vec![listener], &settings, async { /* until this is done */ }).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The way of one request: [`http`] reads it, [`auth`] says whose it is, the actors of
+//! [`octostore_actors`] decide and order it, [`store`] keeps it.
+
+pub mod app;
+pub mod auth;
+pub mod clock;
+pub mod http;
+pub mod ids;
+pub mod settings;
+pub mod store;
+
+use app::{App, Failure, StartError};
+use clock::{SystemClock, TimeSource};
+use http::Listener;
+use settings::Settings;
+use std::sync::Arc;
+
+/// Why [`serve`] ended with an error.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// It never began.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It ended by itself.
+    #[error(transparent)]
+    Failure(#[from] Failure),
+}
+
+/// Serves `listeners` until `shutdown` is done, on the clocks of this machine. Must be awaited on
+/// a tokio runtime with time and I/O.
+///
+/// # Errors
+/// See [`ServeError`].
+pub async fn serve(
+    listeners: Vec<Listener>,
+    settings: &Settings,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let time: Arc<dyn TimeSource> = Arc::new(SystemClock);
+    let app = App::start(settings, listeners, &time)?;
+    Ok(app.run_until(shutdown).await?)
+}

@@ -1,2 +1,219 @@
-//! OctoStore.
-fn main() {}
+//! The `octostore` command: reads the settings, serves, and stops on a signal.
+
+use octostore::{
+    app::{App, Failure, FirstStart, StartError},
+    clock::{SystemClock, TimeSource},
+    http::{ListenError, Listener},
+    settings::{Bind, LogFormat, Settings, SettingsError},
+    store::OpenError,
+};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::{io::Write, path::Path, process::ExitCode, sync::Arc};
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{SignalKind, signal},
+};
+use tracing_subscriber::EnvFilter;
+
+/// What ends the process with a message.
+#[derive(Debug, thiserror::Error)]
+enum Fatal {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("RUST_LOG: {0}; see octostore --help")]
+    LogFilter(String),
+    #[error("the runtime cannot be started: {0}")]
+    Runtime(std::io::Error),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Failure(#[from] Failure),
+}
+
+impl Fatal {
+    /// The exit code, after sysexits.h.
+    fn exit_code(&self) -> u8 {
+        const USAGE: u8 = 64;
+        const DATA: u8 = 65;
+        const UNAVAILABLE: u8 = 69;
+        const SOFTWARE: u8 = 70;
+        const OS: u8 = 71;
+        const CREATE: u8 = 73;
+        const IO: u8 = 74;
+        const TRY_LATER: u8 = 75;
+        const CONFIG: u8 = 78;
+        match self {
+            Self::Settings(SettingsError::Help(_)) => 0,
+            Self::Settings(SettingsError::Invalid(_)) => USAGE,
+            Self::Settings(SettingsError::Tokens { .. })
+            | Self::LogFilter(_)
+            | Self::Start(StartError::Settings(_)) => CONFIG,
+            Self::Runtime(_) | Self::Start(StartError::Boot(_) | StartError::Thread(_)) => OS,
+            Self::Listen(_) => UNAVAILABLE,
+            Self::Start(StartError::Open(error)) => match error {
+                OpenError::InUse { .. } | OpenError::Locked { .. } => TRY_LATER,
+                OpenError::Foreign { .. } | OpenError::Newer { .. } | OpenError::Damaged { .. } => {
+                    DATA
+                }
+                OpenError::NoRoom { .. } | OpenError::Sqlite { .. } => IO,
+                OpenError::Io { .. } => CREATE,
+            },
+            Self::Start(StartError::Write(_)) | Self::Failure(Failure::Store(_)) => IO,
+            Self::Start(StartError::AdminToken { .. }) => CREATE,
+            Self::Failure(Failure::Panicked { .. }) => SOFTWARE,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Fatal::Settings(SettingsError::Help(text))) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(fatal) => {
+            // The last words; if nobody can hear them there is the exit code.
+            let _unheard = writeln!(std::io::stderr(), "octostore: {fatal}");
+            ExitCode::from(fatal.exit_code())
+        }
+    }
+}
+
+fn run() -> Result<(), Fatal> {
+    let settings = Settings::from_args(std::env::args_os())?;
+    start_logging(settings.log_format)?;
+    raise_file_limit();
+    let runtime = runtime(settings.http_threads).map_err(Fatal::Runtime)?;
+    runtime.block_on(serve(&settings))
+}
+
+async fn serve(settings: &Settings) -> Result<(), Fatal> {
+    // Before anything is opened: a signal during the start must end it in good order too.
+    let shutdown = shutdown_signal().map_err(Fatal::Runtime)?;
+    let mut listeners = Vec::new();
+    for bind in &settings.bind {
+        listeners.push(Listener::bind(bind).await?);
+    }
+    let addresses: Vec<Bind> = listeners.iter().map(Listener::address).collect();
+    if !settings.signs_in() {
+        tracing::debug!("signing in is not configured");
+    } else {
+        tracing::warn!(
+            "GITHUB_… is set, but this version does not sign in with GitHub: use static tokens"
+        );
+    }
+    let time: Arc<dyn TimeSource> = Arc::new(SystemClock);
+    let app = App::start(settings, listeners, &time)?;
+    print(&greeting(
+        &addresses,
+        &settings.database.0,
+        app.first_start(),
+    ));
+    app.run_until(shutdown).await?;
+    tracing::info!("stopped: everything acknowledged is on disk");
+    Ok(())
+}
+
+/// Done at the first SIGTERM or SIGINT. The second ends the process at once.
+fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (first, seen) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let mut next = async || {
+            tokio::select! {
+                _ = terminate.recv() => SignalKind::terminate(),
+                _ = interrupt.recv() => SignalKind::interrupt(),
+            }
+        };
+        next().await;
+        tracing::info!("stopping: answering what has come; a second signal ends it at once");
+        // If nobody waits for it, the process ends already.
+        let _ends_already = first.send(());
+        let second = next().await;
+        std::process::exit(128 + second.as_raw_value());
+    });
+    Ok(async move {
+        let _signal_or_gone = seen.await;
+    })
+}
+
+fn greeting(addresses: &[Bind], database: &Path, first_start: Option<&FirstStart>) -> String {
+    let database = database
+        .canonicalize()
+        .unwrap_or_else(|_| database.to_owned());
+    let listening: Vec<String> = addresses.iter().map(Bind::to_string).collect();
+    let mut text = format!(
+        "octostore {} is ready\n  listening on {}\n  data in      {}\n",
+        env!("CARGO_PKG_VERSION"),
+        listening.join(", "),
+        database.display(),
+    );
+    if let Some(FirstStart { token_file }) = first_start {
+        let file = token_file.display();
+        let target = match addresses.first() {
+            Some(Bind::Unix(path)) => {
+                format!("--unix-socket '{}' http://localhost", path.display())
+            }
+            Some(Bind::Tcp(_)) | None => listening.first().cloned().unwrap_or_default(),
+        };
+        text += &format!(
+            "  account      admin, made just now; its token is in {file}\n  first lock   \
+             curl -X POST {target}/locks/my-first-lock/acquire -H \"Authorization: Bearer $(cat '{file}')\" \
+             -H 'Content-Type: application/json' -d '{{\"ttl_seconds\": 60}}'\n"
+        );
+    }
+    text
+}
+
+/// Prints to standard output, where a closed pipe is no reason to stop.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn start_logging(format: LogFormat) -> Result<(), Fatal> {
+    let filter = match std::env::var("RUST_LOG") {
+        Ok(directives) if !directives.is_empty() => {
+            EnvFilter::try_new(&directives).map_err(|error| Fatal::LogFilter(error.to_string()))?
+        }
+        Ok(_) | Err(_) => EnvFilter::new("info"),
+    };
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => logs.with_ansi(false).init(),
+        LogFormat::Json => logs.json().init(),
+    }
+    Ok(())
+}
+
+/// As many files as the system allows: every connection is one.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}
+
+fn runtime(http_threads: u16) -> std::io::Result<Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = if http_threads == 0 {
+        (cores / 2).max(1)
+    } else {
+        http_threads.into()
+    };
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("http")
+        .enable_all()
+        .build()
+}

@@ -21,12 +21,22 @@ pub trait Store {
     /// Writes `records`, no two of which have one key, as one transaction.
     fn commit(&mut self, records: &[Record]) -> Verdict;
 
-    /// How long the mailbox must be empty before [`Store::idle`] is called; `None` if the
-    /// store has nothing to do then.
+    /// How long the mailbox must be empty for it to count as idle; `None` if the store has
+    /// nothing to do then.
     fn patience(&self) -> Option<Duration>;
 
-    /// Does what was put off while there was work. An error is as bad as one of a commit.
-    fn idle(&mut self) -> Result<(), StoreFailure>;
+    /// Does what need not be done within a commit. Called when no answer waits for it: after
+    /// the answers of a batch were let go, and when idle. An error is as bad as one of a commit.
+    fn tend(&mut self, pressure: Pressure) -> Result<(), StoreFailure>;
+}
+
+/// Whether somebody is likely to wait for what the store does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pressure {
+    /// A batch was just committed; the next may be there already.
+    Busy,
+    /// Nothing came for a while.
+    Idle,
 }
 
 /// What became of a commit.
@@ -116,7 +126,7 @@ impl<S: Store> Persistence<S> {
         loop {
             match self.next() {
                 Next::Batch(first) => self.commit(first)?,
-                Next::Idle => self.store.idle()?,
+                Next::Idle => self.store.tend(Pressure::Idle)?,
                 Next::End => return Ok(self.store),
             }
         }

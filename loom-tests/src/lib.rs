@@ -1,1 +1,88 @@
-//! Models.
+//! Models of the concurrency that ships.
+//!
+//! A scenario is a plain function over [`octostore_actors::sync`]. Built with `--cfg loom` it
+//! runs once for every interleaving and every memory order that loom finds within its bound;
+//! built without, many times on real threads, on the real channel. Each scenario takes the
+//! part it checks as a parameter, so that its twin can hand in one of [`flawed`], where the
+//! bug is put in on purpose: a model that does not catch it proves nothing.
+//!
+//! One file a subject: [`mailbox`], [`reply`], [`grant`], [`commit`], [`close`]. The last three
+//! run on [`service`]: the shipped machine, event loop and persistence actor over a disk in
+//! memory, with a clock that stands still.
+
+pub mod close;
+pub mod commit;
+pub mod flawed;
+pub mod grant;
+pub mod mailbox;
+pub mod reply;
+pub mod service;
+
+use octostore_actors::sync::thread::{self, JoinHandle};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// How often a scenario runs on real threads.
+#[cfg(not(loom))]
+const RUNS: u64 = 1000;
+
+/// Context switches that loom forces on a running thread, at most, in one execution. Those at
+/// which a thread waits are all explored, whatever the bound.
+#[cfg(loom)]
+const PREEMPTIONS: usize = 2;
+
+/// Runs `scenario` in every way there is, then prints how many that were, for `run.sh` to count.
+///
+/// # Panics
+/// If one of them panics or, under loom, ends with every thread waiting.
+pub fn explore(model: &str, scenario: impl Fn() + Send + Sync + 'static) {
+    // Not a loom atomic: it counts executions, so it must outlive each of them.
+    let executions = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&executions);
+    let how = in_every_way(move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        scenario();
+    });
+    println!("{how}: {model}: {}", executions.load(Ordering::Relaxed));
+}
+
+#[cfg(loom)]
+fn in_every_way(scenario: impl Fn() + Send + Sync + 'static) -> &'static str {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound.get_or_insert(PREEMPTIONS);
+    // These three end a run early, and with success: then it would have proved nothing.
+    builder.max_duration = None;
+    builder.max_permutations = None;
+    builder.checkpoint_file = None;
+    // The scheduling points of one execution; more is a panic, not an early end.
+    builder.max_branches = 10_000;
+    builder.check(scenario);
+    "explored by loom"
+}
+
+#[cfg(not(loom))]
+fn in_every_way(scenario: impl Fn() + Send + Sync + 'static) -> &'static str {
+    (0..RUNS).for_each(|_| scenario());
+    "ran on threads"
+}
+
+/// Starts a thread of a scenario. loom allows for five, the one that runs the scenario included.
+#[cfg_attr(
+    not(loom),
+    expect(
+        clippy::disallowed_methods,
+        reason = "the models are about threads, so they start some"
+    )
+)]
+pub(crate) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    thread::spawn(work)
+}
+
+/// Waits for a thread, and panics as it did if it did.
+pub(crate) fn join<T>(thread: JoinHandle<T>) -> T {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}

@@ -7,7 +7,7 @@
 //! machine decides changes, one at a time, so that of two rotations of one token one wins.
 
 use super::{
-    Effects, Machine, Moment, RecordKey, Table, Ticket, Unsettled,
+    Effects, Machine, Moment, RecordKey, Room, Table, Ticket, Unsettled,
     values::{AccountId, AccountName, TokenHash},
 };
 use crate::{progress::Seq, time::Instant};
@@ -36,6 +36,8 @@ pub enum AccountOutcome {
     },
     /// The presented token is not alive (any more).
     UnknownToken,
+    /// The store has no room for another token.
+    NoRoom,
 }
 
 /// An account.
@@ -133,6 +135,7 @@ impl AccountMachine {
 
     fn rotate(
         &mut self,
+        moment: Moment,
         presented: TokenHash,
         fresh: TokenHash,
         effects: &mut Effects<AccountOutcome>,
@@ -146,6 +149,10 @@ impl AccountMachine {
                 );
             }
         };
+        match moment.room {
+            Room::Available => {}
+            Room::Exhausted => return (AccountOutcome::NoRoom, Seq::NONE),
+        }
         assert!(
             !self.tokens.contains_key(&fresh),
             "a fresh token is unlike any other"
@@ -183,13 +190,15 @@ impl Machine for AccountMachine {
 
     fn apply(
         &mut self,
-        _: Moment,
+        moment: Moment,
         ticket: Ticket,
         command: AccountCommand,
         effects: &mut Effects<AccountOutcome>,
     ) {
         let (outcome, depends_on) = match command {
-            AccountCommand::Rotate { presented, fresh } => self.rotate(presented, fresh, effects),
+            AccountCommand::Rotate { presented, fresh } => {
+                self.rotate(moment, presented, fresh, effects)
+            }
         };
         effects.answer(ticket, outcome, depends_on);
     }
@@ -198,7 +207,7 @@ impl Machine for AccountMachine {
     fn undelivered(&mut self, outcome: AccountOutcome, effects: &mut Effects<AccountOutcome>) {
         let (presented, fresh) = match outcome {
             AccountOutcome::Rotated { presented, fresh } => (presented, fresh),
-            AccountOutcome::UnknownToken => return,
+            AccountOutcome::UnknownToken | AccountOutcome::NoRoom => return,
         };
         for (hash, state) in [(fresh, TokenState::Dead), (presented, TokenState::Live)] {
             if let Some(token) = self.tokens.get(&hash).cloned() {
@@ -232,7 +241,6 @@ impl Machine for AccountMachine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Room;
 
     const OLD: TokenHash = TokenHash::from_bytes([1; 32]);
     const FRESH: TokenHash = TokenHash::from_bytes([2; 32]);

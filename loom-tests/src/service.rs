@@ -1,0 +1,372 @@
+//! The lock service in the small: what ships, over a disk in memory and a clock that stands
+//! still.
+
+use crate::{join, spawn};
+use octostore_actors::{
+    actor::{Actor, Handle, NotTaken},
+    commit::{Persistence, Pressure, Store, StoreFailure, Turn, Verdict},
+    domain::{
+        Machine, Record,
+        lock::{Holder, Lease, LockCommand, LockMachine, LockOutcome, LockRecord, Tokens},
+        values::{AccountId, FencingToken, LeaseId, LockName, LockQuota, Ttl},
+    },
+    mailbox::{Address, Mailbox, mailbox},
+    reply::{Lost, Waiting},
+    sync::{
+        Arc, AtomicU64, Condvar, Mutex, Ordering, block_on, lock,
+        thread::{JoinHandle, yield_now},
+    },
+    time::{Clock, Instant},
+};
+use std::{num::NonZeroUsize, sync::PoisonError, time::Duration};
+
+/// A client, and what it calls itself: account, owner-less holder and lease come from it.
+pub type Who = u8;
+
+/// How to reach the service. Shared by its clients.
+pub type Service = Arc<dyn Ask>;
+
+/// What a client and an operator can do with the service.
+pub trait Ask: Send + Sync {
+    /// As [`Handle::ask`].
+    ///
+    /// # Errors
+    /// As there.
+    fn ask(&self, command: LockCommand) -> Result<Waiting<LockOutcome>, NotTaken>;
+
+    /// As [`Handle::stop`].
+    fn stop(&self);
+}
+
+impl<M> Ask for Handle<M>
+where
+    M: Machine<Command = LockCommand, Outcome = LockOutcome>,
+{
+    fn ask(&self, command: LockCommand) -> Result<Waiting<LockOutcome>, NotTaken> {
+        self.ask(command)
+    }
+
+    fn stop(&self) {
+        self.stop();
+    }
+}
+
+/// An event loop, ready to be run.
+pub type Loop = Box<dyn FnOnce() + Send>;
+
+/// Runs a persistence actor to its end.
+pub type Persist = fn(Writer, Mailbox<Turn>) -> Result<(), StoreFailure>;
+
+/// The parts a service is made of. A twin replaces one of [`Parts::SHIPPED`].
+#[derive(Clone, Copy)]
+pub struct Parts {
+    /// Makes the event loop.
+    pub actor: fn(LockMachine, NonZeroUsize, Address<Turn>, Arc<dyn Clock>) -> (Service, Loop),
+    /// Runs the persistence actor.
+    pub persistence: Persist,
+}
+
+impl Parts {
+    /// What ships.
+    pub const SHIPPED: Self = Self {
+        actor: actor::<LockMachine>,
+        persistence: |writer, journal| Persistence::new(writer, journal).run().map(drop),
+    };
+
+    /// The service with this disk, `room` places in the mailbox of each of its two actors, and
+    /// nobody in it.
+    pub fn start(self, disk: &Disk, room: usize) -> Running {
+        self.start_with(disk, room, Arc::new(Still))
+    }
+
+    /// The same with a clock that may go on.
+    pub fn start_with(self, disk: &Disk, room: usize, clock: Arc<dyn Clock>) -> Running {
+        let machine = LockMachine::new(disk.lease(), tokens_after(disk));
+        let (address, journal) = mailbox(places(room));
+        let (service, event_loop) = (self.actor)(machine, places(room), address, clock);
+        let writer = Writer(disk.clone());
+        Running {
+            service,
+            actor: spawn(event_loop),
+            persistence: spawn(move || (self.persistence)(writer, journal)),
+        }
+    }
+}
+
+/// The shipped event loop, around the shipped machine or around one that wraps it.
+pub fn actor<M>(
+    machine: LockMachine,
+    room: NonZeroUsize,
+    journal: Address<Turn>,
+    clock: Arc<dyn Clock>,
+) -> (Service, Loop)
+where
+    M: Machine<Command = LockCommand, Outcome = LockOutcome> + From<LockMachine> + Send + 'static,
+{
+    let (actor, handle) = Actor::new(M::from(machine), room, journal, clock);
+    (Arc::new(handle), Box::new(move || actor.run()))
+}
+
+/// A mailbox has at least one place.
+pub(crate) fn places(room: usize) -> NonZeroUsize {
+    NonZeroUsize::new(room).unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Far below the mark, so that no grant has to raise it: that is a matter of one thread, and
+/// the property tests look after it.
+fn tokens_after(disk: &Disk) -> Tokens {
+    let last = disk.lease().map_or(FencingToken::ZERO, |lease| lease.token);
+    Tokens::new(last, last.saturating_add(1000), 10)
+}
+
+/// A service with its two threads.
+pub struct Running {
+    /// How to reach it.
+    pub service: Service,
+    actor: JoinHandle<()>,
+    persistence: JoinHandle<Result<(), StoreFailure>>,
+}
+
+impl Running {
+    /// Stops the service as an operator would and waits for both threads. Says how the
+    /// persistence actor ended.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn stop(self) -> Result<(), StoreFailure> {
+        self.service.stop();
+        self.ended()
+    }
+
+    /// Waits for both threads of a service that somebody else stops.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn ended(self) -> Result<(), StoreFailure> {
+        drop(self.service);
+        join(self.actor);
+        join(self.persistence)
+    }
+}
+
+/// The one lock of the models.
+fn name() -> LockName {
+    LockName::new("the-lock").expect("a name in bounds")
+}
+
+/// `who` asks for the lock.
+pub fn acquire(who: Who) -> LockCommand {
+    LockCommand::Acquire {
+        name: name(),
+        holder: Holder {
+            account: account(who),
+            owner: None,
+        },
+        ttl: ttl(),
+        lease: LeaseId::from_bytes([who; 16]),
+        metadata: None,
+        quota: LockQuota::new(1),
+    }
+}
+
+/// `who` ends the lease it was granted.
+pub fn release(who: Who) -> LockCommand {
+    LockCommand::Release {
+        name: name(),
+        account: account(who),
+        lease: LeaseId::from_bytes([who; 16]),
+    }
+}
+
+/// Somebody looks at the lock.
+pub fn get() -> LockCommand {
+    LockCommand::Get { name: name() }
+}
+
+/// The lease that `who` held before the service was started.
+pub fn lease(who: Who) -> Lease {
+    Lease {
+        name: name(),
+        holder: Holder {
+            account: account(who),
+            owner: None,
+        },
+        id: LeaseId::from_bytes([who; 16]),
+        token: FencingToken::ZERO.saturating_add(1),
+        ttl: ttl(),
+        expires: Instant::default() + ttl().as_duration(),
+        metadata: None,
+    }
+}
+
+fn account(who: Who) -> AccountId {
+    AccountId::from_bytes([who; 16])
+}
+
+fn ttl() -> Ttl {
+    Ttl::from_seconds(60).expect("a TTL in bounds")
+}
+
+/// The lease that an answer speaks of, as held.
+pub fn spoken_of(outcome: &LockOutcome) -> Option<&Lease> {
+    match outcome {
+        LockOutcome::Granted(lease) | LockOutcome::Confirmed(lease) | LockOutcome::Held(lease) => {
+            Some(lease)
+        }
+        LockOutcome::Status(lease) => lease.as_ref(),
+        LockOutcome::OverQuota(_)
+        | LockOutcome::NoRoom
+        | LockOutcome::NoToken
+        | LockOutcome::Released
+        | LockOutcome::NotOwned
+        | LockOutcome::Leases(_) => None,
+    }
+}
+
+/// Asks again while the mailbox is full, as a client does that is told 503.
+///
+/// # Errors
+/// The service has stopped.
+pub fn insist(service: &Service, command: &LockCommand) -> Result<Waiting<LockOutcome>, NotTaken> {
+    loop {
+        match service.ask(command.clone()) {
+            // Lets somebody else run, or it would be full for ever under loom.
+            Err(NotTaken::Overloaded) => yield_now(),
+            taken => return taken,
+        }
+    }
+}
+
+/// Asks, insisting, and waits for the answer, of a service that is running.
+///
+/// # Errors
+/// There is no answer.
+///
+/// # Panics
+/// If the service has stopped.
+pub fn call(service: &Service, command: &LockCommand) -> Result<LockOutcome, Lost> {
+    block_on(insist(service, command).expect("the service is running"))
+}
+
+/// What the disk does with the first commit it is asked for. Those after it go well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// Keeps it.
+    Kept,
+    /// Has no room for it.
+    NoRoom,
+    /// Fails: nobody can say what is on it.
+    Fails,
+}
+
+/// A disk with one lock on it. Clones are the same disk.
+#[derive(Clone)]
+pub struct Disk(Arc<Platter>);
+
+struct Platter {
+    state: Mutex<State>,
+    /// The lock was written as free.
+    freed: Condvar,
+}
+
+struct State {
+    lease: Option<Lease>,
+    freed: bool,
+    first: First,
+}
+
+impl Disk {
+    /// A disk that has `lease` on it and does `first` with the first commit.
+    pub fn new(lease: Option<Lease>, first: First) -> Self {
+        Self(Arc::new(Platter {
+            state: Mutex::new(State {
+                lease,
+                freed: false,
+                first,
+            }),
+            freed: Condvar::new(),
+        }))
+    }
+
+    /// How the lock stands there now.
+    pub fn lease(&self) -> Option<Lease> {
+        lock(&self.0.state).lease.clone()
+    }
+
+    /// Waits until the lock has been written as free since the service was started. If nobody
+    /// frees it that is for ever, and loom says so.
+    pub fn wait_until_freed(&self) {
+        let mut state = lock(&self.0.state);
+        while !state.freed {
+            state = self
+                .0
+                .freed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// The store over a [`Disk`].
+pub struct Writer(Disk);
+
+impl Store for Writer {
+    fn commit(&mut self, records: &[Record]) -> Verdict {
+        let platter = &self.0.0;
+        let mut state = lock(&platter.state);
+        match std::mem::replace(&mut state.first, First::Kept) {
+            First::Kept => {}
+            First::NoRoom => return Verdict::NoRoom,
+            First::Fails => return Verdict::Unknown(StoreFailure("the disk failed".into())),
+        }
+        for record in records {
+            match record {
+                Record::Lock(LockRecord::Held(lease)) => state.lease = Some(lease.clone()),
+                Record::Lock(LockRecord::Free(_)) => {
+                    state.lease = None;
+                    state.freed = true;
+                }
+                Record::Lock(LockRecord::TokenMark(_)) => {}
+                Record::Account(_) => unreachable!("there are only locks here"),
+            }
+        }
+        drop(state);
+        platter.freed.notify_all();
+        Verdict::Committed
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
+
+    fn tend(&mut self, _: Pressure) -> Result<(), StoreFailure> {
+        Ok(())
+    }
+}
+
+/// A clock that stands still: no time passes under loom.
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Instant {
+        Instant::default()
+    }
+}
+
+/// A clock that is moved by hand.
+#[derive(Default)]
+pub struct HandClock(AtomicU64);
+
+impl HandClock {
+    /// Moves it on. Only one thread may.
+    pub fn go_on(&self, span: Duration) {
+        let later = self.now() + span;
+        self.0.store(later.as_nanos(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Instant {
+        Instant::from_nanos(self.0.load(Ordering::SeqCst))
+    }
+}

@@ -1,0 +1,417 @@
+//! The process: its threads, its handles, and the order in which they stop.
+//!
+//! Stopping goes the way a request goes: first nobody is let in any more, then every connection
+//! answers what it has taken, then each actor handles what is queued, then the persistence actor
+//! commits the last of it, then the file is closed.
+#![expect(clippy::disallowed_methods, reason = "this file owns the threads")]
+
+use crate::{
+    auth::{BearerToken, Directory, Provisioned, PublishingStore, provision},
+    clock::{BootId, Calendar, TimeSource},
+    http::{Listener, Server},
+    settings::{HeldStatus, Settings, SettingsError},
+    store::{self, OpenError, SqliteStore},
+};
+use octostore_actors::{
+    actor::{Actor, Handle},
+    commit::{Persistence, Store, StoreFailure, Turn, Verdict},
+    domain::{
+        Machine, Record,
+        account::AccountMachine,
+        lock::LockMachine,
+        values::{AccountId, LockQuota},
+    },
+    mailbox::{Address, mailbox},
+    time::Clock,
+};
+use std::{
+    any::Any,
+    io::{self, Write},
+    num::NonZeroUsize,
+    os::unix::fs::OpenOptionsExt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+use tokio::sync::mpsc;
+
+/// How long connections may take to answer what they have taken when the server stops.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// The same when the store has failed: only refusals are left to be sent.
+const DRAIN_AFTER_FAILURE: Duration = Duration::from_millis(500);
+
+/// How many turns may wait for the persistence actor before the actors wait for it.
+const JOURNAL_CAPACITY: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+
+/// What a request handler can reach.
+pub struct Service {
+    /// The lock actor.
+    pub locks: Handle<LockMachine>,
+    /// The account actor.
+    pub accounts: Handle<AccountMachine>,
+    /// Who a token stands for.
+    pub directory: Arc<Directory>,
+    /// How instants print.
+    pub calendar: Calendar,
+    /// The bounds of requests.
+    pub limits: Limits,
+    ready: AtomicBool,
+}
+
+impl Service {
+    /// Whether requests are welcome.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    /// How an account is called.
+    pub fn account_name(&self, account: AccountId) -> String {
+        let name = self.directory.name(account);
+        debug_assert!(name.is_some(), "a lock is held by an account that is not");
+        name.map_or_else(String::new, |name| name.to_string())
+    }
+}
+
+/// The bounds of requests, from the settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many locks an account may hold.
+    pub lock_quota: LockQuota,
+    /// What a held lock is answered with.
+    pub held_status: HeldStatus,
+    /// How many connections may be open.
+    pub max_connections: u32,
+    /// For the head of a request.
+    pub header_timeout: Duration,
+    /// For its body.
+    pub body_timeout: Duration,
+    /// For a peer that does not read.
+    pub write_timeout: Duration,
+}
+
+impl Limits {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            lock_quota: settings.lock_quota(),
+            held_status: settings.held_status,
+            max_connections: settings.max_connections,
+            header_timeout: settings.header_timeout.into(),
+            body_timeout: settings.body_timeout.into(),
+            write_timeout: settings.write_timeout.into(),
+        }
+    }
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The settings are wrong.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The first commit failed.
+    #[error("the database cannot be written: {0}")]
+    Write(String),
+    /// The token of the first account cannot be put down.
+    #[error("the token of the account admin cannot be written to {path}: {source}")]
+    AdminToken {
+        /// Where to.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The kernel does not say which boot this is.
+    #[error("/proc cannot be read, and leases cannot be timed without it: {0}")]
+    Boot(io::Error),
+    /// The system has no thread to give.
+    #[error("a thread cannot be started: {0}")]
+    Thread(io::Error),
+}
+
+/// Why a server ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// An actor came upon what cannot be.
+    #[error(
+        "the {actor} thread panicked: {message}; the process ends, so that nothing half-dead goes on"
+    )]
+    Panicked {
+        /// Its name.
+        actor: &'static str,
+        /// What it said.
+        message: String,
+    },
+    /// A commit failed.
+    #[error("{0}; what was acknowledged is on disk, the rest was answered outcome_unknown")]
+    Store(#[from] StoreFailure),
+}
+
+/// A server that runs.
+pub struct App {
+    service: Arc<Service>,
+    threads: Threads,
+    failures: mpsc::UnboundedReceiver<Failure>,
+    server: Server,
+    first_start: Option<FirstStart>,
+}
+
+/// What a first start with nothing configured has made.
+#[derive(Clone, Debug)]
+pub struct FirstStart {
+    /// The file with the token of the account `admin`.
+    pub token_file: PathBuf,
+}
+
+impl App {
+    /// Opens the store and begins to serve `listeners`, on the lease and wall clocks of `time`.
+    /// Must be called on a tokio runtime with time and I/O.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(
+        settings: &Settings,
+        listeners: Vec<Listener>,
+        time: &Arc<dyn TimeSource>,
+    ) -> Result<Self, StartError> {
+        let configured = settings.configured_tokens()?;
+        let boot = BootId::read().map_err(StartError::Boot)?;
+        let (mut store, recovered) = store::open(&settings.database.0, &boot, time.now())?;
+        let accounts = provision(recovered.accounts, recovered.bearers, &configured);
+        let first_start = write_down(&settings.database.0, &mut store, &accounts)?;
+
+        let directory = Arc::new(Directory::new(&accounts.accounts, &accounts.tokens));
+        let (sender, failures) = mpsc::unbounded_channel();
+        let mut threads = Threads {
+            actors: Vec::new(),
+            journal: None,
+            failures: sender,
+        };
+        let (journal, turns) = mailbox(JOURNAL_CAPACITY);
+        let publishing = PublishingStore::new(store, Arc::clone(&directory));
+        threads.start_journal(Persistence::new(publishing, turns))?;
+        let mut actors = Actors {
+            threads: &mut threads,
+            journal,
+            capacity: NonZeroUsize::MIN.saturating_add(settings.mailbox_capacity as usize - 1),
+            clock: Arc::clone(time) as Arc<dyn Clock>,
+        };
+        let service = Arc::new(Service {
+            locks: actors.start(
+                "locks",
+                LockMachine::new(recovered.leases, recovered.tokens),
+            )?,
+            accounts: actors.start("accounts", AccountMachine::new(accounts.tokens))?,
+            directory,
+            calendar: Calendar::new(Arc::clone(time)),
+            limits: Limits::of(settings),
+            ready: AtomicBool::new(true),
+        });
+        let server = Server::start(&service, listeners);
+        Ok(Self {
+            service,
+            threads,
+            failures,
+            server,
+            first_start,
+        })
+    }
+
+    /// What the first start has made, if this is one.
+    pub fn first_start(&self) -> Option<&FirstStart> {
+        self.first_start.as_ref()
+    }
+
+    /// Serves until `shutdown` is done, then stops in good order: what was taken is answered,
+    /// what was decided is on disk.
+    ///
+    /// # Errors
+    /// The server ended by itself. Whoever waited was told that the outcome is unknown.
+    pub async fn run_until(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
+        let failure = tokio::select! {
+            () = shutdown => None,
+            failure = self.failures.recv() => failure,
+        };
+        self.service.ready.store(false, Ordering::Relaxed);
+        self.server
+            .stop(if failure.is_none() {
+                DRAIN
+            } else {
+                DRAIN_AFTER_FAILURE
+            })
+            .await;
+        // The handles go with the service; the threads end one after the other.
+        let stopping = tokio::task::spawn_blocking(move || self.threads.stop());
+        let stopped = match stopping.await {
+            Ok(stopped) => stopped,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        match failure.or_else(|| self.failures.try_recv().ok()) {
+            Some(failure) => Err(failure),
+            None => stopped,
+        }
+    }
+}
+
+/// Writes what the start has decided about accounts, before anything is served.
+fn write_down(
+    database: &Path,
+    store: &mut SqliteStore,
+    accounts: &Provisioned,
+) -> Result<Option<FirstStart>, StartError> {
+    for name in &accounts.rotated {
+        tracing::warn!(account = %name, "its configured token was rotated away and opens nothing");
+    }
+    // The file comes first: a token that is on disk as a hash alone would help nobody.
+    let first_start = accounts
+        .admin
+        .as_ref()
+        .map(|token| write_token(database, token))
+        .transpose()?;
+    let records: Vec<Record> = accounts.records.iter().cloned().map(Record::from).collect();
+    if !records.is_empty() {
+        match store.commit(&records) {
+            Verdict::Committed => {}
+            Verdict::NoRoom => return Err(StartError::Write("the disk is full".to_owned())),
+            Verdict::Unknown(failure) => return Err(StartError::Write(failure.to_string())),
+        }
+    }
+    Ok(first_start)
+}
+
+fn write_token(database: &Path, token: &BearerToken) -> Result<FirstStart, StartError> {
+    let mut path = std::ffi::OsString::from(database);
+    path.push(".admin-token");
+    let path = PathBuf::from(path);
+    let write = || {
+        // A file of that name is of a start that did not come to its end, or not ours to trust.
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        writeln!(file, "{}", token.reveal())?;
+        file.sync_all()
+    };
+    write().map_err(|source| StartError::AdminToken {
+        path: path.clone(),
+        source,
+    })?;
+    Ok(FirstStart {
+        token_file: std::path::absolute(&path).unwrap_or(path),
+    })
+}
+
+/// Starts actors that share a journal.
+struct Actors<'a> {
+    threads: &'a mut Threads,
+    journal: Address<Turn>,
+    capacity: NonZeroUsize,
+    clock: Arc<dyn Clock>,
+}
+
+impl Actors<'_> {
+    fn start<M>(&mut self, name: &'static str, machine: M) -> Result<Handle<M>, StartError>
+    where
+        M: Machine + Send + 'static,
+        M::Command: Send + 'static,
+        M::Outcome: Send + 'static,
+    {
+        let (journal, clock) = (self.journal.clone(), Arc::clone(&self.clock));
+        let (actor, handle) = Actor::new(machine, self.capacity, journal, clock);
+        let thread = self.threads.spawn(name, move || {
+            actor.run();
+            Ok(())
+        })?;
+        let stop = handle.clone();
+        self.threads.actors.push(RunningActor {
+            stop: Box::new(move || stop.stop()),
+            thread,
+        });
+        Ok(handle)
+    }
+}
+
+/// An actor's thread, and how it is told to stop.
+struct RunningActor {
+    stop: Box<dyn FnOnce() + Send>,
+    thread: JoinHandle<()>,
+}
+
+/// The threads of the actors, in the order in which they stop.
+struct Threads {
+    actors: Vec<RunningActor>,
+    journal: Option<JoinHandle<()>>,
+    failures: mpsc::UnboundedSender<Failure>,
+}
+
+impl Threads {
+    fn start_journal(
+        &mut self,
+        persistence: Persistence<PublishingStore<SqliteStore>>,
+    ) -> Result<(), StartError> {
+        let thread = self.spawn("journal", move || {
+            Ok(persistence.run()?.into_inner().close()?)
+        })?;
+        self.journal = Some(thread);
+        Ok(())
+    }
+
+    /// Runs `work` on a thread of its own. If it fails or panics, the process is told to end.
+    fn spawn(
+        &self,
+        actor: &'static str,
+        work: impl FnOnce() -> Result<(), Failure> + Send + 'static,
+    ) -> Result<JoinHandle<()>, StartError> {
+        let failures = self.failures.clone();
+        let run = move || {
+            let ended = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+                Err(Failure::Panicked {
+                    actor,
+                    message: panic_message(&*panic),
+                })
+            });
+            if let Err(failure) = ended {
+                tracing::error!(%failure, "the server ends");
+                // If nobody listens, it ends already.
+                let _ended = failures.send(failure);
+            }
+        };
+        std::thread::Builder::new()
+            .name(actor.to_owned())
+            .spawn(run)
+            .map_err(StartError::Thread)
+    }
+
+    /// Stops every actor, then the journal.
+    fn stop(self) -> Result<(), Failure> {
+        for RunningActor { stop, thread } in self.actors {
+            stop();
+            // What a thread had to say it has sent.
+            let _ended = thread.join();
+        }
+        if let Some(journal) = self.journal {
+            let _ended = journal.join();
+        }
+        Ok(())
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}

@@ -1,0 +1,9 @@
+//! Who is asking: accounts, and the bearer tokens that stand for them.
+
+mod directory;
+mod provision;
+mod token;
+
+pub use directory::{Directory, Identity, PublishingStore};
+pub use provision::{Configured, ConfiguredToken, Provisioned, TokensError, provision};
+pub use token::BearerToken;

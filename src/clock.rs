@@ -1,0 +1,196 @@
+//! The only reader of the OS's clocks.
+#![expect(clippy::disallowed_methods, reason = "this file owns the clocks")]
+
+use jiff::{SignedDuration, Timestamp};
+use octostore_actors::time::{Clock, Instant};
+use rustix::time::{ClockId, clock_gettime};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+/// Tells both times: the lease clock, on which everything runs, and the wall clock, which only
+/// says how instants print.
+pub trait TimeSource: Clock {
+    /// The wall clock, in nanoseconds since 1970. It may jump.
+    fn wall_nanos(&self) -> i128;
+}
+
+/// The clocks of this machine: `CLOCK_BOOTTIME` and `CLOCK_REALTIME`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Instant {
+        let time = clock_gettime(ClockId::Boottime);
+        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+        let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
+        Instant::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+    }
+}
+
+impl TimeSource for SystemClock {
+    fn wall_nanos(&self) -> i128 {
+        let time = clock_gettime(ClockId::Realtime);
+        i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)
+    }
+}
+
+/// Prints instants of the lease clock as wall-clock times.
+///
+/// The distance between the two clocks is kept and only replaced when it has really moved, so
+/// that one instant prints alike twice.
+pub struct Calendar {
+    source: Arc<dyn TimeSource>,
+    /// Wall minus lease clock, in nanoseconds.
+    distance: AtomicI64,
+}
+
+/// A distance that is off by less than this is noise of the reading.
+const SAME_DISTANCE: Duration = Duration::from_millis(20);
+
+/// A reading that took longer than this says nothing about the distance.
+const QUICK_READING: Duration = Duration::from_millis(2);
+
+impl Calendar {
+    /// A calendar of `source`'s clocks.
+    pub fn new(source: Arc<dyn TimeSource>) -> Self {
+        let distance = AtomicI64::new(distance(source.wall_nanos(), source.now()));
+        Self { source, distance }
+    }
+
+    /// The present instant of the lease clock.
+    pub fn now(&self) -> Instant {
+        self.source.now()
+    }
+
+    /// `instant` on the wall clock, rounded down to the millisecond: a lease never ends before
+    /// the time that was printed for it.
+    pub fn print(&self, instant: Instant) -> Timestamp {
+        let nanos = i128::from(instant.as_nanos()) + i128::from(self.current_distance());
+        let millis = i64::try_from(nanos.div_euclid(1_000_000)).unwrap_or(i64::MAX);
+        Timestamp::UNIX_EPOCH
+            .saturating_add(SignedDuration::from_millis(millis))
+            // Only spans of calendar units can be refused, and this is a duration.
+            .unwrap_or(Timestamp::MAX)
+    }
+
+    fn current_distance(&self) -> i64 {
+        let known = self.distance.load(Ordering::Relaxed);
+        let before = self.source.now();
+        let wall = self.source.wall_nanos();
+        let after = self.source.now();
+        let read = distance(wall, before);
+        if after.since(before) > QUICK_READING
+            || u128::from(read.abs_diff(known)) < SAME_DISTANCE.as_nanos()
+        {
+            return known;
+        }
+        self.distance.store(read, Ordering::Relaxed);
+        read
+    }
+}
+
+fn distance(wall: i128, boot: Instant) -> i64 {
+    i64::try_from(wall - i128::from(boot.as_nanos())).unwrap_or(0)
+}
+
+/// One boot of one machine, as far as its lease clock goes: within it the clock runs on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootId(String);
+
+impl BootId {
+    /// The present boot. A time namespace with its own offset counts as a boot of its own.
+    ///
+    /// # Errors
+    /// The kernel does not say: `/proc` is not mounted.
+    pub fn read() -> io::Result<Self> {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+        // A kernel without time namespaces has no such file, and no offset either.
+        let offsets = std::fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+        let offset = offsets
+            .lines()
+            .find_map(|line| line.strip_prefix("boottime"))
+            .map(|rest| rest.split_whitespace().collect::<Vec<_>>().join("."))
+            .unwrap_or_default();
+        Ok(Self(format!("{}+{offset}", boot.trim())))
+    }
+
+    /// A boot of this name, for tests.
+    pub fn named(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU64;
+
+    #[derive(Default)]
+    struct Clocks {
+        boot: AtomicU64,
+        wall: AtomicI64,
+    }
+
+    impl Clock for Clocks {
+        fn now(&self) -> Instant {
+            Instant::from_nanos(self.boot.load(Ordering::Relaxed))
+        }
+    }
+
+    impl TimeSource for Clocks {
+        fn wall_nanos(&self) -> i128 {
+            self.wall.load(Ordering::Relaxed).into()
+        }
+    }
+
+    const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn an_instant_prints_alike_until_the_wall_clock_really_moves() {
+        let clocks = Arc::new(Clocks::default());
+        clocks
+            .wall
+            .store(1_700_000_000 * SECOND as i64, Ordering::Relaxed);
+        let calendar = Calendar::new(Arc::clone(&clocks) as Arc<dyn TimeSource>);
+        let lease_end = Instant::from_nanos(60 * SECOND);
+        let printed = calendar.print(lease_end);
+        assert_eq!(printed.as_second(), 1_700_000_060);
+
+        clocks.wall.fetch_add(1_000_000, Ordering::Relaxed);
+        assert_eq!(calendar.print(lease_end), printed, "a millisecond is noise");
+        clocks
+            .wall
+            .fetch_add(3600 * SECOND as i64, Ordering::Relaxed);
+        assert_eq!(
+            calendar.print(lease_end).as_second(),
+            1_700_003_660,
+            "an hour is a jump"
+        );
+    }
+
+    #[test]
+    fn printing_rounds_down() {
+        let clocks = Arc::new(Clocks::default());
+        let calendar = Calendar::new(Arc::clone(&clocks) as Arc<dyn TimeSource>);
+        let printed = calendar.print(Instant::from_nanos(1_999_999));
+        assert_eq!(printed.as_nanosecond(), 1_000_000);
+    }
+
+    #[test]
+    fn the_lease_clock_runs() {
+        let (first, second) = (SystemClock.now(), SystemClock.now());
+        assert!(first <= second && first > Instant::from_nanos(0));
+        assert_eq!(BootId::read().unwrap(), BootId::read().unwrap());
+    }
+}

@@ -1,0 +1,31 @@
+//! Accounts over HTTP: the rotation of a token.
+
+use super::{Context, Reply, error::ApiError, json};
+use crate::auth::{BearerToken, Identity};
+use hyper::StatusCode;
+use octostore_actors::domain::account::{AccountCommand, AccountOutcome};
+use serde::Serialize;
+
+/// `POST /auth/token/rotate`
+pub async fn rotate(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
+    let fresh = BearerToken::generate();
+    let command = AccountCommand::Rotate {
+        presented: identity.token,
+        fresh: fresh.hash(),
+    };
+    match context.service.accounts.ask(command)?.await? {
+        AccountOutcome::Rotated { .. } => Ok(json(
+            StatusCode::OK,
+            &RotatedBody {
+                token: fresh.reveal(),
+            },
+        )),
+        AccountOutcome::UnknownToken => Err(ApiError::Unauthorized),
+        AccountOutcome::NoRoom => Err(ApiError::StoreFull),
+    }
+}
+
+#[derive(Serialize)]
+struct RotatedBody<'a> {
+    token: &'a str,
+}

@@ -1,0 +1,165 @@
+//! HTTP/1.1 on raw hyper: wire types live below here and nowhere else.
+//!
+//! - [`server`]: sockets, connections, the order of stopping;
+//! - here: one request, from its head to its answer;
+//! - [`router`]: which paths there are;
+//! - [`locks`], [`accounts`]: one file a domain;
+//! - [`error`]: what can be wrong, and the only place that maps it to a status.
+
+mod accounts;
+mod body;
+mod error;
+mod listen;
+mod locks;
+mod query;
+mod request_id;
+mod router;
+mod server;
+mod stream;
+mod wire;
+
+pub use listen::{ListenError, Listener};
+pub use server::Server;
+
+use crate::{app::Service, auth::Identity};
+use bytes::Bytes;
+use error::ApiError;
+use http_body_util::Full;
+use hyper::{
+    HeaderMap, Request, Response, StatusCode,
+    body::Incoming,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
+    http::request::Parts,
+};
+use request_id::{RequestId, X_REQUEST_ID};
+use router::{Probe, Resource};
+use serde::Serialize;
+
+/// An answer.
+type Reply = Response<Full<Bytes>>;
+
+/// What a handler knows besides the request.
+struct Context<'a> {
+    service: &'a Service,
+    request_id: &'a RequestId,
+}
+
+/// Answers one request.
+async fn handle(service: &Service, request: Request<Incoming>) -> Reply {
+    let (head, body) = request.into_parts();
+    let request_id = RequestId::of(&head.headers);
+    let context = Context {
+        service,
+        request_id: &request_id,
+    };
+    let mut reply = match answer(&context, &head, body).await {
+        Ok(reply) => reply,
+        Err(error) => {
+            tracing::debug!(request_id = request_id.as_str(), %error, "refused");
+            error.respond(&request_id)
+        }
+    };
+    reply
+        .headers_mut()
+        .insert(X_REQUEST_ID, request_id.into_header());
+    reply
+}
+
+async fn answer(context: &Context<'_>, head: &Parts, body: Incoming) -> Result<Reply, ApiError> {
+    let resource = Resource::of(head.uri.path()).ok_or(ApiError::UnknownPath)?;
+    if !resource.allows(head.method.as_str()) {
+        return Err(ApiError::MethodNotAllowed {
+            allow: resource.allow(),
+        });
+    }
+    let identity = || authenticate(context.service, &head.headers);
+    match resource {
+        Resource::Probe(probe) => Ok(answer_probe(context.service, probe)),
+        Resource::Locks => locks::list(context, &identity()?, head.uri.query()).await,
+        Resource::Lock(name) => locks::get(context, &identity()?, name).await,
+        Resource::LockAction(name, action) => {
+            locks::act(context, &identity()?, name, action, body).await
+        }
+        Resource::RotateToken => accounts::rotate(context, &identity()?).await,
+        Resource::SignIn => Err(ApiError::SignInNotConfigured),
+    }
+}
+
+/// Who sends this: exactly one `Authorization: Bearer TOKEN`.
+fn authenticate(service: &Service, headers: &HeaderMap) -> Result<Identity, ApiError> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(ApiError::Unauthorized);
+    };
+    bearer(value.as_bytes())
+        .and_then(|token| service.directory.authenticate(token))
+        .ok_or(ApiError::Unauthorized)
+}
+
+/// The token in the value of an `Authorization` header (RFC 6750, section 2.1).
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_at_checked("Bearer ".len())?;
+    let token = rest.trim_ascii();
+    let known = scheme.eq_ignore_ascii_case(b"Bearer ");
+    let bounded = (1..=crate::auth::BearerToken::MAX_LENGTH).contains(&token.len());
+    (known && bounded).then_some(token)
+}
+
+fn answer_probe(service: &Service, probe: Probe) -> Reply {
+    match probe {
+        Probe::Health | Probe::Live => text(StatusCode::OK, "OK"),
+        Probe::Ready if service.is_ready() => text(StatusCode::OK, "OK"),
+        Probe::Ready => text(StatusCode::SERVICE_UNAVAILABLE, "going down"),
+    }
+}
+
+fn text(status: StatusCode, body: &'static str) -> Reply {
+    reply(
+        status,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+        Bytes::from_static(body.as_bytes()),
+    )
+}
+
+/// An answer in JSON.
+fn json(status: StatusCode, body: &impl Serialize) -> Reply {
+    let mut bytes = Vec::with_capacity(384);
+    // Our own bodies have text for keys and finite numbers: they can be written.
+    let written = serde_json::to_writer(&mut bytes, body);
+    debug_assert!(written.is_ok(), "a body of ours could not be written");
+    reply(
+        status,
+        HeaderValue::from_static("application/json"),
+        bytes.into(),
+    )
+}
+
+fn reply(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Reply {
+    let mut reply = Response::new(Full::new(body));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, content_type);
+    reply
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bearer;
+
+    #[test]
+    fn a_bearer_token_is_found_and_nothing_else_is() {
+        assert_eq!(bearer(b"Bearer abc"), Some(&b"abc"[..]));
+        assert_eq!(bearer(b"bearer  abc "), Some(&b"abc"[..]));
+        let long = [b"Bearer ".as_slice(), &[b'x'; 513]].concat();
+        for bad in [
+            &b""[..],
+            b"Bearer",
+            b"Bearer ",
+            b"Basic abc",
+            b"Bearerabc",
+            b"abc",
+            &long,
+        ] {
+            assert_eq!(bearer(bad), None, "{bad:?}");
+        }
+    }
+}

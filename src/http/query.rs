@@ -1,0 +1,53 @@
+//! The query of a list: `prefix`, `limit`, `after`. Every domain lists this way.
+
+use super::error::ApiError;
+use octostore_actors::domain::page::{PageLimit, Selection};
+
+/// Reads which names of a list are wanted. Unknown parameters do not count.
+///
+/// # Errors
+/// A limit that is none.
+pub fn selection(query: Option<&str>) -> Result<Selection, ApiError> {
+    let mut selection = Selection::default();
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        match &*name {
+            "prefix" => selection.prefix = value.into(),
+            "after" => selection.after = (!value.is_empty()).then(|| value.into()),
+            "limit" => {
+                let limit = value.parse().ok().and_then(PageLimit::new);
+                selection.limit = limit.ok_or(ApiError::Query("limit"))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(selection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_without_parameters_is_the_whole_list() {
+        assert_eq!(selection(None).unwrap(), Selection::default());
+        assert_eq!(
+            selection(Some("unknown=1&after=")).unwrap(),
+            Selection::default()
+        );
+    }
+
+    #[test]
+    fn parameters_are_decoded_and_bounded() {
+        let wanted = selection(Some("prefix=jobs%2F&limit=2&after=jobs%2Fa")).unwrap();
+        assert_eq!(
+            (&*wanted.prefix, wanted.after.as_deref()),
+            ("jobs/", Some("jobs/a"))
+        );
+        for bad in ["limit=0", "limit=1001", "limit=x", "limit=", "limit=-1"] {
+            assert!(
+                matches!(selection(Some(bad)), Err(ApiError::Query("limit"))),
+                "{bad}"
+            );
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Sockets and connections: taking them, bounding them, and the order of stopping.
+
+use super::{
+    handle,
+    listen::Listener,
+    stream::{Socket, Stream},
+};
+use crate::app::Service;
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+/// The largest head of a request, and the room to read it in. Bodies stream past it.
+const BUFFER_SIZE: usize = 16 * 1024;
+
+/// How long taking connections rests when the system has no more to give.
+const ACCEPT_REST: Duration = Duration::from_millis(20);
+
+/// What connections above the bound are told.
+const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    content-type: application/json\r\n\
+    retry-after: 1\r\n\
+    connection: close\r\n\
+    content-length: 101\r\n\r\n\
+    {\"error\":\"Too many connections; nothing was executed: try again later\",\"code\":\"too_many_connections\"}";
+
+/// What every connection is told in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// Answer what has come, then close.
+    Draining,
+    /// Close now.
+    Closing,
+}
+
+/// The running server.
+pub struct Server {
+    phase: watch::Sender<Phase>,
+    accepting: JoinSet<()>,
+    room: Arc<Semaphore>,
+    capacity: u32,
+}
+
+impl Server {
+    /// Begins to take connections from `listeners`. Must be called on a tokio runtime.
+    pub fn start(service: &Arc<Service>, listeners: Vec<Listener>) -> Self {
+        let (phase, _) = watch::channel(Phase::Serving);
+        let capacity = service.limits.max_connections;
+        let room = Arc::new(Semaphore::new(capacity as usize));
+        let mut accepting = JoinSet::new();
+        for listener in listeners {
+            let connections = Connections {
+                service: Arc::clone(service),
+                builder: builder(&service.limits),
+                room: Arc::clone(&room),
+                phase: phase.subscribe(),
+            };
+            accepting.spawn(connections.accept_from(listener));
+        }
+        Self {
+            phase,
+            accepting,
+            room,
+            capacity,
+        }
+    }
+
+    /// Stops taking connections, lets those that are open answer what has come, and closes what
+    /// is still open after `patience`. Afterwards no request is being handled.
+    pub async fn stop(mut self, patience: Duration) {
+        self.phase.send_replace(Phase::Draining);
+        // Closes the listening sockets.
+        self.accepting.shutdown().await;
+        let all = || Arc::clone(&self.room).acquire_many_owned(self.capacity);
+        if timeout(patience, all()).await.is_err() {
+            self.phase.send_replace(Phase::Closing);
+            // The room is never closed, so this waits for the last connection.
+            let _everybody_left = all().await;
+        }
+    }
+}
+
+fn builder(limits: &crate::app::Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(BUFFER_SIZE)
+        .half_close(false)
+        .pipeline_flush(true);
+    builder
+}
+
+/// What one listening socket's connections share.
+struct Connections {
+    service: Arc<Service>,
+    builder: http1::Builder,
+    room: Arc<Semaphore>,
+    phase: watch::Receiver<Phase>,
+}
+
+impl Connections {
+    async fn accept_from(self, listener: Listener) {
+        loop {
+            match listener.accept().await {
+                Ok(socket) => match Arc::clone(&self.room).try_acquire_owned() {
+                    Ok(permit) => drop(tokio::spawn(self.serve(socket, permit))),
+                    Err(_) => turn_away(&socket),
+                },
+                // The connection went away before it was taken, or the system has no file
+                // descriptors left: the next one may do.
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be taken");
+                    sleep(ACCEPT_REST).await;
+                }
+            }
+        }
+    }
+
+    fn serve(
+        &self,
+        socket: Socket,
+        permit: OwnedSemaphorePermit,
+    ) -> impl Future<Output = ()> + use<> {
+        let service = Arc::clone(&self.service);
+        let stream = Stream::new(socket, service.limits.write_timeout);
+        let service = service_fn(move |request| {
+            let service = Arc::clone(&service);
+            async move { Ok::<_, Infallible>(handle(&service, request).await) }
+        });
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
+        let mut phase = self.phase.clone();
+        async move {
+            let mut connection = pin!(connection);
+            loop {
+                tokio::select! {
+                    ended = connection.as_mut() => {
+                        if let Err(error) = ended {
+                            tracing::debug!(%error, "a connection broke off");
+                        }
+                        break;
+                    }
+                    changed = phase.changed() => {
+                        // The server is gone, or says how to end.
+                        let closing = changed.is_err() || *phase.borrow_and_update() == Phase::Closing;
+                        if closing {
+                            break;
+                        }
+                        connection.as_mut().graceful_shutdown();
+                    }
+                }
+            }
+            drop(permit);
+        }
+    }
+}
+
+fn turn_away(socket: &Socket) {
+    // A fresh socket has room for this; if it has not, closing it says enough.
+    let _said = match socket {
+        Socket::Tcp(socket) => socket.try_write(TOO_MANY),
+        Socket::Unix(socket) => socket.try_write(TOO_MANY),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_refusal_of_a_connection_is_well_formed() {
+        let text = std::str::from_utf8(TOO_MANY).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.contains(&format!("content-length: {}", body.len())),
+            "{}",
+            body.len()
+        );
+        assert!(serde_json::from_str::<serde_json::Value>(body).is_ok());
+    }
+}

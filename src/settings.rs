@@ -1,0 +1,446 @@
+//! Settings: command-line flags, each with an environment variable, each with a default that
+//! works.
+
+use crate::auth::{Configured, TokensError};
+use clap::{
+    CommandFactory, Parser, ValueEnum,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+use octostore_actors::domain::values::LockQuota;
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+/// Distributed locks with fencing tokens over plain HTTP: one binary, SQLite inside, every
+/// acknowledged change on disk.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "octostore", version, max_term_width = 100)]
+pub struct Settings {
+    /// Where to listen: ADDRESS:PORT or unix:PATH; several with commas between them.
+    #[arg(
+        long,
+        env = "BIND_ADDR",
+        value_name = "ADDR",
+        value_delimiter = ',',
+        default_value = "127.0.0.1:3000"
+    )]
+    pub bind: Vec<Bind>,
+
+    /// The database file. It is made if there is none.
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        value_name = "FILE",
+        default_value = "octostore.db"
+    )]
+    pub database: DatabasePath,
+
+    /// Accounts and their bearer tokens: name:token,name:token. Other users of this machine see
+    /// command lines: prefer the variable, or the file.
+    #[arg(
+        long,
+        env = "STATIC_TOKENS",
+        value_name = "LIST",
+        hide_env_values = true
+    )]
+    pub static_tokens: Option<Secret>,
+
+    /// A file of accounts and bearer tokens, one name:token a line. Only its owner may be able
+    /// to read it.
+    #[arg(long, env = "STATIC_TOKENS_FILE", value_name = "FILE")]
+    pub static_tokens_file: Option<PathBuf>,
+
+    /// The key of the administrator (read, and kept for the administration interface, which
+    /// this version does not have).
+    #[arg(long, env = "ADMIN_KEY", value_name = "KEY", hide_env_values = true)]
+    pub admin_key: Option<Secret>,
+
+    /// The OAuth application for signing in with GitHub (read; this version does not sign in).
+    #[arg(long, env = "GITHUB_CLIENT_ID", value_name = "ID")]
+    pub github_client_id: Option<String>,
+
+    /// Its secret.
+    #[arg(
+        long,
+        env = "GITHUB_CLIENT_SECRET",
+        value_name = "SECRET",
+        hide_env_values = true
+    )]
+    pub github_client_secret: Option<Secret>,
+
+    /// Where GitHub sends the browser back to.
+    #[arg(long, env = "GITHUB_REDIRECT_URI", value_name = "URL")]
+    pub github_redirect_uri: Option<String>,
+
+    /// The API of a GitHub Enterprise host.
+    #[arg(long, env = "GITHUB_API_URL", value_name = "URL")]
+    pub github_api_url: Option<String>,
+
+    /// The OAuth pages of a GitHub Enterprise host.
+    #[arg(long, env = "GITHUB_OAUTH_URL", value_name = "URL")]
+    pub github_oauth_url: Option<String>,
+
+    /// How many locks an account may hold at once.
+    #[arg(long, env = "OCTOSTORE_LOCKS_PER_ACCOUNT", value_name = "N", default_value_t = 100,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub locks_per_account: u32,
+
+    /// The status of the answer to an acquire of a lock that somebody else holds. 200 is for
+    /// clients written for servers that answered so.
+    #[arg(
+        long,
+        env = "OCTOSTORE_HELD_STATUS",
+        value_name = "STATUS",
+        default_value = "409"
+    )]
+    pub held_status: HeldStatus,
+
+    /// How many connections may be open at once; further ones are answered 503 and closed.
+    #[arg(long, env = "OCTOSTORE_MAX_CONNECTIONS", value_name = "N", default_value_t = 16_384,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: u32,
+
+    /// How many commands may wait for one actor; further ones are answered 503.
+    #[arg(long, env = "OCTOSTORE_MAILBOX_CAPACITY", value_name = "N", default_value_t = 4096,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub mailbox_capacity: u32,
+
+    /// How long a client may take to send the head of a request, and a connection may be idle
+    /// between two.
+    #[arg(
+        long,
+        env = "OCTOSTORE_HEADER_TIMEOUT",
+        value_name = "SECONDS",
+        default_value = "75"
+    )]
+    pub header_timeout: Seconds,
+
+    /// How long a client may take to send the body of a request.
+    #[arg(
+        long,
+        env = "OCTOSTORE_BODY_TIMEOUT",
+        value_name = "SECONDS",
+        default_value = "10"
+    )]
+    pub body_timeout: Seconds,
+
+    /// How long a client may leave an answer unread before its connection is closed.
+    #[arg(
+        long,
+        env = "OCTOSTORE_WRITE_TIMEOUT",
+        value_name = "SECONDS",
+        default_value = "30"
+    )]
+    pub write_timeout: Seconds,
+
+    /// How many threads serve connections. One is enough for two cores: the actors have their
+    /// own. 0 is one thread for every two cores.
+    #[arg(long, env = "OCTOSTORE_HTTP_THREADS", value_name = "N", default_value_t = 0,
+          value_parser = clap::value_parser!(u16).range(0..=256))]
+    pub http_threads: u16,
+
+    /// How log lines look. What is logged is said by RUST_LOG (default: info).
+    #[arg(
+        long,
+        env = "OCTOSTORE_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    pub log_format: LogFormat,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bind {
+    /// On a TCP address.
+    Tcp(SocketAddr),
+    /// On a Unix socket.
+    Unix(PathBuf),
+}
+
+impl FromStr for Bind {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim().strip_prefix("unix:") {
+            Some("") => Err("unix: wants the path of a socket, as in unix:/run/octostore.sock"),
+            Some(path) => Ok(Self::Unix(path.into())),
+            None => text
+                .trim()
+                .replace("localhost:", "127.0.0.1:")
+                .parse()
+                .map(Self::Tcp)
+                .map_err(
+                    |_| "wanted ADDRESS:PORT, as in 127.0.0.1:3000 or [::1]:3000, or unix:PATH",
+                ),
+        }
+    }
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "http://{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// The path of the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabasePath(pub PathBuf);
+
+impl FromStr for DatabasePath {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let path = text
+            .strip_prefix("sqlite://")
+            .or_else(|| text.strip_prefix("sqlite:"))
+            .or_else(|| text.strip_prefix("file:"))
+            .unwrap_or(text);
+        if path.is_empty() || path.contains("://") || path == ":memory:" {
+            return Err(
+                "wanted the path of a SQLite file, as in octostore.db or sqlite:octostore.db",
+            );
+        }
+        Ok(Self(path.into()))
+    }
+}
+
+/// Whole seconds, 1 to 3,600.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seconds(u16);
+
+impl FromStr for Seconds {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let seconds = text
+            .parse()
+            .ok()
+            .filter(|seconds| (1..=3600).contains(seconds));
+        seconds.map(Self).ok_or("wanted whole seconds, 1 to 3600")
+    }
+}
+
+impl From<Seconds> for Duration {
+    fn from(seconds: Seconds) -> Self {
+        Self::from_secs(seconds.0.into())
+    }
+}
+
+/// The status of the answer to an acquire of a lock that somebody else holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum HeldStatus {
+    /// 409 Conflict.
+    #[value(name = "409")]
+    Conflict,
+    /// 200 OK.
+    #[value(name = "200")]
+    Ok,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A setting that prints nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl FromStr for Secret {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// `--help` or `--version` was asked for: print this and be done.
+    #[error("{0}")]
+    Help(String),
+    /// A flag or variable is wrong; one line that names it.
+    #[error("{0}")]
+    Invalid(String),
+    /// The configured tokens are wrong.
+    #[error("{setting}: {source}")]
+    Tokens {
+        /// Which setting.
+        setting: &'static str,
+        /// What is wrong with it.
+        source: TokensError,
+    },
+}
+
+impl Settings {
+    /// Reads the command line and the environment.
+    ///
+    /// # Errors
+    /// See [`SettingsError`].
+    pub fn from_args<I, T>(args: I) -> Result<Self, SettingsError>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<std::ffi::OsString> + Clone,
+    {
+        Self::try_parse_from(args).map_err(|error| {
+            if matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            ) {
+                SettingsError::Help(error.render().to_string())
+            } else {
+                SettingsError::Invalid(one_line(&error))
+            }
+        })
+    }
+
+    /// The tokens of `STATIC_TOKENS` and `STATIC_TOKENS_FILE` together.
+    ///
+    /// # Errors
+    /// [`SettingsError::Tokens`].
+    pub fn configured_tokens(&self) -> Result<Configured, SettingsError> {
+        let wrong = |setting| move |source| SettingsError::Tokens { setting, source };
+        let list = self.static_tokens.as_ref().map_or("", |secret| &secret.0);
+        let listed = Configured::parse_list(list).map_err(wrong("STATIC_TOKENS"))?;
+        let filed = match &self.static_tokens_file {
+            Some(path) => Configured::read_file(path).map_err(wrong("STATIC_TOKENS_FILE"))?,
+            None => Configured::default(),
+        };
+        listed
+            .and(filed)
+            .map_err(wrong("STATIC_TOKENS, STATIC_TOKENS_FILE"))
+    }
+
+    /// Whether signing in is asked for.
+    pub fn signs_in(&self) -> bool {
+        self.github_client_id.is_some()
+    }
+
+    /// The quota of an account.
+    pub fn lock_quota(&self) -> LockQuota {
+        LockQuota::new(self.locks_per_account)
+    }
+}
+
+/// clap's message without its usage text, naming the variable next to the flag.
+fn one_line(error: &clap::Error) -> String {
+    let rendered = error.render().to_string();
+    let first = rendered.lines().next().unwrap_or_default();
+    let message = first.strip_prefix("error: ").unwrap_or(first);
+    let variable = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(arg)) => {
+            let long = arg
+                .trim_start_matches("--")
+                .split([' ', '='])
+                .next()
+                .unwrap_or_default();
+            let command = Settings::command();
+            command
+                .get_arguments()
+                .find(|known| known.get_long() == Some(long))
+                .and_then(|known| known.get_env())
+                .map(|variable| format!(" (variable {})", variable.to_string_lossy()))
+        }
+        _ => None,
+    };
+    format!(
+        "{message}{}; see octostore --help",
+        variable.unwrap_or_default()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Settings, SettingsError> {
+        Settings::from_args(std::iter::once("octostore").chain(args.iter().copied()))
+    }
+
+    #[test]
+    fn every_setting_has_a_default_and_a_variable() {
+        Settings::command().debug_assert();
+        for argument in Settings::command().get_arguments() {
+            if !matches!(argument.get_id().as_str(), "help" | "version") {
+                assert!(
+                    argument.get_env().is_some(),
+                    "{} has no variable",
+                    argument.get_id()
+                );
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} has no help",
+                    argument.get_id()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_bad_setting_is_named_in_one_line() {
+        for (args, names) in [
+            (["--bind", "nonsense"], ["--bind", "BIND_ADDR"]),
+            (
+                ["--database", "postgres://x"],
+                ["--database", "DATABASE_URL"],
+            ),
+            (
+                ["--held-status", "418"],
+                ["--held-status", "OCTOSTORE_HELD_STATUS"],
+            ),
+            (
+                ["--locks-per-account", "0"],
+                ["--locks-per-account", "OCTOSTORE_LOCKS_PER_ACCOUNT"],
+            ),
+            (
+                ["--body-timeout", "0"],
+                ["--body-timeout", "OCTOSTORE_BODY_TIMEOUT"],
+            ),
+        ] {
+            let message = parse(&args).unwrap_err().to_string();
+            assert_eq!(message.lines().count(), 1, "{message}");
+            for name in names {
+                assert!(message.contains(name), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn addresses_and_paths_are_read_as_people_write_them() {
+        let settings = parse(&["--bind", "[::1]:80,unix:/run/o.sock,localhost:1"]).unwrap();
+        let text: Vec<_> = settings.bind.iter().map(Bind::to_string).collect();
+        assert_eq!(
+            text,
+            ["http://[::1]:80", "unix:/run/o.sock", "http://127.0.0.1:1"]
+        );
+        for path in ["a.db", "sqlite:a.db", "sqlite://a.db"] {
+            assert_eq!(
+                parse(&["--database", path]).unwrap().database.0,
+                PathBuf::from("a.db")
+            );
+        }
+    }
+
+    #[test]
+    fn secrets_do_not_print_themselves() {
+        let settings = parse(&["--static-tokens", "a:hunter2", "--admin-key", "hunter2"]).unwrap();
+        assert!(!format!("{settings:?}").contains("hunter2"));
+        let wrong = parse(&["--static-tokens", "hunter2"])
+            .unwrap()
+            .configured_tokens();
+        assert!(!wrong.unwrap_err().to_string().contains("hunter2"));
+    }
+}

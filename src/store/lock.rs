@@ -1,0 +1,102 @@
+//! The lock domain: rows of `locks` and `token_mark`.
+
+use super::row::{BadRow, column};
+use octostore_actors::{
+    domain::{
+        lock::{Holder, Lease, LockRecord},
+        values::{AccountId, FencingToken, LeaseId, LockName, Metadata, Owner, Ttl},
+    },
+    time::Instant,
+};
+use rusqlite::{Connection, Row, params};
+
+/// Writes one record.
+pub fn write(connection: &Connection, record: &LockRecord) -> rusqlite::Result<()> {
+    match record {
+        LockRecord::Held(lease) => connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO locks
+                 (name, account, owner, lease, token, ttl_seconds, expires, metadata)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            )?
+            .execute(params![
+                lease.name.as_str(),
+                lease.holder.account.as_bytes(),
+                lease.holder.owner.as_ref().map(Owner::as_str),
+                lease.id.as_bytes(),
+                integer(lease.token.get()),
+                lease.ttl.as_seconds(),
+                integer(lease.expires.as_nanos()),
+                lease.metadata.as_ref().map(Metadata::as_str),
+            ])?,
+        LockRecord::Free(name) => connection
+            .prepare_cached("DELETE FROM locks WHERE name = ?1")?
+            .execute([name.as_str()])?,
+        LockRecord::TokenMark(mark) => connection
+            .prepare_cached("UPDATE token_mark SET mark = ?1")?
+            .execute([integer(mark.get())])?,
+    };
+    Ok(())
+}
+
+/// All leases on disk.
+pub fn leases(connection: &Connection) -> Result<Vec<Lease>, BadRow> {
+    let mut statement = connection.prepare(
+        "SELECT name, account, owner, lease, token, ttl_seconds, expires, metadata FROM locks",
+    )?;
+    statement.query_and_then([], lease)?.collect()
+}
+
+fn lease(row: &Row<'_>) -> Result<Lease, BadRow> {
+    const TABLE: &str = "locks";
+    Ok(Lease {
+        name: column(row, TABLE, (0, "name"), |text: String| LockName::new(&text))?,
+        holder: Holder {
+            account: AccountId::from_bytes(row.get(1)?),
+            owner: column(row, TABLE, (2, "owner"), |text: Option<String>| {
+                text.as_deref().map(Owner::new).transpose()
+            })?,
+        },
+        id: LeaseId::from_bytes(row.get(3)?),
+        token: column(row, TABLE, (4, "token"), token)?,
+        ttl: column(row, TABLE, (5, "ttl_seconds"), |seconds: i64| {
+            u64::try_from(seconds)
+                .map_err(drop)
+                .and_then(|seconds| Ttl::from_seconds(seconds).map_err(drop))
+        })?,
+        expires: column(row, TABLE, (6, "expires"), |nanos: i64| {
+            u64::try_from(nanos).map(Instant::from_nanos)
+        })?,
+        metadata: column(row, TABLE, (7, "metadata"), |text: Option<String>| {
+            text.as_deref().map(Metadata::new).transpose()
+        })?,
+    })
+}
+
+/// The highest token that may have been granted.
+pub fn token_mark(connection: &Connection) -> Result<FencingToken, BadRow> {
+    let mut statement = connection.prepare("SELECT mark FROM token_mark")?;
+    statement.query_one([], |row| Ok(column(row, "token_mark", (0, "mark"), token)))?
+}
+
+/// A new boot: the lease clock began again at `now`, so every lease has its full time again.
+pub fn restart_leases(connection: &Connection, now: Instant) -> rusqlite::Result<()> {
+    connection
+        .execute(
+            "UPDATE locks SET expires = ?1 + ttl_seconds * 1000000000",
+            [integer(now.as_nanos())],
+        )
+        .map(drop)
+}
+
+fn token(number: i64) -> Result<FencingToken, ()> {
+    u64::try_from(number)
+        .ok()
+        .and_then(FencingToken::new)
+        .ok_or(())
+}
+
+/// As SQLite keeps integers. Tokens end at 2^53, and instants at 292 years of uptime.
+fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

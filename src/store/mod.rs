@@ -1,0 +1,143 @@
+//! The store: SQLite, owned by the persistence thread, and the only SQL.
+//!
+//! - [`open`]: from a path to a store that may be written, or a clear refusal;
+//! - [`lock`], [`account`]: one file a domain, rows to values and back;
+//! - here: the commit, and the checkpoints between commits.
+
+mod account;
+mod lock;
+mod lock_file;
+mod open;
+mod row;
+
+pub use open::{OpenError, Recovered, TOKEN_BLOCK, open};
+
+use lock_file::LockFile;
+use octostore_actors::{
+    commit::{Pressure, Store, StoreFailure, Verdict},
+    domain::{Record, lock::LockRecord},
+};
+use rusqlite::{Connection, ErrorCode, config::DbConfig, wal::CheckpointMode};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+/// Frames in the journal (4 KiB each) that are worth a checkpoint when nobody waits.
+const IDLE_CHECKPOINT: u32 = 256;
+
+/// Frames in the journal past which a checkpoint is made between two commits.
+const BUSY_CHECKPOINT: u32 = 4096;
+
+/// How long nothing must have come for it to count as idle.
+const IDLE_AFTER: Duration = Duration::from_millis(50);
+
+/// The store in a SQLite file.
+pub struct SqliteStore {
+    connection: Connection,
+    /// How many frames the journal holds that are not in the main file yet.
+    frames: Arc<AtomicU32>,
+    /// Held as long as the store is: dropped after the connection.
+    _lock: LockFile,
+}
+
+impl SqliteStore {
+    /// Closes the file so that everything is in it and no journal is left.
+    ///
+    /// # Errors
+    /// The last checkpoint failed. Nothing is lost: the journal is read at the next start.
+    pub fn close(self) -> Result<(), StoreFailure> {
+        self.checkpoint(CheckpointMode::TRUNCATE).map_err(failure)?;
+        self.connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
+            .map_err(failure)?;
+        self.connection.close().map_err(|(_, error)| failure(error))
+    }
+
+    fn write(&self, records: &[Record]) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("BEGIN IMMEDIATE")?
+            .execute([])?;
+        for record in records {
+            match record {
+                Record::Lock(record) => lock::write(&self.connection, record)?,
+                Record::Account(record) => account::write(&self.connection, record)?,
+            }
+        }
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+
+    fn checkpoint(&self, mode: CheckpointMode) -> rusqlite::Result<()> {
+        self.connection.wal_checkpoint_v2(None::<&str>, mode)?;
+        self.frames.store(0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Makes room in the journal. A full disk is no reason to stop: the journal just grows on.
+    fn tidy(&self) -> Result<(), StoreFailure> {
+        match self.checkpoint(CheckpointMode::PASSIVE) {
+            Ok(()) => Ok(()),
+            Err(error) if is_full(&error) => {
+                tracing::warn!("the disk is full: the journal cannot be checkpointed");
+                Ok(())
+            }
+            Err(error) => Err(failure(error)),
+        }
+    }
+}
+
+impl Store for SqliteStore {
+    fn commit(&mut self, records: &[Record]) -> Verdict {
+        let Err(error) = self.write(records) else {
+            // A new mark goes through to the main file before a token above the old one may be
+            // granted, so that not even a lost journal makes a token repeat.
+            let raises_mark =
+                |record: &Record| matches!(record, Record::Lock(LockRecord::TokenMark(_)));
+            if records.iter().any(raises_mark)
+                && let Err(failure) = self.tidy()
+            {
+                return Verdict::Unknown(failure);
+            }
+            return Verdict::Committed;
+        };
+        if !is_full(&error) {
+            return Verdict::Unknown(failure(error));
+        }
+        // SQLite has mostly rolled back by itself then.
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            return Verdict::Unknown(failure(error));
+        }
+        tracing::warn!("the disk is full: a commit was refused, nothing of it was executed");
+        Verdict::NoRoom
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        (self.frames.load(Ordering::Relaxed) >= IDLE_CHECKPOINT).then_some(IDLE_AFTER)
+    }
+
+    fn tend(&mut self, pressure: Pressure) -> Result<(), StoreFailure> {
+        let worth = match pressure {
+            Pressure::Idle => IDLE_CHECKPOINT,
+            Pressure::Busy => BUSY_CHECKPOINT,
+        };
+        if self.frames.load(Ordering::Relaxed) >= worth {
+            self.tidy()
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+}
+
+fn failure(error: rusqlite::Error) -> StoreFailure {
+    StoreFailure(Box::new(error))
+}
