@@ -24,11 +24,11 @@ use octostore_actors::{
     time::Instant,
 };
 use proptest::{
-    collection::vec,
     option,
     prelude::*,
     sample::{Index, select},
-    test_runner::RngSeed,
+    strategy::ValueTree,
+    test_runner::{RngAlgorithm, RngSeed, TestRng, TestRunner},
 };
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 use std::{collections::BTreeMap, time::Duration};
@@ -592,7 +592,11 @@ impl ReferenceStateMachine for Reference {
         let list = (0..ACCOUNTS, selection())
             .prop_map(|(account, selection)| Transition::List { account, selection });
         let pass = (0..3_000u64).prop_map(|millis| Transition::Pass(Duration::from_millis(millis)));
-        let refuse = u32::from(state.may_refuse()) * 4;
+        let refuse = if state.may_refuse() {
+            Transition::Refuse
+        } else {
+            Transition::Settle
+        };
         prop_oneof![
             40 => acquire,
             10 => release,
@@ -605,7 +609,7 @@ impl ReferenceStateMachine for Reference {
             10 => any::<Index>().prop_map(Transition::Undelivered),
             20 => any::<Index>().prop_map(Transition::Commit),
             15 => Just(Transition::Settle),
-            refuse => Just(Transition::Refuse),
+            4 => Just(refuse),
             1 => Just(Transition::Crash),
             1 => Just(Transition::Reboot),
             1 => Just(Transition::Stop),
@@ -712,11 +716,8 @@ impl ReferenceStateMachine for Reference {
 #[derive(Clone, Debug)]
 struct Promise {
     lease: Lease,
-    /// How much of it was left to run when the machine was last restarted counts in the
-    /// clock of now.
+    /// The latest end anybody was told, on the present lease clock.
     until: Instant,
-    /// It came back, or its holder released it: by the change at this place.
-    ended: Option<u64>,
 }
 
 struct Subject {
@@ -733,6 +734,8 @@ struct Subject {
     /// Answers that wait for the disk.
     held: Vec<(LockOutcome, Seq)>,
     promises: Vec<Promise>,
+    /// The leases that were released, or came back: by the change at this place.
+    ended: BTreeMap<LeaseId, u64>,
     highest_told: FencingToken,
     highest_decided: FencingToken,
 }
@@ -752,6 +755,7 @@ impl Subject {
             mark,
             held: Vec::new(),
             promises: Vec::new(),
+            ended: BTreeMap::new(),
             highest_told: FencingToken::ZERO,
             highest_decided: FencingToken::ZERO,
         }
@@ -804,11 +808,11 @@ impl Subject {
             }
         }
         let durable = seq(upto);
-        let (told, held) = std::mem::take(&mut self.held)
+        let (told, held): (Vec<_>, Vec<_>) = std::mem::take(&mut self.held)
             .into_iter()
             .partition(|(_, depends_on)| *depends_on <= durable);
         self.held = held;
-        for (outcome, _) in Vec::<(LockOutcome, Seq)>::from(told) {
+        for (outcome, _) in told {
             self.tell(&outcome);
         }
     }
@@ -834,18 +838,7 @@ impl Subject {
                 None => self.promises.push(Promise {
                     lease: lease.clone(),
                     until: lease.expires,
-                    ended: None,
                 }),
-            }
-        }
-    }
-
-    /// The promise was given up by its holder, or was never heard.
-    fn end(&mut self, id: LeaseId) {
-        let place = self.last;
-        for promise in &mut self.promises {
-            if promise.lease.id == id && promise.ended.is_none() {
-                promise.ended = Some(place);
             }
         }
     }
@@ -855,15 +848,14 @@ impl Subject {
         let durable = self.durable;
         self.journal.clear();
         self.held.clear();
-        for promise in &mut self.promises {
-            promise.ended.take_if(|place| *place > durable);
-        }
+        self.ended.retain(|_, place| *place <= durable);
     }
 
     fn in_force(&self) -> impl Iterator<Item = &Promise> {
         self.promises
             .iter()
-            .filter(|promise| promise.ended.is_none() && promise.until > self.now)
+            .filter(|promise| !self.ended.contains_key(&promise.lease.id))
+            .filter(|promise| promise.until > self.now)
     }
 
     /// A decision must not break what somebody was promised.
@@ -987,8 +979,9 @@ impl Subject {
         );
         self.effects = Effects::default();
         (self.last, self.durable) = (0, 0);
-        // What ended before the restart ended on disk.
-        self.promises.retain(|promise| promise.ended.is_none());
+        for place in self.ended.values_mut() {
+            *place = 0;
+        }
         self.highest_decided = self.highest_told;
     }
 }
@@ -1029,7 +1022,7 @@ impl StateMachineTest for Subject {
                 if let LockCommand::Release { lease, .. } = command
                     && outcome == LockOutcome::Released
                 {
-                    state.end(lease);
+                    state.ended.insert(lease, state.last);
                 }
                 if depends_on <= seq(state.durable) {
                     state.tell(&outcome);
@@ -1048,13 +1041,11 @@ impl StateMachineTest for Subject {
                     unreachable!("no other answer is kept");
                 };
                 let id = lease.id;
-                state
-                    .machine
-                    .undelivered(outcome, &mut state.effects);
+                state.machine.undelivered(outcome, &mut state.effects);
                 let records = state.records();
                 assert_eq!(records, step.records);
                 if !records.is_empty() {
-                    state.end(id);
+                    state.ended.insert(id, state.last);
                 }
             }
             Action::Commit => state.write(reference.durable),
@@ -1109,17 +1100,53 @@ prop_state_machine! {
     );
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 50,
-        failure_persistence: None,
-        rng_seed: RngSeed::Fixed(0x00c7_0570_4e01),
-        ..ProptestConfig::default()
-    })]
-
-    /// The reference must go to the places it is there for.
-    #[test]
-    fn the_reference_reaches_what_it_is_there_for(seeds in vec(any::<u8>(), 1)) {
-        prop_assert!(!seeds.is_empty());
+/// The walks of the reference must come by the places it is there for.
+#[test]
+fn the_reference_comes_by_every_kind_of_step() {
+    let mut runner = TestRunner::new_with_rng(
+        ProptestConfig::default(),
+        TestRng::deterministic_rng(RngAlgorithm::ChaCha),
+    );
+    let mut seen = BTreeMap::<&str, u32>::new();
+    for _ in 0..100 {
+        let walk = Reference::sequential_strategy(100..200).new_tree(&mut runner);
+        let (mut state, transitions, _) = walk.unwrap().current();
+        for transition in transitions {
+            let undone = state.last() - state.durable;
+            state = Reference::apply(state, &transition);
+            let step = match &state.step.action {
+                Action::Nothing | Action::Settle | Action::Commit => continue,
+                Action::Deadline if step_is_empty(&state) => continue,
+                Action::Deadline => "expired",
+                Action::Undelivered(_) if step_is_empty(&state) => "undelivered, kept",
+                Action::Undelivered(_) => "undelivered, ended",
+                Action::Refuse if undone == 0 => continue,
+                Action::Refuse => "refused",
+                Action::Restart(_) if state.rows().locks.is_empty() => continue,
+                Action::Restart(Restart::Crash) => "crash",
+                Action::Restart(Restart::Reboot) => "reboot",
+                Action::Restart(Restart::Stop) => "stop",
+                Action::Ask { outcome, .. } => match outcome {
+                    LockOutcome::Granted(_) => "granted",
+                    LockOutcome::Confirmed(_) if step_is_empty(&state) => "confirmed",
+                    LockOutcome::Confirmed(_) => "extended",
+                    LockOutcome::Held(_) => "held",
+                    LockOutcome::OverQuota(_) => "over quota",
+                    LockOutcome::NoRoom => "no room",
+                    LockOutcome::NoToken => "no token",
+                    LockOutcome::Released => "released",
+                    LockOutcome::NotOwned => "not owned",
+                    LockOutcome::Status(_) => "status",
+                    LockOutcome::Leases(_) => "leases",
+                },
+            };
+            *seen.entry(step).or_default() += 1;
+        }
     }
+    let often = seen.iter().filter(|(_, times)| **times >= 20).count();
+    assert_eq!(often, 18, "{seen:?}");
+}
+
+fn step_is_empty(state: &Reference) -> bool {
+    state.step.records.is_empty()
 }
