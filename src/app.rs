@@ -189,11 +189,7 @@ impl App {
 
         let directory = Arc::new(Directory::new(&accounts.accounts, &accounts.tokens));
         let (sender, failures) = mpsc::unbounded_channel();
-        let mut threads = Threads {
-            actors: Vec::new(),
-            journal: None,
-            failures: sender,
-        };
+        let mut threads = Threads { actors: Vec::new(), journal: None, failures: sender };
         let (journal, turns) = mailbox(JOURNAL_CAPACITY);
         let publishing = PublishingStore::new(store, Arc::clone(&directory));
         threads.start_journal(Persistence::new(publishing, turns))?;
@@ -204,10 +200,7 @@ impl App {
             clock: Arc::clone(time) as Arc<dyn Clock>,
         };
         let service = Arc::new(Service {
-            locks: actors.start(
-                "locks",
-                LockMachine::new(recovered.leases, recovered.tokens),
-            )?,
+            locks: actors.start("locks", LockMachine::new(recovered.leases, recovered.tokens))?,
             accounts: actors.start("accounts", AccountMachine::new(accounts.tokens))?,
             directory,
             calendar: Calendar::new(Arc::clone(time)),
@@ -215,13 +208,7 @@ impl App {
             ready: AtomicBool::new(true),
         });
         let server = Server::start(&service, listeners);
-        Ok(Self {
-            service,
-            threads,
-            failures,
-            server,
-            first_start,
-        })
+        Ok(Self { service, threads, failures, server, first_start })
     }
 
     /// What the first start has made, if this is one.
@@ -240,13 +227,7 @@ impl App {
             failure = self.failures.recv() => failure,
         };
         self.service.ready.store(false, Ordering::Relaxed);
-        self.server
-            .stop(if failure.is_none() {
-                DRAIN
-            } else {
-                DRAIN_AFTER_FAILURE
-            })
-            .await;
+        self.server.stop(if failure.is_none() { DRAIN } else { DRAIN_AFTER_FAILURE }).await;
         // The handles go with the service; the threads end one after the other.
         let stopping = tokio::task::spawn_blocking(move || self.threads.stop());
         let stopped = match stopping.await {
@@ -270,11 +251,8 @@ fn write_down(
         tracing::warn!(account = %name, "its configured token was rotated away and opens nothing");
     }
     // The file comes first: a token that is on disk as a hash alone would help nobody.
-    let first_start = accounts
-        .admin
-        .as_ref()
-        .map(|token| write_token(database, token))
-        .transpose()?;
+    let first_start =
+        accounts.admin.as_ref().map(|token| write_token(database, token)).transpose()?;
     let records: Vec<Record> = accounts.records.iter().cloned().map(Record::from).collect();
     if !records.is_empty() {
         match store.commit(&records) {
@@ -296,21 +274,13 @@ fn write_token(database: &Path, token: &BearerToken) -> Result<FirstStart, Start
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         writeln!(file, "{}", token.reveal())?;
         file.sync_all()
     };
-    write().map_err(|source| StartError::AdminToken {
-        path: path.clone(),
-        source,
-    })?;
-    Ok(FirstStart {
-        token_file: std::path::absolute(&path).unwrap_or(path),
-    })
+    write().map_err(|source| StartError::AdminToken { path: path.clone(), source })?;
+    Ok(FirstStart { token_file: std::path::absolute(&path).unwrap_or(path) })
 }
 
 /// Starts actors that share a journal.
@@ -335,10 +305,7 @@ impl Actors<'_> {
             Ok(())
         })?;
         let stop = handle.clone();
-        self.threads.actors.push(RunningActor {
-            stop: Box::new(move || stop.stop()),
-            thread,
-        });
+        self.threads.actors.push(RunningActor { stop: Box::new(move || stop.stop()), thread });
         Ok(handle)
     }
 }
@@ -361,9 +328,8 @@ impl Threads {
         &mut self,
         persistence: Persistence<PublishingStore<SqliteStore>>,
     ) -> Result<(), StartError> {
-        let thread = self.spawn("journal", move || {
-            Ok(persistence.run()?.into_inner().close()?)
-        })?;
+        let thread =
+            self.spawn("journal", move || Ok(persistence.run()?.into_inner().close()?))?;
         self.journal = Some(thread);
         Ok(())
     }
@@ -377,10 +343,7 @@ impl Threads {
         let failures = self.failures.clone();
         let run = move || {
             let ended = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-                Err(Failure::Panicked {
-                    actor,
-                    message: panic_message(&*panic),
-                })
+                Err(Failure::Panicked { actor, message: panic_message(&*panic) })
             });
             if let Err(failure) = ended {
                 tracing::error!(%failure, "the server ends");
@@ -388,10 +351,7 @@ impl Threads {
                 let _ended = failures.send(failure);
             }
         };
-        std::thread::Builder::new()
-            .name(actor.to_owned())
-            .spawn(run)
-            .map_err(StartError::Thread)
+        std::thread::Builder::new().name(actor.to_owned()).spawn(run).map_err(StartError::Thread)
     }
 
     /// Stops every actor, then the journal.

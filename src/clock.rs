@@ -159,9 +159,7 @@ mod tests {
     #[test]
     fn an_instant_prints_alike_until_the_wall_clock_really_moves() {
         let clocks = Arc::new(Clocks::default());
-        clocks
-            .wall
-            .store(1_700_000_000 * SECOND as i64, Ordering::Relaxed);
+        clocks.wall.store(1_700_000_000 * SECOND as i64, Ordering::Relaxed);
         let calendar = Calendar::new(Arc::clone(&clocks) as Arc<dyn TimeSource>);
         let lease_end = Instant::from_nanos(60 * SECOND);
         let printed = calendar.print(lease_end);
@@ -169,14 +167,8 @@ mod tests {
 
         clocks.wall.fetch_add(1_000_000, Ordering::Relaxed);
         assert_eq!(calendar.print(lease_end), printed, "a millisecond is noise");
-        clocks
-            .wall
-            .fetch_add(3600 * SECOND as i64, Ordering::Relaxed);
-        assert_eq!(
-            calendar.print(lease_end).as_second(),
-            1_700_003_660,
-            "an hour is a jump"
-        );
+        clocks.wall.fetch_add(3600 * SECOND as i64, Ordering::Relaxed);
+        assert_eq!(calendar.print(lease_end).as_second(), 1_700_003_660, "an hour is a jump");
     }
 
     #[test]

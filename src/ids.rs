@@ -25,10 +25,7 @@ pub fn request_id() -> Uuid {
 /// If the operating system has no randomness to give: there is nothing sensible to do then.
 pub fn secret() -> [u8; 32] {
     let mut bytes = [0; 32];
-    #[expect(
-        clippy::expect_used,
-        reason = "a secret that is not random must never be handed out"
-    )]
+    #[expect(clippy::expect_used, reason = "a secret that is not random must never be handed out")]
     getrandom::fill(&mut bytes).expect("the operating system gives no randomness");
     bytes
 }

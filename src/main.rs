@@ -107,11 +107,7 @@ async fn serve(settings: &Settings) -> Result<(), Fatal> {
     }
     let time: Arc<dyn TimeSource> = Arc::new(SystemClock);
     let app = App::start(settings, listeners, &time)?;
-    print(&greeting(
-        &addresses,
-        &settings.database.0,
-        app.first_start(),
-    ));
+    print(&greeting(&addresses, &settings.database.0, app.first_start()));
     app.run_until(shutdown).await?;
     tracing::info!("stopped: everything acknowledged is on disk");
     Ok(())
@@ -142,9 +138,7 @@ fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 fn greeting(addresses: &[Bind], database: &Path, first_start: Option<&FirstStart>) -> String {
-    let database = database
-        .canonicalize()
-        .unwrap_or_else(|_| database.to_owned());
+    let database = database.canonicalize().unwrap_or_else(|_| database.to_owned());
     let listening: Vec<String> = addresses.iter().map(Bind::to_string).collect();
     let mut text = format!(
         "octostore {} is ready\n  listening on {}\n  data in      {}\n",
@@ -182,9 +176,7 @@ fn start_logging(format: LogFormat) -> Result<(), Fatal> {
         }
         Ok(_) | Err(_) => EnvFilter::new("info"),
     };
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => logs.with_ansi(false).init(),
         LogFormat::Json => logs.json().init(),
@@ -195,10 +187,7 @@ fn start_logging(format: LogFormat) -> Result<(), Fatal> {
 /// As many files as the system allows: every connection is one.
 fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::debug!(%error, "the limit of open files stays as it is");
     }
@@ -206,11 +195,7 @@ fn raise_file_limit() {
 
 fn runtime(http_threads: u16) -> std::io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = if http_threads == 0 {
-        (cores / 2).max(1)
-    } else {
-        http_threads.into()
-    };
+    let threads = if http_threads == 0 { (cores / 2).max(1) } else { http_threads.into() };
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_name("http")

@@ -25,22 +25,12 @@ pub struct Settings {
     pub bind: Vec<Bind>,
 
     /// The database file. It is made if there is none.
-    #[arg(
-        long,
-        env = "DATABASE_URL",
-        value_name = "FILE",
-        default_value = "octostore.db"
-    )]
+    #[arg(long, env = "DATABASE_URL", value_name = "FILE", default_value = "octostore.db")]
     pub database: DatabasePath,
 
     /// Accounts and their bearer tokens: name:token,name:token. Other users of this machine see
     /// command lines: prefer the variable, or the file.
-    #[arg(
-        long,
-        env = "STATIC_TOKENS",
-        value_name = "LIST",
-        hide_env_values = true
-    )]
+    #[arg(long, env = "STATIC_TOKENS", value_name = "LIST", hide_env_values = true)]
     pub static_tokens: Option<Secret>,
 
     /// A file of accounts and bearer tokens, one name:token a line. Only its owner may be able
@@ -58,12 +48,7 @@ pub struct Settings {
     pub github_client_id: Option<String>,
 
     /// Its secret.
-    #[arg(
-        long,
-        env = "GITHUB_CLIENT_SECRET",
-        value_name = "SECRET",
-        hide_env_values = true
-    )]
+    #[arg(long, env = "GITHUB_CLIENT_SECRET", value_name = "SECRET", hide_env_values = true)]
     pub github_client_secret: Option<Secret>,
 
     /// Where GitHub sends the browser back to.
@@ -85,12 +70,7 @@ pub struct Settings {
 
     /// The status of the answer to an acquire of a lock that somebody else holds. 200 is for
     /// clients written for servers that answered so.
-    #[arg(
-        long,
-        env = "OCTOSTORE_HELD_STATUS",
-        value_name = "STATUS",
-        default_value = "409"
-    )]
+    #[arg(long, env = "OCTOSTORE_HELD_STATUS", value_name = "STATUS", default_value = "409")]
     pub held_status: HeldStatus,
 
     /// How many connections may be open at once; further ones are answered 503 and closed.
@@ -105,30 +85,15 @@ pub struct Settings {
 
     /// How long a client may take to send the head of a request, and a connection may be idle
     /// between two.
-    #[arg(
-        long,
-        env = "OCTOSTORE_HEADER_TIMEOUT",
-        value_name = "SECONDS",
-        default_value = "75"
-    )]
+    #[arg(long, env = "OCTOSTORE_HEADER_TIMEOUT", value_name = "SECONDS", default_value = "75")]
     pub header_timeout: Seconds,
 
     /// How long a client may take to send the body of a request.
-    #[arg(
-        long,
-        env = "OCTOSTORE_BODY_TIMEOUT",
-        value_name = "SECONDS",
-        default_value = "10"
-    )]
+    #[arg(long, env = "OCTOSTORE_BODY_TIMEOUT", value_name = "SECONDS", default_value = "10")]
     pub body_timeout: Seconds,
 
     /// How long a client may leave an answer unread before its connection is closed.
-    #[arg(
-        long,
-        env = "OCTOSTORE_WRITE_TIMEOUT",
-        value_name = "SECONDS",
-        default_value = "30"
-    )]
+    #[arg(long, env = "OCTOSTORE_WRITE_TIMEOUT", value_name = "SECONDS", default_value = "30")]
     pub write_timeout: Seconds,
 
     /// How many threads serve connections. One is enough for two cores: the actors have their
@@ -138,12 +103,7 @@ pub struct Settings {
     pub http_threads: u16,
 
     /// How log lines look. What is logged is said by RUST_LOG (default: info).
-    #[arg(
-        long,
-        env = "OCTOSTORE_LOG_FORMAT",
-        value_name = "FORMAT",
-        default_value = "text"
-    )]
+    #[arg(long, env = "OCTOSTORE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 }
 
@@ -163,14 +123,9 @@ impl FromStr for Bind {
         match text.trim().strip_prefix("unix:") {
             Some("") => Err("unix: wants the path of a socket, as in unix:/run/octostore.sock"),
             Some(path) => Ok(Self::Unix(path.into())),
-            None => text
-                .trim()
-                .replace("localhost:", "127.0.0.1:")
-                .parse()
-                .map(Self::Tcp)
-                .map_err(
-                    |_| "wanted ADDRESS:PORT, as in 127.0.0.1:3000 or [::1]:3000, or unix:PATH",
-                ),
+            None => text.trim().replace("localhost:", "127.0.0.1:").parse().map(Self::Tcp).map_err(
+                |_| "wanted ADDRESS:PORT, as in 127.0.0.1:3000 or [::1]:3000, or unix:PATH",
+            ),
         }
     }
 }
@@ -214,10 +169,7 @@ impl FromStr for Seconds {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let seconds = text
-            .parse()
-            .ok()
-            .filter(|seconds| (1..=3600).contains(seconds));
+        let seconds = text.parse().ok().filter(|seconds| (1..=3600).contains(seconds));
         seconds.map(Self).ok_or("wanted whole seconds, 1 to 3600")
     }
 }
@@ -296,10 +248,7 @@ impl Settings {
         T: Into<std::ffi::OsString> + Clone,
     {
         Self::try_parse_from(args).map_err(|error| {
-            if matches!(
-                error.kind(),
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-            ) {
+            if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
                 SettingsError::Help(error.render().to_string())
             } else {
                 SettingsError::Invalid(one_line(&error))
@@ -319,9 +268,7 @@ impl Settings {
             Some(path) => Configured::read_file(path).map_err(wrong("STATIC_TOKENS_FILE"))?,
             None => Configured::default(),
         };
-        listed
-            .and(filed)
-            .map_err(wrong("STATIC_TOKENS, STATIC_TOKENS_FILE"))
+        listed.and(filed).map_err(wrong("STATIC_TOKENS, STATIC_TOKENS_FILE"))
     }
 
     /// Whether signing in is asked for.
@@ -342,11 +289,7 @@ fn one_line(error: &clap::Error) -> String {
     let message = first.strip_prefix("error: ").unwrap_or(first);
     let variable = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(arg)) => {
-            let long = arg
-                .trim_start_matches("--")
-                .split([' ', '='])
-                .next()
-                .unwrap_or_default();
+            let long = arg.trim_start_matches("--").split([' ', '=']).next().unwrap_or_default();
             let command = Settings::command();
             command
                 .get_arguments()
@@ -356,10 +299,7 @@ fn one_line(error: &clap::Error) -> String {
         }
         _ => None,
     };
-    format!(
-        "{message}{}; see octostore --help",
-        variable.unwrap_or_default()
-    )
+    format!("{message}{}; see octostore --help", variable.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -375,16 +315,8 @@ mod tests {
         Settings::command().debug_assert();
         for argument in Settings::command().get_arguments() {
             if !matches!(argument.get_id().as_str(), "help" | "version") {
-                assert!(
-                    argument.get_env().is_some(),
-                    "{} has no variable",
-                    argument.get_id()
-                );
-                assert!(
-                    argument.get_help().is_some(),
-                    "{} has no help",
-                    argument.get_id()
-                );
+                assert!(argument.get_env().is_some(), "{} has no variable", argument.get_id());
+                assert!(argument.get_help().is_some(), "{} has no help", argument.get_id());
             }
         }
     }
@@ -393,22 +325,10 @@ mod tests {
     fn a_bad_setting_is_named_in_one_line() {
         for (args, names) in [
             (["--bind", "nonsense"], ["--bind", "BIND_ADDR"]),
-            (
-                ["--database", "postgres://x"],
-                ["--database", "DATABASE_URL"],
-            ),
-            (
-                ["--held-status", "418"],
-                ["--held-status", "OCTOSTORE_HELD_STATUS"],
-            ),
-            (
-                ["--locks-per-account", "0"],
-                ["--locks-per-account", "OCTOSTORE_LOCKS_PER_ACCOUNT"],
-            ),
-            (
-                ["--body-timeout", "0"],
-                ["--body-timeout", "OCTOSTORE_BODY_TIMEOUT"],
-            ),
+            (["--database", "postgres://x"], ["--database", "DATABASE_URL"]),
+            (["--held-status", "418"], ["--held-status", "OCTOSTORE_HELD_STATUS"]),
+            (["--locks-per-account", "0"], ["--locks-per-account", "OCTOSTORE_LOCKS_PER_ACCOUNT"]),
+            (["--body-timeout", "0"], ["--body-timeout", "OCTOSTORE_BODY_TIMEOUT"]),
         ] {
             let message = parse(&args).unwrap_err().to_string();
             assert_eq!(message.lines().count(), 1, "{message}");
@@ -422,15 +342,9 @@ mod tests {
     fn addresses_and_paths_are_read_as_people_write_them() {
         let settings = parse(&["--bind", "[::1]:80,unix:/run/o.sock,localhost:1"]).unwrap();
         let text: Vec<_> = settings.bind.iter().map(Bind::to_string).collect();
-        assert_eq!(
-            text,
-            ["http://[::1]:80", "unix:/run/o.sock", "http://127.0.0.1:1"]
-        );
+        assert_eq!(text, ["http://[::1]:80", "unix:/run/o.sock", "http://127.0.0.1:1"]);
         for path in ["a.db", "sqlite:a.db", "sqlite://a.db"] {
-            assert_eq!(
-                parse(&["--database", path]).unwrap().database.0,
-                PathBuf::from("a.db")
-            );
+            assert_eq!(parse(&["--database", path]).unwrap().database.0, PathBuf::from("a.db"));
         }
     }
 
@@ -438,9 +352,7 @@ mod tests {
     fn secrets_do_not_print_themselves() {
         let settings = parse(&["--static-tokens", "a:hunter2", "--admin-key", "hunter2"]).unwrap();
         assert!(!format!("{settings:?}").contains("hunter2"));
-        let wrong = parse(&["--static-tokens", "hunter2"])
-            .unwrap()
-            .configured_tokens();
+        let wrong = parse(&["--static-tokens", "hunter2"]).unwrap().configured_tokens();
         assert!(!wrong.unwrap_err().to_string().contains("hunter2"));
     }
 }

@@ -39,7 +39,7 @@ const MESSAGES_AT_ONCE: usize = 128;
 enum Message<M: Machine> {
     /// A command, and where its answer goes.
     Command(M::Command, Reply<M::Outcome>),
-    /// Something was put into the list of returns.
+    /// Something was put into the list of returns, or a commit was refused.
     Nudge,
     /// Everything before this was the last.
     Stop,
@@ -53,10 +53,7 @@ pub struct Handle<M: Machine> {
 
 impl<M: Machine> Clone for Handle<M> {
     fn clone(&self) -> Self {
-        Self {
-            address: self.address.clone(),
-            home: Arc::clone(&self.home),
-        }
+        Self { address: self.address.clone(), home: Arc::clone(&self.home) }
     }
 }
 
@@ -82,12 +79,12 @@ impl<M: Machine> Handle<M> {
     /// waits for any more goes back to the machine.
     pub fn ask(&self, command: M::Command) -> Result<Waiting<M::Outcome>, NotTaken> {
         let (reply, waiting) = reply(Arc::clone(&self.home));
-        self.address
-            .try_send(Message::Command(command, reply))
-            .map_err(|refused| match refused {
+        self.address.try_send(Message::Command(command, reply)).map_err(
+            |refused| match refused {
                 Refused::Full(_) => NotTaken::Overloaded,
                 Refused::Closed(_) => NotTaken::Stopped,
-            })?;
+            },
+        )?;
         Ok(waiting)
     }
 
@@ -140,8 +137,8 @@ pub struct Actor<M: Machine> {
     progress: Arc<Progress>,
     epoch: Epoch,
     clock: Arc<dyn Clock>,
-    /// Deadlines up to this one had their grace.
-    forgiven: Instant,
+    /// When this was last awake: what a deadline was overslept by counts from here.
+    awake: Instant,
     /// Nothing expires before this.
     quiet_until: Instant,
     /// No new rows before this.
@@ -166,15 +163,13 @@ where
         M: 'static,
     {
         let (address, mailbox) = mailbox(capacity);
-        let returns = Arc::new(Returns {
-            answers: Mutex::new(Vec::new()),
-            nudge: address.clone(),
-        });
-        let handle = Handle {
-            address,
-            home: Arc::clone(&returns) as Arc<dyn Home<M::Outcome>>,
-        };
-        let progress = Arc::new(Progress::default());
+        let returns = Arc::new(Returns { answers: Mutex::new(Vec::new()), nudge: address.clone() });
+        let nudge = address.clone();
+        let progress = Arc::new(Progress::new(Box::new(move || {
+            // A full mailbox needs no nudge: there is a next turn.
+            let _full_or_gone = nudge.try_send(Message::Nudge);
+        })));
+        let handle = Handle { address, home: Arc::clone(&returns) as Arc<dyn Home<M::Outcome>> };
         let actor = Self {
             machine,
             effects: Effects::default(),
@@ -185,8 +180,8 @@ where
             journal,
             epoch: progress.epoch(),
             progress,
-            // What ran out while nothing ran is not forgiven: a restart is no stall.
-            forgiven: clock.now(),
+            // What ran out while nothing ran has no grace: a restart is no stall.
+            awake: clock.now(),
             quiet_until: Instant::default(),
             room_from: Instant::default(),
             clock,
@@ -213,7 +208,7 @@ where
                 std::iter::once(message).chain(rest.take(queued)).collect()
             }
             Received::TimedOut => rest.take(queued).collect(),
-            Received::Closed => return self.close(now),
+            Received::Closed => unreachable!("an actor has an address of its own mailbox"),
         };
         let mut handled = 0;
         for message in messages {
@@ -229,6 +224,7 @@ where
         }
         self.take_returns();
         self.expire(now);
+        self.awake = now;
         self.send_effects()
     }
 
@@ -261,13 +257,8 @@ where
         let ticket = Ticket::new(self.next_ticket);
         self.next_ticket += 1;
         self.open.insert(ticket, reply);
-        let room = if now < self.room_from {
-            Room::Exhausted
-        } else {
-            Room::Available
-        };
-        self.machine
-            .apply(Moment { now, room }, ticket, command, &mut self.effects);
+        let room = if now < self.room_from { Room::Exhausted } else { Room::Available };
+        self.machine.apply(Moment { now, room }, ticket, command, &mut self.effects);
     }
 
     fn take_returns(&mut self) {
@@ -278,15 +269,12 @@ where
     }
 
     fn expire(&mut self, now: Instant) {
-        let Some(deadline) = self
-            .machine
-            .next_deadline()
-            .filter(|&deadline| deadline <= now)
+        let Some(deadline) = self.machine.next_deadline().filter(|&deadline| deadline <= now)
         else {
             return;
         };
-        if now.since(deadline) > STALL && deadline > self.forgiven {
-            self.forgiven = now;
+        let planned = deadline.max(self.awake).max(self.quiet_until);
+        if now.since(planned) > STALL {
             self.quiet_until = self.quiet_until.max(now + GRACE);
         }
         if now >= self.quiet_until {
@@ -300,12 +288,7 @@ where
         let upto = self.effects.last();
         let records = self.effects.take_records();
         let mut held = Vec::new();
-        for Answer {
-            ticket,
-            outcome,
-            depends_on,
-        } in self.effects.take_answers()
-        {
+        for Answer { ticket, outcome, depends_on } in self.effects.take_answers() {
             let Some(reply) = self.open.remove(&ticket) else {
                 unreachable!("a machine answered a ticket twice, or one it was not given");
             };
@@ -330,9 +313,7 @@ where
         }
         // The persistence actor only ends early when a commit failed: then nothing that we
         // decide can be told any more, and the dropped turn says so to whoever waits.
-        self.journal
-            .send(turn)
-            .map_or(Flow::Stopped, |()| Flow::Continue)
+        self.journal.send(turn).map_or(Flow::Stopped, |()| Flow::Continue)
     }
 
     /// The last turns: waits until every answer on its way has reached somebody or come back,
@@ -370,9 +351,7 @@ where
 
 impl<M: Machine> fmt::Debug for Actor<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Actor")
-            .field("epoch", &self.epoch)
-            .finish_non_exhaustive()
+        f.debug_struct("Actor").field("epoch", &self.epoch).finish_non_exhaustive()
     }
 }
 

@@ -137,9 +137,7 @@ impl<S: Store> Persistence<S> {
     /// # Errors
     /// As [`Persistence::run`].
     pub fn step(&mut self) -> Result<(), StoreFailure> {
-        self.journal
-            .try_receive()
-            .map_or(Ok(()), |first| self.commit(first))
+        self.journal.try_receive().map_or(Ok(()), |first| self.commit(first))
     }
 
     fn next(&self) -> Next {
@@ -152,27 +150,16 @@ impl<S: Store> Persistence<S> {
 
     fn commit(&mut self, first: Turn) -> Result<(), StoreFailure> {
         let mut batch = self.gather(first);
-        let records = fold(
-            batch
-                .iter_mut()
-                .flat_map(|turn| turn.records.drain(..))
-                .collect(),
-        );
-        let verdict = if records.is_empty() {
-            Verdict::Committed
-        } else {
-            self.store.commit(&records)
-        };
+        let records = fold(batch.iter_mut().flat_map(|turn| turn.records.drain(..)).collect());
+        let verdict =
+            if records.is_empty() { Verdict::Committed } else { self.store.commit(&records) };
         match verdict {
             Verdict::Committed => {
                 for turn in &batch {
                     turn.progress.advance(turn.upto);
                 }
-                batch
-                    .into_iter()
-                    .flat_map(|turn| turn.held)
-                    .for_each(Held::release);
-                Ok(())
+                batch.into_iter().flat_map(|turn| turn.held).for_each(Held::release);
+                self.store.tend(Pressure::Busy)
             }
             Verdict::NoRoom => {
                 for turn in &batch {
@@ -181,10 +168,7 @@ impl<S: Store> Persistence<S> {
                         turn.progress.refuse();
                     }
                 }
-                batch
-                    .into_iter()
-                    .flat_map(|turn| turn.held)
-                    .for_each(Held::refuse);
+                batch.into_iter().flat_map(|turn| turn.held).for_each(Held::refuse);
                 Ok(())
             }
             // The dropped batch says to whoever waits that the outcome is unknown; so does the
@@ -205,9 +189,7 @@ impl<S: Store> Persistence<S> {
                 records += turn.records.len();
                 batch.push(turn);
             }
-            next = (records < RECORDS_AT_ONCE)
-                .then(|| self.journal.try_receive())
-                .flatten();
+            next = (records < RECORDS_AT_ONCE).then(|| self.journal.try_receive()).flatten();
         }
         batch
     }
@@ -219,11 +201,8 @@ fn fold(mut records: Vec<Record>) -> Vec<Record> {
         return records;
     }
     let mut seen: Table<RecordKey, ()> = Table::default();
-    let mut keep: Vec<bool> = records
-        .iter()
-        .rev()
-        .map(|record| seen.insert(record.key(), ()).is_none())
-        .collect();
+    let mut keep: Vec<bool> =
+        records.iter().rev().map(|record| seen.insert(record.key(), ()).is_none()).collect();
     records.retain(|_| keep.pop().unwrap_or(true));
     records
 }

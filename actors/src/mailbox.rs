@@ -45,17 +45,8 @@ mod channel {
     /// Makes a mailbox that holds at most `capacity` messages.
     pub fn mailbox<T>(capacity: NonZeroUsize) -> (Address<T>, Mailbox<T>) {
         let (sender, receiver) = crossbeam_channel::bounded(capacity.get());
-        let rest = Rest {
-            receiver,
-            closed: Arc::new(AtomicBool::new(false)),
-        };
-        (
-            Address {
-                sender,
-                rest: rest.clone(),
-            },
-            Mailbox(rest),
-        )
+        let rest = Rest { receiver, closed: Arc::new(AtomicBool::new(false)) };
+        (Address { sender, rest: rest.clone() }, Mailbox(rest))
     }
 
     /// What is left in the channel when its mailbox is gone.
@@ -71,10 +62,7 @@ mod channel {
 
     impl<T> Clone for Rest<T> {
         fn clone(&self) -> Self {
-            Self {
-                receiver: self.receiver.clone(),
-                closed: Arc::clone(&self.closed),
-            }
+            Self { receiver: self.receiver.clone(), closed: Arc::clone(&self.closed) }
         }
     }
 
@@ -109,10 +97,7 @@ mod channel {
 
     impl<T> Clone for Address<T> {
         fn clone(&self) -> Self {
-            Self {
-                sender: self.sender.clone(),
-                rest: self.rest.clone(),
-            }
+            Self { sender: self.sender.clone(), rest: self.rest.clone() }
         }
     }
 
@@ -154,11 +139,7 @@ mod channel {
         /// Waits for the next message: for ever, or `patience` long.
         pub fn receive(&self, patience: Option<Duration>) -> Received<T> {
             let Some(patience) = patience else {
-                return self
-                    .0
-                    .receiver
-                    .recv()
-                    .map_or(Received::Closed, Received::Message);
+                return self.0.receiver.recv().map_or(Received::Closed, Received::Message);
             };
             match self.0.receiver.recv_timeout(patience) {
                 Ok(message) => Received::Message(message),
@@ -257,11 +238,7 @@ mod standin {
         pub fn send(&self, message: T) -> Result<(), T> {
             let mut state = lock(&self.0.state);
             while state.receiving && state.queue.len() == state.capacity {
-                state = self
-                    .0
-                    .room
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
+                state = self.0.room.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
             if !state.receiving {
                 return Err(message);
@@ -303,11 +280,7 @@ mod standin {
                     return Received::Closed;
                 }
                 let Some(patience) = patience else {
-                    state = self
-                        .0
-                        .arrived
-                        .wait(state)
-                        .unwrap_or_else(PoisonError::into_inner);
+                    state = self.0.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
                     continue;
                 };
                 let (guard, wait) = self
@@ -407,11 +380,7 @@ mod tests {
                     let message = Arc::new(());
                     address.try_send(Arc::clone(&message)).unwrap();
                     drop(mailbox);
-                    assert_eq!(
-                        Arc::strong_count(&message),
-                        1,
-                        "the queued message was dropped"
-                    );
+                    assert_eq!(Arc::strong_count(&message), 1, "the queued message was dropped");
                     assert_eq!(
                         address.try_send(Arc::clone(&message)),
                         Err(Refused::Closed(Arc::clone(&message)))

@@ -1,6 +1,7 @@
 //! How far one domain's changes have come on their way to the disk.
 
 use crate::sync::{AtomicU64, Ordering};
+use std::fmt;
 
 /// The place of one change in its domain's stream of changes. Zero is before the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -23,13 +24,35 @@ impl Seq {
 pub struct Epoch(u64);
 
 /// Shared by one domain's actor, which reads it, and the persistence actor, which writes it.
-#[derive(Debug, Default)]
 pub struct Progress {
     durable: AtomicU64,
     epoch: AtomicU64,
+    /// Wakes the actor. Must not block.
+    nudge: Box<dyn Fn() + Send + Sync>,
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Progress")
+            .field("durable", &self.durable())
+            .field("epoch", &self.epoch())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Progress {
+    /// Of a domain that nobody needs to wake: its loop is stepped by hand.
+    fn default() -> Self {
+        Self::new(Box::new(|| {}))
+    }
 }
 
 impl Progress {
+    /// Of a domain that has changed nothing yet, and whose actor `nudge` wakes without blocking.
+    pub fn new(nudge: Box<dyn Fn() + Send + Sync>) -> Self {
+        Self { durable: AtomicU64::new(0), epoch: AtomicU64::new(0), nudge }
+    }
+
     /// Every change up to and including this one is on disk.
     pub fn durable(&self) -> Seq {
         Seq(self.durable.load(Ordering::Acquire))
@@ -46,9 +69,10 @@ impl Progress {
         self.durable.store(seq.0, Ordering::Release);
     }
 
-    /// What was computed in the present epoch and is not durable never will be. Only the
-    /// persistence actor calls this.
+    /// What was computed in the present epoch and is not durable never will be: the actor must
+    /// undo it, also if nobody asks it anything. Only the persistence actor calls this.
     pub(crate) fn refuse(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
+        (self.nudge)();
     }
 }

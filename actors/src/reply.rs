@@ -7,7 +7,8 @@
 //! Two promises hold on every way and in every order of events:
 //! - whoever waits is told something, exactly once: a reply that is dropped says
 //!   [`Lost::OutcomeUnknown`];
-//! - a value that was let go and reached nobody comes back to its [`Home`], exactly once.
+//! - a value that was let go and reached nobody, or was refused, comes back to its [`Home`],
+//!   exactly once.
 
 use crate::sync::{Arc, Mutex, lock};
 use std::{
@@ -36,11 +37,7 @@ pub enum Lost {
 /// Makes a reply and the future that waits for it.
 pub fn reply<T>(home: Arc<dyn Home<T>>) -> (Reply<T>, Waiting<T>) {
     let slot = Arc::new(Slot {
-        state: Mutex::new(State {
-            phase: Phase::Open,
-            parked: None,
-            waker: None,
-        }),
+        state: Mutex::new(State { phase: Phase::Open, parked: None, waker: None }),
         home,
     });
     (Reply(Some(Arc::clone(&slot))), Waiting(slot))
@@ -148,10 +145,11 @@ impl Held {
         }
     }
 
-    /// Tells whoever waits that nothing was executed: what the answer depends on was undone.
+    /// Tells whoever waits that nothing was executed: what the answer depends on was undone. The
+    /// value goes home.
     pub fn refuse(mut self) {
         if let Some(slot) = self.0.take() {
-            slot.forget(Lost::StoreFull);
+            slot.refuse();
         }
     }
 }
@@ -159,29 +157,42 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if let Some(slot) = self.0.take() {
-            slot.forget(Lost::OutcomeUnknown);
+            slot.forget();
         }
     }
 }
 
 trait Parked: Send + Sync {
     fn release(&self);
-    fn forget(&self, why: Lost);
+    fn refuse(&self);
+    fn forget(&self);
+}
+
+impl<T> Slot<T> {
+    fn unpark(&self) -> Option<T> {
+        lock(&self.state).parked.take()
+    }
 }
 
 impl<T: Send> Parked for Slot<T> {
     fn release(&self) {
-        let parked = lock(&self.state).parked.take();
-        if let Some(value) = parked {
+        if let Some(value) = self.unpark() {
             self.tell(Ok(value));
         }
     }
 
-    fn forget(&self, why: Lost) {
-        // The value is not given back: what it speaks of never came to be, or nobody knows.
-        let parked = lock(&self.state).parked.take();
-        drop(parked);
-        self.tell(Err(why));
+    fn refuse(&self) {
+        let value = self.unpark();
+        self.tell(Err(Lost::StoreFull));
+        if let Some(value) = value {
+            self.home.give_back(value);
+        }
+    }
+
+    fn forget(&self) {
+        // The value does not go home: nobody knows whether what it speaks of came to be.
+        drop(self.unpark());
+        self.tell(Err(Lost::OutcomeUnknown));
     }
 }
 
@@ -221,10 +232,7 @@ impl<T> Drop for Waiting<T> {
     fn drop(&mut self) {
         let (phase, waker) = {
             let mut state = lock(&self.0.state);
-            (
-                std::mem::replace(&mut state.phase, Phase::Over),
-                state.waker.take(),
-            )
+            (std::mem::replace(&mut state.phase, Phase::Over), state.waker.take())
         };
         drop(waker);
         if let Phase::Told(Ok(value)) = phase {
@@ -277,11 +285,11 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_value_says_so_and_does_not_come_home() {
+    fn a_refused_value_says_so_and_comes_home() {
         let (reply, waiting, home) = slot();
         reply.hold(7).refuse();
         assert_eq!(block_on(waiting), Err(Lost::StoreFull));
-        assert!(returned(&home).is_empty());
+        assert_eq!(returned(&home), [7]);
     }
 
     #[test]
@@ -318,6 +326,6 @@ mod tests {
         let (reply, waiting, home) = slot();
         drop(waiting);
         reply.hold(4).refuse();
-        assert!(returned(&home).is_empty(), "a refused value never was");
+        assert_eq!(returned(&home), [4]);
     }
 }

@@ -23,7 +23,5 @@ pub use std::sync::Arc;
 /// Locks `mutex`, also after a panic of another holder: what is guarded here is changed in
 /// single steps, so it is consistent even then, and the answers pending must still be given.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

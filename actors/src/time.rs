@@ -56,9 +56,6 @@ mod tests {
         let end = Instant::from_nanos(u64::MAX);
         assert_eq!(end + Duration::from_secs(1), end);
         assert_eq!(Instant::from_nanos(0) + Duration::MAX, end);
-        assert_eq!(
-            Instant::from_nanos(3).since(Instant::from_nanos(5)),
-            Duration::ZERO
-        );
+        assert_eq!(Instant::from_nanos(3).since(Instant::from_nanos(5)), Duration::ZERO);
     }
 }

@@ -5,10 +5,7 @@
 //! somebody is kept as those who were promised it see it, and must hold over refused commits,
 //! crashes and reboots, whatever the reference says.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "what is not there fails the test that looks for it"
-)]
+#![expect(clippy::unwrap_used, reason = "what is not there fails the test that looks for it")]
 
 mod common;
 
@@ -156,12 +153,7 @@ struct Step {
 #[derive(Clone, Debug)]
 enum Action {
     Nothing,
-    Ask {
-        command: LockCommand,
-        room: Room,
-        outcome: LockOutcome,
-        depends_on: Depends,
-    },
+    Ask { command: LockCommand, room: Room, outcome: LockOutcome, depends_on: Depends },
     Deadline,
     Undelivered(LockOutcome),
     Commit,
@@ -207,10 +199,7 @@ impl Reference {
             returned_at: 0,
             granted: BTreeMap::new(),
             leases: 0,
-            step: Step {
-                action: Action::Nothing,
-                records: Vec::new(),
-            },
+            step: Step { action: Action::Nothing, records: Vec::new() },
         }
     }
 
@@ -257,14 +246,7 @@ impl Reference {
 
     fn ask(&mut self, command: LockCommand, room: Room) {
         let (outcome, depends_on) = match command.clone() {
-            LockCommand::Acquire {
-                name,
-                holder,
-                ttl,
-                lease,
-                metadata,
-                quota,
-            } => self.acquire(
+            LockCommand::Acquire { name, holder, ttl, lease, metadata, quota } => self.acquire(
                 Lease {
                     name,
                     holder,
@@ -277,34 +259,26 @@ impl Reference {
                 quota,
                 room,
             ),
-            LockCommand::Release {
-                name,
-                account,
-                lease,
-            } => match self.owned(&name, account, lease) {
-                Some(_) => (
-                    LockOutcome::Released,
-                    Depends::On(self.record(LockRecord::Free(name))),
-                ),
-                None => (LockOutcome::NotOwned, Depends::On(self.seen(&name))),
-            },
-            LockCommand::Renew {
-                name,
-                account,
-                lease,
-                ttl,
-            } => match self.owned(&name, account, lease) {
-                Some(lease) => self.extend(lease, ttl),
-                None => (LockOutcome::NotOwned, Depends::On(self.seen(&name))),
-            },
-            LockCommand::Get { name } => (
-                LockOutcome::Status(self.lease(&name)),
-                Depends::On(self.seen(&name)),
-            ),
-            LockCommand::List { account, selection } => (
-                LockOutcome::Leases(page(self.rows(), account, &selection)),
-                Depends::OnWhatItSaw,
-            ),
+            LockCommand::Release { name, account, lease } => {
+                match self.owned(&name, account, lease) {
+                    Some(_) => {
+                        (LockOutcome::Released, Depends::On(self.record(LockRecord::Free(name))))
+                    }
+                    None => (LockOutcome::NotOwned, Depends::On(self.seen(&name))),
+                }
+            }
+            LockCommand::Renew { name, account, lease, ttl } => {
+                match self.owned(&name, account, lease) {
+                    Some(lease) => self.extend(lease, ttl),
+                    None => (LockOutcome::NotOwned, Depends::On(self.seen(&name))),
+                }
+            }
+            LockCommand::Get { name } => {
+                (LockOutcome::Status(self.lease(&name)), Depends::On(self.seen(&name)))
+            }
+            LockCommand::List { account, selection } => {
+                (LockOutcome::Leases(page(self.rows(), account, &selection)), Depends::OnWhatItSaw)
+            }
         };
         if let (LockOutcome::Granted(lease) | LockOutcome::Confirmed(lease), Depends::On(seq)) =
             (&outcome, depends_on)
@@ -312,17 +286,9 @@ impl Reference {
             if let Some(known) = self.known.get_mut(&lease.id) {
                 *known += 1;
             }
-            self.answers.push(Told {
-                outcome: outcome.clone(),
-                depends_on: seq,
-            });
+            self.answers.push(Told { outcome: outcome.clone(), depends_on: seq });
         }
-        self.step.action = Action::Ask {
-            command,
-            room,
-            outcome,
-            depends_on,
-        };
+        self.step.action = Action::Ask { command, room, outcome, depends_on };
     }
 
     fn acquire(&mut self, wanted: Lease, quota: LockQuota, room: Room) -> (LockOutcome, Depends) {
@@ -348,15 +314,9 @@ impl Reference {
             return (LockOutcome::NoToken, Depends::On(0));
         }
         self.last_token += 1;
-        let lease = Lease {
-            token: token(self.last_token),
-            ..wanted
-        };
+        let lease = Lease { token: token(self.last_token), ..wanted };
         self.known.insert(lease.id, 0);
-        self.granted
-            .entry(lease.name.clone())
-            .or_default()
-            .push(lease.id);
+        self.granted.entry(lease.name.clone()).or_default().push(lease.id);
         let seq = self.record(LockRecord::Held(lease.clone()));
         (LockOutcome::Granted(lease), Depends::On(seq))
     }
@@ -371,28 +331,18 @@ impl Reference {
             let seen = self.seen(&lease.name);
             return (LockOutcome::Confirmed(lease), Depends::On(seen));
         }
-        let lease = Lease {
-            expires,
-            ttl,
-            ..lease
-        };
+        let lease = Lease { expires, ttl, ..lease };
         let seq = self.record(LockRecord::Held(lease.clone()));
         (LockOutcome::Confirmed(lease), Depends::On(seq))
     }
 
     fn owned(&self, name: &LockName, account: AccountId, id: LeaseId) -> Option<Lease> {
-        self.lease(name)
-            .filter(|lease| lease.holder.account == account && lease.id == id)
+        self.lease(name).filter(|lease| lease.holder.account == account && lease.id == id)
     }
 
     fn deadline(&mut self) {
-        let mut due: Vec<_> = self
-            .rows()
-            .locks
-            .values()
-            .filter(|lease| lease.expires <= self.now)
-            .cloned()
-            .collect();
+        let mut due: Vec<_> =
+            self.rows().locks.values().filter(|lease| lease.expires <= self.now).cloned().collect();
         due.sort_by_key(|lease| (lease.expires, lease.token));
         for lease in due {
             self.record(LockRecord::Free(lease.name));
@@ -468,13 +418,7 @@ impl Reference {
         let (mut rows, now) = match how {
             Restart::Crash => (self.on_disk().clone(), self.now),
             Restart::Reboot => (self.on_disk().clone(), Instant::from_nanos(0)),
-            Restart::Stop => (
-                Rows {
-                    mark: self.last_token,
-                    ..self.rows().clone()
-                },
-                self.now,
-            ),
+            Restart::Stop => (Rows { mark: self.last_token, ..self.rows().clone() }, self.now),
         };
         if how == Restart::Reboot {
             for lease in rows.locks.values_mut() {
@@ -515,11 +459,7 @@ fn page(rows: &Rows, account: AccountId, selection: &Selection) -> Page<Lease> {
     }
     let limit = (1..=1_000).find(|&limit| PageLimit::new(limit) == Some(selection.limit));
     let limit = usize::from(limit.unwrap());
-    Page {
-        more: all.len() > limit,
-        items: all.into_iter().take(limit).collect(),
-        total,
-    }
+    Page { more: all.len() > limit, items: all.into_iter().take(limit).collect(), total }
 }
 
 fn seconds() -> impl Strategy<Value = u64> {
@@ -557,46 +497,24 @@ impl ReferenceStateMachine for Reference {
         let name = || select(NAMES.to_vec());
         let room = prop_oneof![9 => Just(Room::Available), 1 => Just(Room::Exhausted)];
         let text = option::of(Just("metadata"));
-        let acquire = (
-            name(),
-            0..ACCOUNTS,
-            select(OWNERS.to_vec()),
-            seconds(),
-            text,
-            room,
-        )
-            .prop_map(|(name, account, owner, seconds, metadata, room)| {
-                Transition::Acquire {
-                    name,
-                    account,
-                    owner,
-                    seconds,
-                    metadata,
-                    room,
-                }
-            });
-        let release =
-            (name(), 0..ACCOUNTS, whose()).prop_map(|(name, account, whose)| Transition::Release {
+        let acquire = (name(), 0..ACCOUNTS, select(OWNERS.to_vec()), seconds(), text, room)
+            .prop_map(|(name, account, owner, seconds, metadata, room)| Transition::Acquire {
                 name,
                 account,
-                whose,
-            });
-        let renew = (name(), 0..ACCOUNTS, whose(), seconds()).prop_map(
-            |(name, account, whose, seconds)| Transition::Renew {
-                name,
-                account,
-                whose,
+                owner,
                 seconds,
-            },
+                metadata,
+                room,
+            });
+        let release = (name(), 0..ACCOUNTS, whose())
+            .prop_map(|(name, account, whose)| Transition::Release { name, account, whose });
+        let renew = (name(), 0..ACCOUNTS, whose(), seconds()).prop_map(
+            |(name, account, whose, seconds)| Transition::Renew { name, account, whose, seconds },
         );
         let list = (0..ACCOUNTS, selection())
             .prop_map(|(account, selection)| Transition::List { account, selection });
         let pass = (0..3_000u64).prop_map(|millis| Transition::Pass(Duration::from_millis(millis)));
-        let refuse = if state.may_refuse() {
-            Transition::Refuse
-        } else {
-            Transition::Settle
-        };
+        let refuse = if state.may_refuse() { Transition::Refuse } else { Transition::Settle };
         prop_oneof![
             40 => acquire,
             10 => release,
@@ -622,10 +540,7 @@ impl ReferenceStateMachine for Reference {
     }
 
     fn apply(mut state: Self, transition: &Transition) -> Self {
-        state.step = Step {
-            action: Action::Nothing,
-            records: Vec::new(),
-        };
+        state.step = Step { action: Action::Nothing, records: Vec::new() };
         match transition.clone() {
             Transition::Acquire {
                 name: text,
@@ -649,11 +564,7 @@ impl ReferenceStateMachine for Reference {
                 };
                 state.ask(command, room);
             }
-            Transition::Release {
-                name: text,
-                account: number,
-                whose,
-            } => {
+            Transition::Release { name: text, account: number, whose } => {
                 let command = LockCommand::Release {
                     name: name(text),
                     account: account(number),
@@ -661,12 +572,7 @@ impl ReferenceStateMachine for Reference {
                 };
                 state.ask(command, Room::Available);
             }
-            Transition::Renew {
-                name: text,
-                account: number,
-                whose,
-                seconds,
-            } => {
+            Transition::Renew { name: text, account: number, whose, seconds } => {
                 let command = LockCommand::Renew {
                     name: name(text),
                     account: account(number),
@@ -678,10 +584,7 @@ impl ReferenceStateMachine for Reference {
             Transition::Get { name: text } => {
                 state.ask(LockCommand::Get { name: name(text) }, Room::Available);
             }
-            Transition::List {
-                account: number,
-                selection,
-            } => {
+            Transition::List { account: number, selection } => {
                 let account = account(number);
                 state.ask(LockCommand::List { account, selection }, Room::Available);
             }
@@ -764,12 +667,8 @@ impl Subject {
     fn ask(&mut self, command: LockCommand, room: Room) -> (LockOutcome, Seq) {
         let ticket = Ticket::new(self.tickets);
         self.tickets += 1;
-        let moment = Moment {
-            now: self.now,
-            room,
-        };
-        self.machine
-            .apply(moment, ticket, command, &mut self.effects);
+        let moment = Moment { now: self.now, room };
+        self.machine.apply(moment, ticket, command, &mut self.effects);
         let mut answers: Vec<_> = self.effects.take_answers().collect();
         assert_eq!(answers.len(), 1);
         let answer = answers.remove(0);
@@ -829,16 +728,10 @@ impl Subject {
             self.highest_told = lease.token;
         }
         if let LockOutcome::Granted(lease) | LockOutcome::Confirmed(lease) = outcome {
-            let known = self
-                .promises
-                .iter_mut()
-                .find(|promise| promise.lease.id == lease.id);
+            let known = self.promises.iter_mut().find(|promise| promise.lease.id == lease.id);
             match known {
                 Some(promise) => promise.until = promise.until.max(lease.expires),
-                None => self.promises.push(Promise {
-                    lease: lease.clone(),
-                    until: lease.expires,
-                }),
+                None => self.promises.push(Promise { lease: lease.clone(), until: lease.expires }),
             }
         }
     }
@@ -896,10 +789,7 @@ impl Subject {
 
     /// The same for what cannot be judged without the question.
     fn check_answer(&self, command: &LockCommand, outcome: &LockOutcome, depends_on: Seq) {
-        let rows = Rows {
-            locks: self.locks.clone(),
-            mark: self.mark.get(),
-        };
+        let rows = Rows { locks: self.locks.clone(), mark: self.mark.get() };
         let owned = |name: &LockName, account: &AccountId, id: &LeaseId| {
             let row = rows.locks.get(name);
             row.is_some_and(|lease| lease.holder.account == *account && lease.id == *id)
@@ -912,17 +802,8 @@ impl Subject {
                 page(&rows, *account, selection) == *leases
             }
             (
-                LockCommand::Release {
-                    name,
-                    account,
-                    lease,
-                }
-                | LockCommand::Renew {
-                    name,
-                    account,
-                    lease,
-                    ..
-                },
+                LockCommand::Release { name, account, lease }
+                | LockCommand::Renew { name, account, lease, .. },
                 LockOutcome::NotOwned,
             ) => !owned(name, account, lease),
             (LockCommand::Acquire { holder, .. }, LockOutcome::OverQuota(quota)) => {
@@ -941,9 +822,7 @@ impl Subject {
     fn check_promises(&mut self) {
         let promises: Vec<_> = self.in_force().cloned().collect();
         for promise in promises {
-            let get = LockCommand::Get {
-                name: promise.lease.name.clone(),
-            };
+            let get = LockCommand::Get { name: promise.lease.name.clone() };
             let (LockOutcome::Status(Some(lease)), _) = self.ask(get, Room::Available) else {
                 panic!("time: ended before it was promised to: {promise:?}");
             };
@@ -973,10 +852,8 @@ impl Subject {
         self.now = now;
         let last = self.mark;
         self.mark = last.saturating_add(BLOCK);
-        self.machine = LockMachine::new(
-            self.locks.values().cloned(),
-            Tokens::new(last, self.mark, BLOCK),
-        );
+        self.machine =
+            LockMachine::new(self.locks.values().cloned(), Tokens::new(last, self.mark, BLOCK));
         self.effects = Effects::default();
         (self.last, self.durable) = (0, 0);
         for place in self.ended.values_mut() {
@@ -1004,12 +881,7 @@ impl StateMachineTest for Subject {
         state.now = reference.now;
         match step.action {
             Action::Nothing => {}
-            Action::Ask {
-                command,
-                room,
-                outcome: expected,
-                depends_on: expected_depends_on,
-            } => {
+            Action::Ask { command, room, outcome: expected, depends_on: expected_depends_on } => {
                 let (outcome, depends_on) = state.ask(command.clone(), room);
                 assert_eq!(outcome, expected);
                 if let Depends::On(place) = expected_depends_on {
@@ -1073,15 +945,10 @@ impl StateMachineTest for Subject {
     /// At the end, everything in the machine is looked at.
     fn teardown(mut state: Self, reference: Reference) {
         for number in 0..ACCOUNTS {
-            let all = LockCommand::List {
-                account: account(number),
-                selection: Selection::default(),
-            };
+            let all =
+                LockCommand::List { account: account(number), selection: Selection::default() };
             let expected = page(reference.rows(), account(number), &Selection::default());
-            assert_eq!(
-                state.ask(all, Room::Available).0,
-                LockOutcome::Leases(expected)
-            );
+            assert_eq!(state.ask(all, Room::Available).0, LockOutcome::Leases(expected));
         }
     }
 }

@@ -1,9 +1,6 @@
 //! The event loop and the persistence actor, stepped by hand: what is told to whom, and when.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "what is not there fails the test that looks for it"
-)]
+#![expect(clippy::unwrap_used, reason = "what is not there fails the test that looks for it")]
 #![expect(
     clippy::wildcard_enum_match_arm,
     reason = "a test that wants one outcome fails on every other"
@@ -68,7 +65,11 @@ struct Disk {
     troubles: VecDeque<Trouble>,
     /// What happens elsewhere while the next commit waits for the disk.
     meanwhile: Option<Box<dyn FnOnce() + Send>>,
+    /// The bells that rang, in order; `TENDED` stands for a call of [`Store::tend`].
+    order: Arc<Mutex<Vec<usize>>>,
 }
+
+const TENDED: usize = usize::MAX;
 
 #[derive(Clone, Default)]
 struct Shared(Arc<Mutex<Disk>>);
@@ -97,7 +98,9 @@ impl Store for Shared {
         None
     }
 
-    fn tend(&mut self, _: Pressure) -> Result<(), StoreFailure> {
+    fn tend(&mut self, pressure: Pressure) -> Result<(), StoreFailure> {
+        assert_eq!(pressure, Pressure::Busy, "it has no patience to be idle");
+        lock(&lock(&self.0).order).push(TENDED);
         Ok(())
     }
 }
@@ -207,12 +210,7 @@ impl Bench {
     }
 
     fn renew(&self, lease: &Lease, seconds: u64) -> Waiting<LockOutcome> {
-        self.ask(renew(
-            lease.name.as_str(),
-            lease.holder.account,
-            lease.id,
-            seconds,
-        ))
+        self.ask(renew(lease.name.as_str(), lease.holder.account, lease.id, seconds))
     }
 
     fn release(&self, lease: &Lease) -> Waiting<LockOutcome> {
@@ -297,17 +295,11 @@ fn durability_a_read_of_what_is_on_disk_is_answered_at_once() {
     let mut confirmed = bench.renew(&lease, 1);
     bench.turn();
     let held = LockOutcome::Held(lease.clone());
-    assert_eq!(
-        told(&mut read),
-        Poll::Ready(Ok(LockOutcome::Status(Some(lease.clone()))))
-    );
+    assert_eq!(told(&mut read), Poll::Ready(Ok(LockOutcome::Status(Some(lease.clone())))));
     assert_eq!(told(&mut free), FREE);
     assert_eq!(told(&mut refused), Poll::Ready(Ok(held)));
     assert_eq!(told(&mut not_owned), Poll::Ready(Ok(LockOutcome::NotOwned)));
-    assert_eq!(
-        told(&mut confirmed),
-        Poll::Ready(Ok(LockOutcome::Confirmed(lease)))
-    );
+    assert_eq!(told(&mut confirmed), Poll::Ready(Ok(LockOutcome::Confirmed(lease))));
     assert_eq!(told(&mut other), Poll::Pending);
     assert_eq!(bench.disk.commits(), 1);
 }
@@ -326,14 +318,8 @@ fn durability_reads_and_refusals_that_saw_a_change_wait_for_it() {
     assert_eq!(told(&mut not_owned), Poll::Pending);
     bench.commit();
     let lease = granted(&mut first);
-    assert_eq!(
-        told(&mut refused),
-        Poll::Ready(Ok(LockOutcome::Held(lease.clone())))
-    );
-    assert_eq!(
-        told(&mut read),
-        Poll::Ready(Ok(LockOutcome::Status(Some(lease))))
-    );
+    assert_eq!(told(&mut refused), Poll::Ready(Ok(LockOutcome::Held(lease.clone()))));
+    assert_eq!(told(&mut read), Poll::Ready(Ok(LockOutcome::Status(Some(lease)))));
     assert_eq!(told(&mut not_owned), Poll::Ready(Ok(LockOutcome::NotOwned)));
 }
 
@@ -358,20 +344,37 @@ impl Wake for Bell {
     }
 }
 
+/// Has a bell rung when the answer comes.
+fn ring(bench: &Bench, number: usize, waiting: &mut Waiting<LockOutcome>) {
+    let order = Arc::clone(&lock(&bench.disk.0).order);
+    let waker = Waker::from(Arc::new(Bell(number, order)));
+    let mut cx = Context::from_waker(&waker);
+    assert!(Pin::new(waiting).poll(&mut cx).is_pending());
+}
+
 #[test]
 fn durability_answers_go_in_the_order_of_their_questions() {
     let mut bench = Bench::new();
-    let order = Arc::new(Mutex::new(Vec::new()));
     let mut waiting: Vec<_> = (0..6)
         .map(|number| bench.acquire(&format!("lock-{}", number % 2), holder(1), 10))
         .collect();
     for (number, waiting) in waiting.iter_mut().enumerate() {
-        let waker = Waker::from(Arc::new(Bell(number, Arc::clone(&order))));
-        let mut cx = Context::from_waker(&waker);
-        assert!(Pin::new(waiting).poll(&mut cx).is_pending());
+        ring(&bench, number, waiting);
     }
     bench.settle();
-    assert_eq!(*lock(&order), [0, 1, 2, 3, 4, 5]);
+    let mut order = lock(&lock(&bench.disk.0).order).clone();
+    order.retain(|&number| number != TENDED);
+    assert_eq!(order, [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn the_store_is_tended_after_the_answers_of_a_batch_were_let_go() {
+    let mut bench = Bench::new();
+    let mut waiting = bench.acquire("a", holder(1), 10);
+    ring(&bench, 1, &mut waiting);
+    bench.settle();
+    granted(&mut waiting);
+    assert_eq!(*lock(&lock(&bench.disk.0).order), [1, TENDED]);
 }
 
 /// Asks, whenever something comes home, how much is durable.
@@ -452,10 +455,7 @@ fn a_batch_writes_one_row_a_key_and_the_last_one_wins() {
     assert_eq!(told(&mut gone), RELEASED);
     assert_eq!(told(&mut b_gone), RELEASED);
     assert_eq!(bench.disk.commits(), 1);
-    assert_eq!(
-        bench.disk.latest(),
-        [LockRecord::Held(second).into(), free("b")]
-    );
+    assert_eq!(bench.disk.latest(), [LockRecord::Held(second).into(), free("b")]);
 }
 
 #[test]
@@ -514,10 +514,7 @@ fn time_a_renewal_queued_during_a_stall_is_in_time() {
     bench.settle();
     let renewed = confirmed(&mut renewal);
     assert_eq!(renewed.expires, at(3_010));
-    assert_eq!(
-        told(&mut rival),
-        Poll::Ready(Ok(LockOutcome::Held(renewed.clone())))
-    );
+    assert_eq!(told(&mut rival), Poll::Ready(Ok(LockOutcome::Held(renewed.clone()))));
     assert_eq!(bench.status("a"), Some(renewed));
 }
 
@@ -533,11 +530,7 @@ fn time_nothing_expires_for_a_moment_after_a_stall() {
     assert!(GRACE > Duration::from_millis(99));
     let mut renewal = bench.renew(&a, 10);
     bench.settle();
-    assert_eq!(
-        confirmed(&mut renewal).expires,
-        at_ms(30_099),
-        "it arrived in the moment of grace"
-    );
+    assert_eq!(confirmed(&mut renewal).expires, at_ms(30_099), "it arrived in the moment of grace");
     assert!(bench.status("b").is_some());
     bench.clock.set(woken + GRACE);
     bench.settle();
@@ -559,11 +552,7 @@ fn time_what_lapsed_before_the_start_gets_no_grace() {
     let lapsed = lease_of("a", 1, at(50), 1);
     let mut bench = Bench::with([lapsed], at(100), 10);
     bench.settle();
-    assert_eq!(
-        bench.disk.latest(),
-        [free("a")],
-        "expired in the first turn"
-    );
+    assert_eq!(bench.disk.latest(), [free("a")], "expired in the first turn");
 }
 
 #[test]
@@ -659,11 +648,7 @@ fn without_room_grants_are_refused_for_a_while_and_then_tried_again() {
     for now in [at(0), at_ms(1), Instant::from_nanos(retry.as_nanos() - 1)] {
         let mut acquire = bench.acquire("b", holder(1), 10);
         bench.turn();
-        assert_eq!(
-            told(&mut acquire),
-            Poll::Ready(Ok(LockOutcome::NoRoom)),
-            "at {now:?}"
-        );
+        assert_eq!(told(&mut acquire), Poll::Ready(Ok(LockOutcome::NoRoom)), "at {now:?}");
         assert_eq!(bench.disk.commits(), commits, "the store is left alone");
         bench.clock.set(now);
     }
@@ -743,7 +728,10 @@ fn a_stale_turn_is_refused_and_one_after_it_is_not() {
     let (journal, mut persistence, disk) = persistence();
     let progress = Arc::new(Progress::default());
     let (refused, _) = turn_of(&progress, common::seq(1), vec![free("a")]);
-    let (stale, saw_stale) = turn_of(&progress, common::seq(2), vec![free("b")]);
+    let home = Witness(Arc::clone(&progress), Mutex::new(Vec::new()));
+    let (unanswered, mut waiting) = reply(Arc::new(home) as Arc<dyn Home<()>>);
+    let (mut stale, _) = turn_of(&progress, common::seq(2), vec![free("b")]);
+    stale.held.push(unanswered.hold(()));
     disk.expect_trouble([Trouble::NoRoom]);
     assert!(journal.try_send(refused).is_ok());
     persistence.step().unwrap();
@@ -751,7 +739,9 @@ fn a_stale_turn_is_refused_and_one_after_it_is_not() {
     assert!(journal.try_send(stale).is_ok() && journal.try_send(fresh).is_ok());
     persistence.step().unwrap();
     assert_eq!(disk.latest(), [free("c")]);
-    assert!(lock(&saw_stale.1).is_empty());
+    let mut cx = Context::from_waker(Waker::noop());
+    let told = Pin::new(&mut waiting).poll(&mut cx);
+    assert_eq!(told, Poll::Ready(Err(Lost::StoreFull)));
     assert_eq!(*lock(&saw_fresh.1), [common::seq(3)]);
 }
 
@@ -780,11 +770,8 @@ fn one_outcome_after_a_failed_commit_everybody_is_told_that_it_is_unknown() {
     let mut bench = Bench::new();
     let lease = bench.hold("a", holder(1), 10);
     bench.disk.expect_trouble([Trouble::Unknown]);
-    let mut in_batch = [
-        bench.acquire("b", holder(1), 10),
-        bench.ask(get("b")),
-        bench.release(&lease),
-    ];
+    let mut in_batch =
+        [bench.acquire("b", holder(1), 10), bench.ask(get("b")), bench.release(&lease)];
     bench.turn();
     assert!(bench.persistence.step().is_err());
     for waiting in &mut in_batch {
@@ -794,23 +781,13 @@ fn one_outcome_after_a_failed_commit_everybody_is_told_that_it_is_unknown() {
     let mut on_its_way = bench.acquire("c", holder(1), 10);
     bench.turn();
     let mut queued = bench.acquire("d", holder(1), 10);
-    let Bench {
-        actor,
-        handle,
-        persistence,
-        disk,
-        ..
-    } = bench;
+    let Bench { actor, handle, persistence, disk, .. } = bench;
     drop(persistence);
     assert_eq!(told(&mut on_its_way), UNKNOWN);
     assert_eq!(lock(&actor).turn(Patience::None), Flow::Stopped);
     assert_eq!(told(&mut queued), UNKNOWN);
     drop(actor);
-    assert_eq!(
-        handle.ask(get("a")).map(drop),
-        Err(NotTaken::Stopped),
-        "nothing is taken any more"
-    );
+    assert_eq!(handle.ask(get("a")).map(drop), Err(NotTaken::Stopped), "nothing is taken any more");
     assert_eq!(disk.commits(), 2, "the store is not used any more");
 }
 
@@ -821,12 +798,7 @@ fn one_outcome_a_store_that_fails_ends_both_actors() {
     let mut waiting: Vec<_> = (0..300)
         .map(|number| bench.acquire(&format!("lock-{}", number % 90), holder(1), 10))
         .collect();
-    let Bench {
-        actor,
-        handle,
-        persistence,
-        ..
-    } = bench;
+    let Bench { actor, handle, persistence, .. } = bench;
     let actor = Arc::into_inner(actor).unwrap().into_inner().unwrap();
     let outcome = thread::scope(|scope| {
         let committing = scope.spawn(|| persistence.run().map(drop));
@@ -883,9 +855,8 @@ fn one_outcome_many_commands_in_one_turn_are_each_answered() {
         .collect();
     bench.settle();
     let answers = all.iter_mut().map(told).collect::<Vec<_>>();
-    let grants = answers
-        .iter()
-        .filter(|told| matches!(told, Poll::Ready(Ok(LockOutcome::Granted(_)))));
+    let grants =
+        answers.iter().filter(|told| matches!(told, Poll::Ready(Ok(LockOutcome::Granted(_)))));
     assert_eq!(grants.count(), 50);
     assert!(answers.iter().all(|told| matches!(
         told,
@@ -895,12 +866,7 @@ fn one_outcome_many_commands_in_one_turn_are_each_answered() {
 
 /// Runs both actors to their end, on two threads, as the service does.
 fn run_to_the_end(bench: Bench) -> (Handle<LockMachine>, Result<(), StoreFailure>) {
-    let Bench {
-        actor,
-        handle,
-        persistence,
-        ..
-    } = bench;
+    let Bench { actor, handle, persistence, .. } = bench;
     let actor = Arc::into_inner(actor).unwrap().into_inner().unwrap();
     let outcome = thread::scope(|scope| {
         let committing = scope.spawn(|| persistence.run().map(drop));
@@ -930,11 +896,7 @@ fn one_outcome_a_stop_answers_everything_that_was_queued_before_it() {
     assert_eq!(told(&mut last), RELEASED);
     assert_eq!(told(&mut too_late), UNKNOWN, "one outcome for this one too");
     assert_eq!(disk.lease("late"), None);
-    assert_eq!(
-        handle.ask(get("a")).map(drop),
-        Err(NotTaken::Stopped),
-        "nothing is taken any more"
-    );
+    assert_eq!(handle.ask(get("a")).map(drop), Err(NotTaken::Stopped), "nothing is taken any more");
 }
 
 #[test]
@@ -949,10 +911,7 @@ fn fencing_the_last_record_of_a_clean_stop_is_the_exact_mark() {
     let queued = granted(&mut queued);
     assert_eq!(queued.token.get(), last.token.get() + 1);
     assert_eq!(disk.mark(), Some(queued.token));
-    assert_eq!(
-        disk.latest().last(),
-        Some(&LockRecord::TokenMark(queued.token).into())
-    );
+    assert_eq!(disk.latest().last(), Some(&LockRecord::TokenMark(queued.token).into()));
 }
 
 #[test]

@@ -58,11 +58,7 @@ impl Directory {
         let view = self.read();
         let account = *view.live.get(&token)?;
         let name = view.names.get(&account)?.clone();
-        Some(Identity {
-            account,
-            name,
-            token,
-        })
+        Some(Identity { account, name, token })
     }
 
     /// The name of an account.

@@ -80,27 +80,19 @@ impl Configured {
     /// # Errors
     /// See [`TokensError`].
     pub fn read_file(path: &Path) -> Result<Self, TokensError> {
-        let io = |source| TokensError::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let io = |source| TokensError::Io { path: path.to_owned(), source };
         let mut file = File::open(path).map_err(io)?;
         let mode = file.metadata().map_err(io)?.permissions().mode() & 0o777;
         if mode & 0o044 != 0 {
-            return Err(TokensError::Readable {
-                path: path.to_owned(),
-                mode,
-            });
+            return Err(TokensError::Readable { path: path.to_owned(), mode });
         }
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(io)?;
-        Self::parse(text.lines().map(|line| {
-            if line.trim_start().starts_with('#') {
-                ""
-            } else {
-                line
-            }
-        }))
+        Self::parse(text.lines().map(
+            |line| {
+                if line.trim_start().starts_with('#') { "" } else { line }
+            },
+        ))
     }
 
     fn parse<'a>(entries: impl Iterator<Item = &'a str>) -> Result<Self, TokensError> {
@@ -130,10 +122,7 @@ impl Configured {
         for (index, entry) in self.0.iter().enumerate() {
             let first = *seen.entry(entry.token.hash()).or_insert(index);
             if self.0[first].name != entry.name {
-                return Err(TokensError::Shared {
-                    first: first + 1,
-                    second: index + 1,
-                });
+                return Err(TokensError::Shared { first: first + 1, second: index + 1 });
             }
         }
         Ok(self)
@@ -170,11 +159,7 @@ pub fn provision(
     configured: &Configured,
 ) -> Provisioned {
     let mut state = State {
-        by_hash: tokens
-            .iter()
-            .enumerate()
-            .map(|(index, token)| (token.hash, index))
-            .collect(),
+        by_hash: tokens.iter().enumerate().map(|(index, token)| (token.hash, index)).collect(),
         done: Provisioned {
             accounts,
             tokens,
@@ -187,15 +172,10 @@ pub fn provision(
     for entry in &configured.0 {
         let account = state.account(Origin::Static, &entry.name);
         let hash = entry.token.hash();
-        match state
-            .by_hash
-            .get(&hash)
-            .map(|&index| &state.done.tokens[index])
-        {
-            Some(Token {
-                state: TokenState::Dead,
-                ..
-            }) => state.done.rotated.push(entry.name.clone()),
+        match state.by_hash.get(&hash).map(|&index| &state.done.tokens[index]) {
+            Some(Token { state: TokenState::Dead, .. }) => {
+                state.done.rotated.push(entry.name.clone())
+            }
             Some(token) if token.account == account => {}
             // The name before the token was changed: it follows.
             Some(_) | None => state.token(hash, account, TokenSource::Static),
@@ -219,11 +199,7 @@ struct State {
 
 impl State {
     fn drop_unconfigured(&mut self, configured: &Configured) {
-        let wanted: Vec<TokenHash> = configured
-            .0
-            .iter()
-            .map(|entry| entry.token.hash())
-            .collect();
+        let wanted: Vec<TokenHash> = configured.0.iter().map(|entry| entry.token.hash()).collect();
         let gone = |token: &Token| {
             token.source == TokenSource::Static
                 && token.state == TokenState::Live
@@ -237,44 +213,24 @@ impl State {
             }
             !gone
         });
-        self.by_hash = self
-            .done
-            .tokens
-            .iter()
-            .enumerate()
-            .map(|(index, token)| (token.hash, index))
-            .collect();
+        self.by_hash =
+            self.done.tokens.iter().enumerate().map(|(index, token)| (token.hash, index)).collect();
     }
 
     fn account(&mut self, origin: Origin, name: &AccountName) -> AccountId {
-        let known = self
-            .done
-            .accounts
-            .iter()
-            .find(|a| a.origin == origin && a.name == *name);
+        let known = self.done.accounts.iter().find(|a| a.origin == origin && a.name == *name);
         if let Some(known) = known {
             return known.id;
         }
-        let account = Account {
-            id: ids::account_id(),
-            origin,
-            name: name.clone(),
-        };
-        self.done
-            .records
-            .push(AccountRecord::Account(account.clone()));
+        let account = Account { id: ids::account_id(), origin, name: name.clone() };
+        self.done.records.push(AccountRecord::Account(account.clone()));
         let id = account.id;
         self.done.accounts.push(account);
         id
     }
 
     fn token(&mut self, hash: TokenHash, account: AccountId, source: TokenSource) {
-        let token = Token {
-            hash,
-            account,
-            source,
-            state: TokenState::Live,
-        };
+        let token = Token { hash, account, source, state: TokenState::Live };
         self.done.records.push(AccountRecord::Token(token.clone()));
         match self.by_hash.get(&hash) {
             Some(&index) => self.done.tokens[index] = token,
@@ -291,22 +247,13 @@ mod tests {
     use super::*;
 
     fn configured(list: &str) -> Configured {
-        Configured::parse_list(list)
-            .unwrap()
-            .and(Configured::default())
-            .unwrap()
+        Configured::parse_list(list).unwrap().and(Configured::default()).unwrap()
     }
 
     fn live(done: &Provisioned, token: &str) -> Option<AccountName> {
         let hash = BearerToken::hash_of(token.as_bytes());
-        let token = done
-            .tokens
-            .iter()
-            .find(|t| t.hash == hash && t.state == TokenState::Live)?;
-        done.accounts
-            .iter()
-            .find(|a| a.id == token.account)
-            .map(|a| a.name.clone())
+        let token = done.tokens.iter().find(|t| t.hash == hash && t.state == TokenState::Live)?;
+        done.accounts.iter().find(|a| a.id == token.account).map(|a| a.name.clone())
     }
 
     fn restart(done: Provisioned, list: &str) -> Provisioned {
@@ -344,11 +291,7 @@ mod tests {
         assert_eq!(second.rotated[0].as_str(), "ci");
         assert!(second.admin.is_none());
         let third = restart(restart(second, ""), "ci:one");
-        assert_eq!(
-            live(&third, "one"),
-            None,
-            "not even after it was taken out and put back"
-        );
+        assert_eq!(live(&third, "one"), None, "not even after it was taken out and put back");
     }
 
     #[test]
@@ -356,23 +299,12 @@ mod tests {
         assert_eq!(configured(" a : t:with:colons , b:u ,").0.len(), 2);
         for bad in ["a", "a:", ":t", "a:b c"] {
             assert!(
-                matches!(
-                    Configured::parse_list(bad),
-                    Err(TokensError::Entry { number: 1 })
-                ),
+                matches!(Configured::parse_list(bad), Err(TokensError::Entry { number: 1 })),
                 "{bad}"
             );
         }
-        let shared = Configured::parse_list("a:t,b:t")
-            .unwrap()
-            .and(Configured::default());
-        assert!(matches!(
-            shared,
-            Err(TokensError::Shared {
-                first: 1,
-                second: 2
-            })
-        ));
+        let shared = Configured::parse_list("a:t,b:t").unwrap().and(Configured::default());
+        assert!(matches!(shared, Err(TokensError::Shared { first: 1, second: 2 })));
         let text = format!("{:?}", Configured::parse_list("a:hunter2").unwrap());
         assert!(!text.contains("hunter2"));
     }

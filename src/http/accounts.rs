@@ -9,17 +9,11 @@ use serde::Serialize;
 /// `POST /auth/token/rotate`
 pub async fn rotate(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
     let fresh = BearerToken::generate();
-    let command = AccountCommand::Rotate {
-        presented: identity.token,
-        fresh: fresh.hash(),
-    };
+    let command = AccountCommand::Rotate { presented: identity.token, fresh: fresh.hash() };
     match context.service.accounts.ask(command)?.await? {
-        AccountOutcome::Rotated { .. } => Ok(json(
-            StatusCode::OK,
-            &RotatedBody {
-                token: fresh.reveal(),
-            },
-        )),
+        AccountOutcome::Rotated { .. } => {
+            Ok(json(StatusCode::OK, &RotatedBody { token: fresh.reveal() }))
+        }
         AccountOutcome::UnknownToken => Err(ApiError::Unauthorized),
         AccountOutcome::NoRoom => Err(ApiError::StoreFull),
     }

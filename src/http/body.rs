@@ -89,31 +89,18 @@ mod tests {
             ("1e300", None),
             ("99999999999999999999", None),
         ] {
-            let whole = n(&format!("{{\"n\":{text},\"unknown\":[1]}}"))
-                .unwrap()
-                .unwrap();
+            let whole = n(&format!("{{\"n\":{text},\"unknown\":[1]}}")).unwrap().unwrap();
             assert_eq!(whole.as_u64(), expected, "{text}");
         }
-        assert!(
-            n("{\"n\":null}").unwrap().is_none(),
-            "null counts as absent"
-        );
+        assert!(n("{\"n\":null}").unwrap().is_none(), "null counts as absent");
         assert!(n("{}").unwrap().is_none());
     }
 
     #[test]
     fn what_is_no_object_is_refused() {
-        for text in [
-            "",
-            " ",
-            "[60]",
-            "60",
-            "null",
-            "{",
-            "{\"n\":\"60\"}",
-            "{\"n\":1,\"n\":2}",
-            "{}x",
-        ] {
+        for text in
+            ["", " ", "[60]", "60", "null", "{", "{\"n\":\"60\"}", "{\"n\":1,\"n\":2}", "{}x"]
+        {
             assert!(matches!(n(text), Err(ApiError::Body(_))), "{text:?}");
         }
     }

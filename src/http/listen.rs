@@ -16,10 +16,7 @@ pub struct Listener(Kind);
 #[derive(Debug)]
 enum Kind {
     Tcp(TcpListener),
-    Unix {
-        listener: UnixListener,
-        path: PathBuf,
-    },
+    Unix { listener: UnixListener, path: PathBuf },
 }
 
 /// Why an address cannot be listened on.
@@ -58,10 +55,7 @@ impl Listener {
             if source.kind() == io::ErrorKind::AddrInUse {
                 ListenError::InUse(bind.clone())
             } else {
-                ListenError::Io {
-                    bind: bind.clone(),
-                    source,
-                }
+                ListenError::Io { bind: bind.clone(), source }
             }
         })
     }
@@ -104,10 +98,7 @@ fn bind_unix(path: &Path) -> io::Result<Kind> {
     let listener = UnixListener::bind(path)?;
     // For the owner and the group, in which a reverse proxy can be.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-    Ok(Kind::Unix {
-        listener,
-        path: path.to_owned(),
-    })
+    Ok(Kind::Unix { listener, path: path.to_owned() })
 }
 
 /// Removes a socket that a server which is gone has left behind.
@@ -121,10 +112,8 @@ async fn remove_stale(bind: &Bind, path: &Path) -> Result<(), ListenError> {
     }
     match UnixStream::connect(path).await {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path).map_err(|source| ListenError::Io {
-                bind: bind.clone(),
-                source,
-            })
+            std::fs::remove_file(path)
+                .map_err(|source| ListenError::Io { bind: bind.clone(), source })
         }
         Ok(_) | Err(_) => Err(ListenError::InUse(bind.clone())),
     }

@@ -58,32 +58,14 @@ pub async fn list(
     query: Option<&str>,
 ) -> Result<Reply, ApiError> {
     let selection = selection(query)?;
-    let command = LockCommand::List {
-        account: identity.account,
-        selection,
-    };
+    let command = LockCommand::List { account: identity.account, selection };
     let outcome = context.service.locks.ask(command)?.await?;
     let LockOutcome::Leases(page) = outcome else {
         unreachable!("a list is answered by a list");
     };
-    let locks: Vec<_> = page
-        .items
-        .iter()
-        .map(|lease| LeaseBody::item(context, lease))
-        .collect();
-    let next = if page.more {
-        page.items.last().map(|lease| lease.name.as_str())
-    } else {
-        None
-    };
-    Ok(json(
-        StatusCode::OK,
-        &ListBody {
-            locks,
-            total: page.total,
-            next,
-        },
-    ))
+    let locks: Vec<_> = page.items.iter().map(|lease| LeaseBody::item(context, lease)).collect();
+    let next = if page.more { page.items.last().map(|lease| lease.name.as_str()) } else { None };
+    Ok(json(StatusCode::OK, &ListBody { locks, total: page.total, next }))
 }
 
 #[derive(Deserialize)]
@@ -123,11 +105,7 @@ struct ReleaseBody {
 fn release(identity: &Identity, name: LockName, bytes: &[u8]) -> Result<LockCommand, ApiError> {
     let asked: ReleaseBody = body::parse(bytes)?;
     let lease = lease_id(asked.lease_id.as_deref())?;
-    Ok(LockCommand::Release {
-        name,
-        account: identity.account,
-        lease,
-    })
+    Ok(LockCommand::Release { name, account: identity.account, lease })
 }
 
 #[derive(Deserialize)]
@@ -144,15 +122,7 @@ fn renew(
     let asked: RenewBody = body::parse(bytes)?;
     let lease = lease_id(asked.lease_id.as_deref())?;
     let ttl = ttl(asked.ttl_seconds)?;
-    Ok((
-        LockCommand::Renew {
-            name,
-            account: identity.account,
-            lease,
-            ttl,
-        },
-        Some(ttl),
-    ))
+    Ok((LockCommand::Renew { name, account: identity.account, lease, ttl }, Some(ttl)))
 }
 
 fn respond(
@@ -169,13 +139,9 @@ fn respond(
             Ok(json(StatusCode::OK, &body))
         }
         LockOutcome::Held(lease) => Ok(held(context, &lease)),
-        LockOutcome::Released => Ok(json(
-            StatusCode::OK,
-            &ReleasedBody {
-                status: "released",
-                message: "Lock released",
-            },
-        )),
+        LockOutcome::Released => {
+            Ok(json(StatusCode::OK, &ReleasedBody { status: "released", message: "Lock released" }))
+        }
         LockOutcome::Status(Some(lease)) => {
             let body = LeaseBody::of(context, "held", &lease, identity.account, None);
             Ok(json(StatusCode::OK, &body))
@@ -207,11 +173,7 @@ fn held(context: &Context<'_>, lease: &Lease) -> Reply {
         code: "lock_held",
         holder_id: Uuid::from_bytes(*lease.holder.account.as_bytes()),
         expires_at,
-        lock: HeldLock {
-            name: lease.name.as_str(),
-            holder: &holder,
-            expires_at,
-        },
+        lock: HeldLock { name: lease.name.as_str(), holder: &holder, expires_at },
         metadata: lease.metadata.as_ref().map(Metadata::as_str),
         retry_after_ms: whole_millis(left).max(1),
         request_id: context.request_id.as_str(),
@@ -274,11 +236,7 @@ impl<'a> LeaseBody<'a> {
         renew_after: Option<Duration>,
     ) -> Self {
         let holder = lease.holder.account;
-        let lease_id = if viewer == holder {
-            *lease.id.as_bytes()
-        } else {
-            NIL
-        };
+        let lease_id = if viewer == holder { *lease.id.as_bytes() } else { NIL };
         Self {
             status: Some(status),
             lease_id: Uuid::from_bytes(lease_id),
@@ -341,13 +299,8 @@ fn ttl(seconds: Option<Whole>) -> Result<Ttl, ApiError> {
 fn lease_id(text: Option<&str>) -> Result<LeaseId, ApiError> {
     let text = text.ok_or(ApiError::MissingField("lease_id"))?;
     // The one form that is documented, of the several the library reads.
-    let uuid = if text.len() == 36 {
-        Uuid::parse_str(text).ok()
-    } else {
-        None
-    };
-    uuid.map(|uuid| LeaseId::from_bytes(uuid.into_bytes()))
-        .ok_or(ApiError::LeaseId)
+    let uuid = if text.len() == 36 { Uuid::parse_str(text).ok() } else { None };
+    uuid.map(|uuid| LeaseId::from_bytes(uuid.into_bytes())).ok_or(ApiError::LeaseId)
 }
 
 fn whole_millis(span: Duration) -> u64 {

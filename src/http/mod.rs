@@ -48,10 +48,7 @@ struct Context<'a> {
 async fn handle(service: &Service, request: Request<Incoming>) -> Reply {
     let (head, body) = request.into_parts();
     let request_id = RequestId::of(&head.headers);
-    let context = Context {
-        service,
-        request_id: &request_id,
-    };
+    let context = Context { service, request_id: &request_id };
     let mut reply = match answer(&context, &head, body).await {
         Ok(reply) => reply,
         Err(error) => {
@@ -59,18 +56,14 @@ async fn handle(service: &Service, request: Request<Incoming>) -> Reply {
             error.respond(&request_id)
         }
     };
-    reply
-        .headers_mut()
-        .insert(X_REQUEST_ID, request_id.into_header());
+    reply.headers_mut().insert(X_REQUEST_ID, request_id.into_header());
     reply
 }
 
 async fn answer(context: &Context<'_>, head: &Parts, body: Incoming) -> Result<Reply, ApiError> {
     let resource = Resource::of(head.uri.path()).ok_or(ApiError::UnknownPath)?;
     if !resource.allows(head.method.as_str()) {
-        return Err(ApiError::MethodNotAllowed {
-            allow: resource.allow(),
-        });
+        return Err(ApiError::MethodNotAllowed { allow: resource.allow() });
     }
     let identity = || authenticate(context.service, &head.headers);
     match resource {
@@ -127,11 +120,7 @@ fn json(status: StatusCode, body: &impl Serialize) -> Reply {
     // Our own bodies have text for keys and finite numbers: they can be written.
     let written = serde_json::to_writer(&mut bytes, body);
     debug_assert!(written.is_ok(), "a body of ours could not be written");
-    reply(
-        status,
-        HeaderValue::from_static("application/json"),
-        bytes.into(),
-    )
+    reply(status, HeaderValue::from_static("application/json"), bytes.into())
 }
 
 fn reply(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Reply {
@@ -150,15 +139,7 @@ mod tests {
         assert_eq!(bearer(b"Bearer abc"), Some(&b"abc"[..]));
         assert_eq!(bearer(b"bearer  abc "), Some(&b"abc"[..]));
         let long = [b"Bearer ".as_slice(), &[b'x'; 513]].concat();
-        for bad in [
-            &b""[..],
-            b"Bearer",
-            b"Bearer ",
-            b"Basic abc",
-            b"Bearerabc",
-            b"abc",
-            &long,
-        ] {
+        for bad in [&b""[..], b"Bearer", b"Bearer ", b"Basic abc", b"Bearerabc", b"abc", &long] {
             assert_eq!(bearer(bad), None, "{bad:?}");
         }
     }

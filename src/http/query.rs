@@ -30,24 +30,15 @@ mod tests {
     #[test]
     fn a_list_without_parameters_is_the_whole_list() {
         assert_eq!(selection(None).unwrap(), Selection::default());
-        assert_eq!(
-            selection(Some("unknown=1&after=")).unwrap(),
-            Selection::default()
-        );
+        assert_eq!(selection(Some("unknown=1&after=")).unwrap(), Selection::default());
     }
 
     #[test]
     fn parameters_are_decoded_and_bounded() {
         let wanted = selection(Some("prefix=jobs%2F&limit=2&after=jobs%2Fa")).unwrap();
-        assert_eq!(
-            (&*wanted.prefix, wanted.after.as_deref()),
-            ("jobs/", Some("jobs/a"))
-        );
+        assert_eq!((&*wanted.prefix, wanted.after.as_deref()), ("jobs/", Some("jobs/a")));
         for bad in ["limit=0", "limit=1001", "limit=x", "limit=", "limit=-1"] {
-            assert!(
-                matches!(selection(Some(bad)), Err(ApiError::Query("limit"))),
-                "{bad}"
-            );
+            assert!(matches!(selection(Some(bad)), Err(ApiError::Query("limit"))), "{bad}");
         }
     }
 }

@@ -16,10 +16,7 @@ pub struct RequestId(HeaderValue);
 impl RequestId {
     /// The id of the request with these headers.
     pub fn of(headers: &HeaderMap) -> Self {
-        if let Some(own) = headers
-            .get(X_REQUEST_ID)
-            .filter(|value| is_sane(value.as_bytes()))
-        {
+        if let Some(own) = headers.get(X_REQUEST_ID).filter(|value| is_sane(value.as_bytes())) {
             return Self(own.clone());
         }
         let mut buffer = uuid::Uuid::encode_buffer();
@@ -43,10 +40,7 @@ impl RequestId {
 fn is_sane(id: &[u8]) -> bool {
     let sane = |byte: &u8| {
         byte.is_ascii_alphanumeric()
-            || matches!(
-                byte,
-                b'.' | b'_' | b'-' | b':' | b'/' | b'+' | b'=' | b'@' | b'|'
-            )
+            || matches!(byte, b'.' | b'_' | b'-' | b':' | b'/' | b'+' | b'=' | b'@' | b'|')
     };
     (1..=MAX_LENGTH).contains(&id.len()) && id.iter().all(sane)
 }

@@ -103,34 +103,21 @@ mod tests {
 
     #[test]
     fn names_keep_their_slashes_only_when_encoded() {
-        let Some(Resource::Lock(name)) = Resource::of("/locks/a%2Fb") else {
-            panic!()
-        };
+        let Some(Resource::Lock(name)) = Resource::of("/locks/a%2Fb") else { panic!() };
         assert_eq!(name.decode().unwrap(), "a/b");
-        let Some(Resource::Lock(name)) = Resource::of("/locks/a%252Fb") else {
-            panic!()
-        };
+        let Some(Resource::Lock(name)) = Resource::of("/locks/a%252Fb") else { panic!() };
         assert_eq!(name.decode().unwrap(), "a%2Fb", "decoded once");
         assert_eq!(Resource::of("/locks/a/b"), None);
         assert_eq!(Resource::of("/locks/a/b/acquire"), None);
-        let Some(Resource::Lock(name)) = Resource::of("/locks/%ff") else {
-            panic!()
-        };
+        let Some(Resource::Lock(name)) = Resource::of("/locks/%ff") else { panic!() };
         assert_eq!(name.decode(), None);
     }
 
     #[test]
     fn unknown_paths_are_unknown() {
-        for path in [
-            "",
-            "*",
-            "/",
-            "/lock",
-            "/locks/a/steal",
-            "/locks/a/acquire/",
-            "/health/x",
-            "//",
-        ] {
+        for path in
+            ["", "*", "/", "/lock", "/locks/a/steal", "/locks/a/acquire/", "/health/x", "//"]
+        {
             assert_eq!(Resource::of(path), None, "{path}");
         }
     }

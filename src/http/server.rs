@@ -63,12 +63,7 @@ impl Server {
             };
             accepting.spawn(connections.accept_from(listener));
         }
-        Self {
-            phase,
-            accepting,
-            room,
-            capacity,
-        }
+        Self { phase, accepting, room, capacity }
     }
 
     /// Stops taking connections, lets those that are open answer what has come, and closes what
@@ -177,11 +172,7 @@ mod tests {
     fn the_refusal_of_a_connection_is_well_formed() {
         let text = std::str::from_utf8(TOO_MANY).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(
-            head.contains(&format!("content-length: {}", body.len())),
-            "{}",
-            body.len()
-        );
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
         assert!(serde_json::from_str::<serde_json::Value>(body).is_ok());
     }
 }

@@ -33,11 +33,7 @@ pub struct Stream {
 impl Stream {
     /// Ends in an error when the peer takes nothing for as long as `patience`.
     pub fn new(socket: Socket, patience: Duration) -> Self {
-        Self {
-            socket,
-            patience,
-            stalled: None,
-        }
+        Self { socket, patience, stalled: None }
     }
 
     fn bounded<T>(
@@ -51,9 +47,7 @@ impl Stream {
             return written;
         }
         let patience = self.patience;
-        let stalled = self
-            .stalled
-            .get_or_insert_with(|| Box::pin(sleep(patience)));
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
         ready!(stalled.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }

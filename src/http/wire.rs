@@ -23,14 +23,8 @@ mod tests {
     #[test]
     fn a_stamp_has_milliseconds_and_ends_in_z() {
         let stamp = Stamp(Timestamp::from_millisecond(1_700_000_000_007).unwrap());
-        assert_eq!(
-            serde_json::to_string(&stamp).unwrap(),
-            "\"2023-11-14T22:13:20.007Z\""
-        );
+        assert_eq!(serde_json::to_string(&stamp).unwrap(), "\"2023-11-14T22:13:20.007Z\"");
         let stamp = Stamp(Timestamp::from_second(1_700_000_000).unwrap());
-        assert_eq!(
-            serde_json::to_string(&stamp).unwrap(),
-            "\"2023-11-14T22:13:20.000Z\""
-        );
+        assert_eq!(serde_json::to_string(&stamp).unwrap(), "\"2023-11-14T22:13:20.000Z\"");
     }
 }

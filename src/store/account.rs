@@ -52,9 +52,7 @@ fn account(row: &Row<'_>) -> Result<Account, BadRow> {
             "local" => Ok(Origin::Local),
             _ => Err(()),
         })?,
-        name: column(row, TABLE, (2, "name"), |text: String| {
-            AccountName::new(&text)
-        })?,
+        name: column(row, TABLE, (2, "name"), |text: String| AccountName::new(&text))?,
     })
 }
 
@@ -73,11 +71,7 @@ fn token(row: &Row<'_>) -> Result<Token, BadRow> {
             "issued" => Ok(TokenSource::Issued),
             _ => Err(()),
         })?,
-        state: if row.get(3)? {
-            TokenState::Live
-        } else {
-            TokenState::Dead
-        },
+        state: if row.get(3)? { TokenState::Live } else { TokenState::Dead },
     })
 }
 

@@ -90,10 +90,7 @@ pub fn restart_leases(connection: &Connection, now: Instant) -> rusqlite::Result
 }
 
 fn token(number: i64) -> Result<FencingToken, ()> {
-    u64::try_from(number)
-        .ok()
-        .and_then(FencingToken::new)
-        .ok_or(())
+    u64::try_from(number).ok().and_then(FencingToken::new).ok_or(())
 }
 
 /// As SQLite keeps integers. Tokens end at 2^53, and instants at 292 years of uptime.

@@ -48,9 +48,7 @@ impl LockFile {
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 let mut pid = String::new();
                 let read = file.read_to_string(&mut pid);
-                return Err(Ok(NotLocked::HeldBy(
-                    read.ok().and_then(|_| pid.trim().parse().ok()),
-                )));
+                return Err(Ok(NotLocked::HeldBy(read.ok().and_then(|_| pid.trim().parse().ok()))));
             }
             Err(error) => return Err(Err(error.into())),
         }

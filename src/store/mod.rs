@@ -58,9 +58,7 @@ impl SqliteStore {
     }
 
     fn write(&self, records: &[Record]) -> rusqlite::Result<()> {
-        self.connection
-            .prepare_cached("BEGIN IMMEDIATE")?
-            .execute([])?;
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         for record in records {
             match record {
                 Record::Lock(record) => lock::write(&self.connection, record)?,
@@ -126,11 +124,7 @@ impl Store for SqliteStore {
             Pressure::Idle => IDLE_CHECKPOINT,
             Pressure::Busy => BUSY_CHECKPOINT,
         };
-        if self.frames.load(Ordering::Relaxed) >= worth {
-            self.tidy()
-        } else {
-            Ok(())
-        }
+        if self.frames.load(Ordering::Relaxed) >= worth { self.tidy() } else { Ok(()) }
     }
 }
 

@@ -145,10 +145,7 @@ pub fn open(
 ) -> Result<(SqliteStore, Recovered), OpenError> {
     let path = real_path(path)?;
     let lock = LockFile::take(&path).map_err(|error| match error {
-        NotLocked::HeldBy(pid) => OpenError::InUse {
-            path: path.clone(),
-            pid,
-        },
+        NotLocked::HeldBy(pid) => OpenError::InUse { path: path.clone(), pid },
         NotLocked::Io(path, source) => OpenError::Io { path, source },
     })?;
     Opening { path: &path }.open(lock, boot, now)
@@ -156,27 +153,21 @@ pub fn open(
 
 /// The path without links, so that one file has one lock. The file itself may not exist yet.
 fn real_path(path: &Path) -> Result<PathBuf, OpenError> {
-    let io = |source| OpenError::Io {
-        path: path.to_owned(),
-        source,
-    };
+    let io = |source| OpenError::Io { path: path.to_owned(), source };
     if path.is_dir() {
         return Err(io(io::Error::from(io::ErrorKind::IsADirectory)));
     }
     if let Ok(real) = path.canonicalize() {
         return Ok(real);
     }
-    let name = path
-        .file_name()
-        .ok_or_else(|| io(io::Error::from(io::ErrorKind::InvalidInput)))?;
+    let name = path.file_name().ok_or_else(|| io(io::Error::from(io::ErrorKind::InvalidInput)))?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         Some(_) | None => Path::new("."),
     };
-    let folder = folder.canonicalize().map_err(|source| OpenError::Io {
-        path: folder.to_owned(),
-        source,
-    })?;
+    let folder = folder
+        .canonicalize()
+        .map_err(|source| OpenError::Io { path: folder.to_owned(), source })?;
     Ok(folder.join(name))
 }
 
@@ -205,22 +196,14 @@ impl Opening<'_> {
         let frames = Arc::new(AtomicU32::new(0));
         let seen = Arc::clone(&frames);
         connection
-            .wal_hook(Some(
-                move |_: &mut rusqlite::hooks::Wal, pages: std::ffi::c_int| {
-                    seen.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
-                    Ok(())
-                },
-            ))
+            .wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages: std::ffi::c_int| {
+                seen.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+                Ok(())
+            }))
             .map_err(|error| self.refuse(error))?;
-        let store = SqliteStore {
-            connection,
-            frames,
-            _lock: lock,
-        };
+        let store = SqliteStore { connection, frames, _lock: lock };
         // From here on the mark is in the main file, whatever becomes of the journal.
-        store
-            .checkpoint(CheckpointMode::TRUNCATE)
-            .map_err(|error| self.refuse(error))?;
+        store.checkpoint(CheckpointMode::TRUNCATE).map_err(|error| self.refuse(error))?;
         Ok((store, recovered))
     }
 
@@ -255,12 +238,8 @@ impl Opening<'_> {
     /// Opens the file for this process alone. Nothing is written yet.
     fn connect(&self) -> Result<Connection, OpenError> {
         // Hashes of bearer tokens lie in it: it is nobody else's to read.
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(self.path);
+        let file =
+            OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(self.path);
         drop(file.map_err(|source| self.io(source))?);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let sqlite = |error| self.refuse(error);
@@ -270,18 +249,10 @@ impl Opening<'_> {
             .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
             .map_err(sqlite)?;
         connection.set_prepared_statement_cache_capacity(64);
-        connection
-            .pragma_update(None, "locking_mode", "EXCLUSIVE")
-            .map_err(sqlite)?;
-        connection
-            .pragma_update(None, "synchronous", "FULL")
-            .map_err(sqlite)?;
-        connection
-            .pragma_update(None, "wal_autocheckpoint", 0)
-            .map_err(sqlite)?;
-        connection
-            .pragma_update(None, "cache_size", -65_536)
-            .map_err(sqlite)?;
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(sqlite)?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(sqlite)?;
+        connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(sqlite)?;
+        connection.pragma_update(None, "cache_size", -65_536).map_err(sqlite)?;
         Ok(connection)
     }
 
@@ -290,10 +261,7 @@ impl Opening<'_> {
         let found = read.map_err(|error| self.refuse(error))?;
         // The journal may say more than the header did.
         if found > VERSION {
-            return Err(OpenError::Newer {
-                path: self.path.to_owned(),
-                found,
-            });
+            return Err(OpenError::Newer { path: self.path.to_owned(), found });
         }
         Ok(found)
     }
@@ -319,11 +287,7 @@ impl Opening<'_> {
         let found: String = connection
             .pragma_query_value(None, "quick_check", |row| row.get(0))
             .map_err(|error| self.refuse(error))?;
-        if found == "ok" {
-            Ok(())
-        } else {
-            Err(self.damaged(found))
-        }
+        if found == "ok" { Ok(()) } else { Err(self.damaged(found)) }
     }
 
     fn migrate(
@@ -332,10 +296,7 @@ impl Opening<'_> {
         from: u32,
         steps: &[&str],
     ) -> Result<(), OpenError> {
-        let Some(pending) = steps
-            .get(from as usize - 1..)
-            .filter(|steps| !steps.is_empty())
-        else {
+        let Some(pending) = steps.get(from as usize - 1..).filter(|steps| !steps.is_empty()) else {
             return Ok(());
         };
         let migrate = |connection: &mut Connection| {
@@ -375,11 +336,7 @@ impl Opening<'_> {
         for lease in &mut leases {
             // More than its whole time cannot be left, whatever the clock did.
             let whole = now + lease.ttl.as_duration();
-            lease.expires = if rebooted {
-                whole
-            } else {
-                lease.expires.min(whole)
-            };
+            lease.expires = if rebooted { whole } else { lease.expires.min(whole) };
         }
 
         let mark = last.saturating_add(TOKEN_BLOCK);
@@ -394,12 +351,7 @@ impl Opening<'_> {
         };
         begin(connection).map_err(|error| self.refuse(error))?;
 
-        Ok(Recovered {
-            leases,
-            tokens: Tokens::new(last, mark, TOKEN_BLOCK),
-            accounts,
-            bearers,
-        })
+        Ok(Recovered { leases, tokens: Tokens::new(last, mark, TOKEN_BLOCK), accounts, bearers })
     }
 
     fn refuse(&self, error: rusqlite::Error) -> OpenError {
@@ -412,25 +364,16 @@ impl Opening<'_> {
             // Our own statements only fail to parse where the schema is not ours.
             Some(ErrorCode::Unknown) => self.damaged(error.to_string()),
             _ if is_full(&error) => OpenError::NoRoom { path },
-            _ => OpenError::Sqlite {
-                path,
-                source: error,
-            },
+            _ => OpenError::Sqlite { path, source: error },
         }
     }
 
     fn damaged(&self, what: String) -> OpenError {
-        OpenError::Damaged {
-            path: self.path.to_owned(),
-            what,
-        }
+        OpenError::Damaged { path: self.path.to_owned(), what }
     }
 
     fn io(&self, source: io::Error) -> OpenError {
-        OpenError::Io {
-            path: self.path.to_owned(),
-            source,
-        }
+        OpenError::Io { path: self.path.to_owned(), source }
     }
 }
 

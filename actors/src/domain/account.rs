@@ -123,14 +123,8 @@ pub struct AccountMachine {
 impl AccountMachine {
     /// The machine as it was when `tokens` were what is on disk.
     pub fn new(tokens: impl IntoIterator<Item = Token>) -> Self {
-        let tokens = tokens
-            .into_iter()
-            .map(|token| (token.hash, token))
-            .collect();
-        Self {
-            tokens,
-            unsettled: Unsettled::default(),
-        }
+        let tokens = tokens.into_iter().map(|token| (token.hash, token)).collect();
+        Self { tokens, unsettled: Unsettled::default() }
     }
 
     fn rotate(
@@ -143,36 +137,17 @@ impl AccountMachine {
         let old = match self.tokens.get(&presented) {
             Some(old) if old.state == TokenState::Live => old.clone(),
             Some(_) | None => {
-                return (
-                    AccountOutcome::UnknownToken,
-                    self.unsettled.depends_on(&presented),
-                );
+                return (AccountOutcome::UnknownToken, self.unsettled.depends_on(&presented));
             }
         };
         match moment.room {
             Room::Available => {}
             Room::Exhausted => return (AccountOutcome::NoRoom, Seq::NONE),
         }
-        assert!(
-            !self.tokens.contains_key(&fresh),
-            "a fresh token is unlike any other"
-        );
-        self.set(
-            Token {
-                state: TokenState::Dead,
-                ..old.clone()
-            },
-            effects,
-        );
-        let issued = Token {
-            hash: fresh,
-            source: TokenSource::Issued,
-            ..old
-        };
-        (
-            AccountOutcome::Rotated { presented, fresh },
-            self.set(issued, effects),
-        )
+        assert!(!self.tokens.contains_key(&fresh), "a fresh token is unlike any other");
+        self.set(Token { state: TokenState::Dead, ..old.clone() }, effects);
+        let issued = Token { hash: fresh, source: TokenSource::Issued, ..old };
+        (AccountOutcome::Rotated { presented, fresh }, self.set(issued, effects))
     }
 
     fn set(&mut self, token: Token, effects: &mut Effects<AccountOutcome>) -> Seq {
@@ -209,6 +184,10 @@ impl Machine for AccountMachine {
             AccountOutcome::Rotated { presented, fresh } => (presented, fresh),
             AccountOutcome::UnknownToken | AccountOutcome::NoRoom => return,
         };
+        // Undone already, if it was the store that refused it.
+        if !self.tokens.contains_key(&fresh) {
+            return;
+        }
         for (hash, state) in [(fresh, TokenState::Dead), (presented, TokenState::Live)] {
             if let Some(token) = self.tokens.get(&hash).cloned() {
                 self.set(Token { state, ..token }, effects);
@@ -261,10 +240,7 @@ mod tests {
         presented: TokenHash,
         fresh: TokenHash,
     ) -> (AccountOutcome, Seq) {
-        let moment = Moment {
-            now: Instant::from_nanos(0),
-            room: Room::Available,
-        };
+        let moment = Moment { now: Instant::from_nanos(0), room: Room::Available };
         let command = AccountCommand::Rotate { presented, fresh };
         machine.apply(moment, Ticket::new(0), command, effects);
         let answer = effects.take_answers().next().unwrap();
@@ -272,29 +248,17 @@ mod tests {
     }
 
     fn is_live(machine: &AccountMachine, hash: TokenHash) -> bool {
-        machine
-            .tokens
-            .get(&hash)
-            .is_some_and(|token| token.state == TokenState::Live)
+        machine.tokens.get(&hash).is_some_and(|token| token.state == TokenState::Live)
     }
 
     #[test]
     fn of_two_rotations_of_one_token_one_wins() {
         let (mut machine, mut effects) = (machine(), Effects::default());
         let (first, rotated) = rotate(&mut machine, &mut effects, OLD, FRESH);
-        assert_eq!(
-            first,
-            AccountOutcome::Rotated {
-                presented: OLD,
-                fresh: FRESH
-            }
-        );
+        assert_eq!(first, AccountOutcome::Rotated { presented: OLD, fresh: FRESH });
         let (second, seen) = rotate(&mut machine, &mut effects, OLD, OTHER);
         assert_eq!(second, AccountOutcome::UnknownToken);
-        assert!(
-            seen > Seq::NONE && seen <= rotated,
-            "the refusal waits for what it saw"
-        );
+        assert!(seen > Seq::NONE && seen <= rotated, "the refusal waits for what it saw");
         assert!(!is_live(&machine, OLD) && is_live(&machine, FRESH));
     }
 

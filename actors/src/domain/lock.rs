@@ -169,12 +169,7 @@ impl Tokens {
     /// If `last` is above `mark`: a token would have been granted that the disk knows nothing of.
     pub fn new(last: FencingToken, mark: FencingToken, block: u64) -> Self {
         assert!(last <= mark, "a granted token is above the mark on disk");
-        Self {
-            last,
-            mark,
-            block,
-            raising: None,
-        }
+        Self { last, mark, block, raising: None }
     }
 
     fn take(&mut self, effects: &mut Effects<LockOutcome>) -> Option<FencingToken> {
@@ -214,6 +209,8 @@ pub struct LockMachine {
     deadlines: BTreeMap<(Instant, FencingToken), LockName>,
     unsettled: Unsettled<LockName, Entry>,
     tokens: Tokens,
+    /// Leases that nobody knows of, whose end the store refused: it is tried again.
+    ghosts: BTreeSet<LockName>,
 }
 
 #[derive(Clone, Debug)]
@@ -233,17 +230,12 @@ impl LockMachine {
             deadlines: BTreeMap::new(),
             unsettled: Unsettled::default(),
             tokens,
+            ghosts: BTreeSet::new(),
         };
         for lease in leases {
-            assert!(
-                lease.token <= machine.tokens.last,
-                "a lease has a token not granted yet"
-            );
+            assert!(lease.token <= machine.tokens.last, "a lease has a token not granted yet");
             // Whoever was told before the restart cannot be counted back.
-            machine.put(Entry {
-                lease,
-                told: u32::MAX,
-            });
+            machine.put(Entry { lease, told: u32::MAX });
         }
         machine
     }
@@ -261,10 +253,7 @@ impl LockMachine {
             let seen = self.unsettled.depends_on(&asked.name);
             return (LockOutcome::Held(entry.lease.clone()), seen);
         }
-        let holding = self
-            .names
-            .get(&asked.holder.account)
-            .map_or(0, BTreeSet::len);
+        let holding = self.names.get(&asked.holder.account).map_or(0, BTreeSet::len);
         if holding >= asked.quota.get() as usize {
             return (LockOutcome::OverQuota(asked.quota), effects.last());
         }
@@ -286,10 +275,7 @@ impl LockMachine {
         };
         let seq = effects.record(LockRecord::Held(lease.clone()));
         self.unsettled.changed(seq, lease.name.clone(), None);
-        self.put(Entry {
-            lease: lease.clone(),
-            told: 1,
-        });
+        self.put(Entry { lease: lease.clone(), told: 1 });
         (LockOutcome::Granted(lease), seq)
     }
 
@@ -369,11 +355,7 @@ impl LockMachine {
             .iter()
             .filter_map(|name| self.held.get(name).map(|entry| entry.lease.clone()))
             .collect();
-        let leases = Page {
-            items,
-            total: page.total,
-            more: page.more,
-        };
+        let leases = Page { items, total: page.total, more: page.more };
         // A list sees many entries: it waits for all that is on its way.
         (LockOutcome::Leases(leases), effects.last())
     }
@@ -397,12 +379,8 @@ impl LockMachine {
     fn put(&mut self, entry: Entry) {
         let lease = &entry.lease;
         let name = lease.name.clone();
-        self.deadlines
-            .insert((lease.expires, lease.token), name.clone());
-        self.names
-            .entry(lease.holder.account)
-            .or_default()
-            .insert(name.clone());
+        self.deadlines.insert((lease.expires, lease.token), name.clone());
+        self.names.entry(lease.holder.account).or_default().insert(name.clone());
         let before = self.held.insert(name, entry);
         assert!(before.is_none(), "a lock was granted while it was held");
     }
@@ -444,35 +422,16 @@ impl Machine for LockMachine {
         effects: &mut Effects<LockOutcome>,
     ) {
         let (outcome, depends_on) = match command {
-            LockCommand::Acquire {
-                name,
-                holder,
-                ttl,
-                lease,
-                metadata,
-                quota,
-            } => {
-                let asked = Asked {
-                    name,
-                    holder,
-                    ttl,
-                    lease,
-                    metadata,
-                    quota,
-                };
+            LockCommand::Acquire { name, holder, ttl, lease, metadata, quota } => {
+                let asked = Asked { name, holder, ttl, lease, metadata, quota };
                 self.acquire(moment, asked, effects)
             }
-            LockCommand::Release {
-                name,
-                account,
-                lease,
-            } => self.release(&name, account, lease, effects),
-            LockCommand::Renew {
-                name,
-                account,
-                lease,
-                ttl,
-            } => self.renew(moment.now, &name, account, lease, ttl, effects),
+            LockCommand::Release { name, account, lease } => {
+                self.release(&name, account, lease, effects)
+            }
+            LockCommand::Renew { name, account, lease, ttl } => {
+                self.renew(moment.now, &name, account, lease, ttl, effects)
+            }
             LockCommand::Get { name } => self.get(&name),
             LockCommand::List { account, selection } => self.list(account, &selection, effects),
         };
@@ -508,12 +467,16 @@ impl Machine for LockMachine {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.deadlines
-            .first_key_value()
-            .map(|(&(expires, _), _)| expires)
+        self.deadlines.first_key_value().map(|(&(expires, _), _)| expires)
     }
 
     fn on_deadline(&mut self, now: Instant, effects: &mut Effects<LockOutcome>) {
+        for name in std::mem::take(&mut self.ghosts) {
+            // Its holder may have asked again meanwhile, and know of it now.
+            if self.held.get(&name).is_some_and(|entry| entry.told == 0) {
+                self.end(&name, effects);
+            }
+        }
         for _ in 0..EXPIRIES_AT_ONCE {
             let due = match self.deadlines.first_key_value() {
                 Some((&(expires, _), name)) if expires <= now => name.clone(),
@@ -530,8 +493,15 @@ impl Machine for LockMachine {
 
     fn rewind(&mut self, durable: Seq) {
         while let Some((name, before)) = self.unsettled.pop_after(durable) {
-            self.take(&name);
-            if let Some(entry) = before {
+            let undone = self.take(&name);
+            if let Some(mut entry) = before {
+                // What was told, and came back, is no part of what is undone.
+                if let Some(undone) = undone.filter(|undone| undone.lease.id == entry.lease.id) {
+                    entry.told = undone.told;
+                }
+                if entry.told == 0 {
+                    self.ghosts.insert(name);
+                }
                 self.put(entry);
             }
         }

@@ -39,7 +39,8 @@ pub trait Machine {
         effects: &mut Effects<Self::Outcome>,
     );
 
-    /// An answer that was let go reached nobody.
+    /// An answer was let go and reached nobody, or was refused because the store had no room:
+    /// its change is undone by [`Machine::rewind`], or is about to be.
     fn undelivered(&mut self, outcome: Self::Outcome, effects: &mut Effects<Self::Outcome>);
 
     /// When [`Machine::on_deadline`] wants to be called next.
@@ -98,11 +99,7 @@ pub struct Effects<O> {
 
 impl<O> Default for Effects<O> {
     fn default() -> Self {
-        Self {
-            last: Seq::NONE,
-            records: Vec::new(),
-            answers: Vec::new(),
-        }
+        Self { last: Seq::NONE, records: Vec::new(), answers: Vec::new() }
     }
 }
 
@@ -116,11 +113,7 @@ impl<O> Effects<O> {
 
     /// Answers the command of `ticket`, once everything up to `depends_on` is on disk.
     pub fn answer(&mut self, ticket: Ticket, outcome: O, depends_on: Seq) {
-        self.answers.push(Answer {
-            ticket,
-            outcome,
-            depends_on,
-        });
+        self.answers.push(Answer { ticket, outcome, depends_on });
     }
 
     /// The place of the last change wanted: an answer that depends on this saw everything.

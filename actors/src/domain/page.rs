@@ -15,11 +15,7 @@ pub struct Selection {
 
 impl Default for Selection {
     fn default() -> Self {
-        Self {
-            prefix: "".into(),
-            after: None,
-            limit: PageLimit::MAX,
-        }
+        Self { prefix: "".into(), after: None, limit: PageLimit::MAX }
     }
 }
 
@@ -55,11 +51,7 @@ impl Selection {
         let matching = names
             .range::<str, _>(from_prefix)
             .take_while(|name| Borrow::<str>::borrow(*name).starts_with(&*self.prefix));
-        let mut page = Page {
-            items: Vec::new(),
-            total: 0,
-            more: false,
-        };
+        let mut page = Page { items: Vec::new(), total: 0, more: false };
         for name in matching {
             page.total += 1;
             let name_str: &str = name.borrow();
@@ -93,10 +85,7 @@ mod tests {
 
     #[test]
     fn pages_follow_each_other_without_gap_or_overlap() {
-        assert_eq!(
-            select("", None, 1000),
-            (vec!["a", "ab", "abc", "b", "ba"], 5, false)
-        );
+        assert_eq!(select("", None, 1000), (vec!["a", "ab", "abc", "b", "ba"], 5, false));
         assert_eq!(select("", None, 2), (vec!["a", "ab"], 5, true));
         assert_eq!(select("", Some("ab"), 2), (vec!["abc", "b"], 5, true));
         assert_eq!(select("", Some("b"), 2), (vec!["ba"], 5, false));

@@ -24,10 +24,7 @@ struct Change<K, V> {
 
 impl<K, V> Default for Unsettled<K, V> {
     fn default() -> Self {
-        Self {
-            changes: VecDeque::new(),
-            latest: Table::default(),
-        }
+        Self { changes: VecDeque::new(), latest: Table::default() }
     }
 }
 

@@ -69,11 +69,7 @@ macro_rules! text {
             /// Checks the bounds of the type.
             pub fn new(text: &str) -> Result<Self, $error> {
                 let valid: fn(&str) -> bool = $valid;
-                if valid(text) {
-                    Ok(Self(text.into()))
-                } else {
-                    Err($error)
-                }
+                if valid(text) { Ok(Self(text.into())) } else { Err($error) }
             }
 
             /// As text.
@@ -110,9 +106,7 @@ text!(
     LockName,
     InvalidLockName,
     |text| (1..=128).contains(&text.len())
-        && text
-            .split('/')
-            .all(|segment| !segment.is_empty() && segment.bytes().all(is_name_byte)),
+        && text.split('/').all(|segment| !segment.is_empty() && segment.bytes().all(is_name_byte)),
     "a lock name has 1 to 128 characters of A-Z, a-z, 0-9, '.', '_' and '-', in segments with \
      '/' (sent as %2F) between them"
 );
@@ -120,9 +114,7 @@ text!(
     Owner,
     InvalidOwner,
     |text| (1..=128).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| is_name_byte(byte) || matches!(byte, b'/' | b':' | b'@')),
+        && text.bytes().all(|byte| is_name_byte(byte) || matches!(byte, b'/' | b':' | b'@')),
     "an owner has 1 to 128 characters of A-Z, a-z, 0-9, '.', '_', '-', '/', ':' and '@'"
 );
 text!(
@@ -228,9 +220,7 @@ mod tests {
             assert_eq!(LockName::new(good).unwrap().as_str(), good);
         }
         let too_long = "x".repeat(129);
-        for bad in [
-            "", "/", "a/", "/a", "a//b", "a b", "a\0", "ä", "a%2Fb", "a:b", &too_long,
-        ] {
+        for bad in ["", "/", "a/", "/a", "a//b", "a b", "a\0", "ä", "a%2Fb", "a:b", &too_long] {
             assert_eq!(LockName::new(bad), Err(InvalidLockName), "{bad:?}");
         }
     }
@@ -257,10 +247,7 @@ mod tests {
         assert_eq!(Ttl::from_seconds(0), Err(InvalidTtl));
         assert_eq!(Ttl::from_seconds(3601), Err(InvalidTtl));
         assert_eq!(Ttl::from_seconds(65_537), Err(InvalidTtl));
-        assert_eq!(
-            Ttl::from_seconds(3600).unwrap().as_duration(),
-            Duration::from_secs(3600)
-        );
+        assert_eq!(Ttl::from_seconds(3600).unwrap().as_duration(), Duration::from_secs(3600));
     }
 
     #[test]
@@ -272,9 +259,6 @@ mod tests {
 
     #[test]
     fn a_token_hash_does_not_print_itself() {
-        assert_eq!(
-            format!("{:?}", TokenHash::from_bytes([7; 32])),
-            "TokenHash(…)"
-        );
+        assert_eq!(format!("{:?}", TokenHash::from_bytes([7; 32])), "TokenHash(…)");
     }
 }

@@ -1,10 +1,7 @@
 //! Short words for the values the tests speak of.
 
 #![allow(dead_code, reason = "every test file uses some of it")]
-#![expect(
-    clippy::unwrap_used,
-    reason = "values written down in tests are within their bounds"
-)]
+#![expect(clippy::unwrap_used, reason = "values written down in tests are within their bounds")]
 
 use octostore_actors::{
     domain::{
@@ -37,18 +34,12 @@ pub const fn account(number: u8) -> AccountId {
 
 /// An account's holder without an owner.
 pub const fn holder(number: u8) -> Holder {
-    Holder {
-        account: account(number),
-        owner: None,
-    }
+    Holder { account: account(number), owner: None }
 }
 
 /// One owner of an account.
 pub fn owner(number: u8, owner: &str) -> Holder {
-    Holder {
-        account: account(number),
-        owner: Some(Owner::new(owner).unwrap()),
-    }
+    Holder { account: account(number), owner: Some(Owner::new(owner).unwrap()) }
 }
 
 pub fn lease_id(number: u64) -> LeaseId {
@@ -87,20 +78,11 @@ pub fn acquire(lock: &str, holder: Holder, seconds: u64, lease: u64) -> LockComm
 }
 
 pub fn release(lock: &str, account: AccountId, lease: LeaseId) -> LockCommand {
-    LockCommand::Release {
-        name: name(lock),
-        account,
-        lease,
-    }
+    LockCommand::Release { name: name(lock), account, lease }
 }
 
 pub fn renew(lock: &str, account: AccountId, lease: LeaseId, seconds: u64) -> LockCommand {
-    LockCommand::Renew {
-        name: name(lock),
-        account,
-        lease,
-        ttl: ttl(seconds),
-    }
+    LockCommand::Renew { name: name(lock), account, lease, ttl: ttl(seconds) }
 }
 
 pub fn get(lock: &str) -> LockCommand {
