@@ -467,6 +467,9 @@ impl Machine for LockMachine {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
+        if !self.ghosts.is_empty() {
+            return Some(Instant::default());
+        }
         self.deadlines.first_key_value().map(|(&(expires, _), _)| expires)
     }
 
