@@ -26,6 +26,44 @@ CREATE TABLE token_mark (
     mark INTEGER NOT NULL
 ) STRICT;
 
+-- Rate limits: what was admitted (pairs of a lease-clock time and a count, little endian, 12
+-- bytes each, oldest first), and how much more may have been since the row was written.
+CREATE TABLE limits (
+    account         BLOB NOT NULL,
+    name            TEXT NOT NULL,
+    max_requests    INTEGER NOT NULL,
+    window_seconds  INTEGER NOT NULL,
+    horizon_seconds INTEGER NOT NULL,
+    admitted        BLOB NOT NULL,
+    credit          INTEGER NOT NULL,
+    PRIMARY KEY (account, name)
+) STRICT, WITHOUT ROWID;
+
+-- Flags. Wall-clock times are milliseconds since 1970, here and below.
+CREATE TABLE flags (
+    account    BLOB NOT NULL,
+    name       TEXT NOT NULL,
+    enabled    INTEGER NOT NULL,
+    percentage INTEGER,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (account, name)
+) STRICT, WITHOUT ROWID;
+
+-- Config: a row is one version of one key. `incarnation` tells this making of the key from every
+-- other. Values are JSON text, as sent.
+CREATE TABLE config (
+    account     BLOB NOT NULL,
+    key         TEXT NOT NULL,
+    version     INTEGER NOT NULL,
+    incarnation BLOB NOT NULL,
+    value       TEXT NOT NULL,
+    description TEXT,
+    created_at  INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL,
+    PRIMARY KEY (account, key, version)
+) STRICT;
+
 -- Accounts: `origin` says where the account comes from and, with `name`, makes it one and the
 -- same over restarts.
 CREATE TABLE accounts (

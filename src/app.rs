@@ -9,17 +9,15 @@ use crate::{
     auth::{BearerToken, Directory, Provisioned, PublishingStore, provision},
     clock::{BootId, Calendar, TimeSource},
     http::{Listener, Server},
-    settings::{HeldStatus, Settings, SettingsError},
+    settings::{HeldStatus, Quotas, Settings, SettingsError},
     store::{self, OpenError, SqliteStore},
 };
 use octostore_actors::{
     actor::{Actor, Handle},
     commit::{Persistence, Store, StoreFailure, Turn, Verdict},
     domain::{
-        Machine, Record,
-        account::AccountMachine,
-        lock::LockMachine,
-        values::{AccountId, LockQuota},
+        Machine, Record, account::AccountMachine, config::ConfigMachine, flag::FlagMachine,
+        limiter::LimitMachine, lock::LockMachine, values::AccountId,
     },
     mailbox::{Address, mailbox},
     time::Clock,
@@ -53,6 +51,12 @@ const JOURNAL_CAPACITY: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 pub struct Service {
     /// The lock actor.
     pub locks: Handle<LockMachine>,
+    /// The limiter actor.
+    pub limiters: Handle<LimitMachine>,
+    /// The flag actor.
+    pub flags: Handle<FlagMachine>,
+    /// The config actor.
+    pub config: Handle<ConfigMachine>,
     /// The account actor.
     pub accounts: Handle<AccountMachine>,
     /// Who a token stands for.
@@ -81,8 +85,8 @@ impl Service {
 /// The bounds of requests, from the settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many locks an account may hold.
-    pub lock_quota: LockQuota,
+    /// How much an account may have.
+    pub quotas: Quotas,
     /// What a held lock is answered with.
     pub held_status: HeldStatus,
     /// How many connections may be open.
@@ -98,7 +102,7 @@ pub struct Limits {
 impl Limits {
     fn of(settings: &Settings) -> Self {
         Self {
-            lock_quota: settings.lock_quota(),
+            quotas: settings.quotas(),
             held_status: settings.held_status,
             max_connections: settings.max_connections,
             header_timeout: settings.header_timeout.into(),
@@ -201,6 +205,9 @@ impl App {
         };
         let service = Arc::new(Service {
             locks: actors.start("locks", LockMachine::new(recovered.leases, recovered.tokens))?,
+            limiters: actors.start("limits", LimitMachine::new(recovered.limits, time.now()))?,
+            flags: actors.start("flags", FlagMachine::new(recovered.flags))?,
+            config: actors.start("config", ConfigMachine::new(recovered.config))?,
             accounts: actors.start("accounts", AccountMachine::new(accounts.tokens))?,
             directory,
             calendar: Calendar::new(Arc::clone(time)),

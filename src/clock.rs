@@ -2,7 +2,10 @@
 #![expect(clippy::disallowed_methods, reason = "this file owns the clocks")]
 
 use jiff::{SignedDuration, Timestamp};
-use octostore_actors::time::{Clock, Instant};
+use octostore_actors::{
+    domain::values::WallTime,
+    time::{Clock, Instant},
+};
 use rustix::time::{ClockId, clock_gettime};
 use std::{
     io,
@@ -66,6 +69,12 @@ impl Calendar {
     /// The present instant of the lease clock.
     pub fn now(&self) -> Instant {
         self.source.now()
+    }
+
+    /// The present time of the wall clock.
+    pub fn wall(&self) -> WallTime {
+        let millis = self.source.wall_nanos().div_euclid(1_000_000);
+        WallTime::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
     }
 
     /// `instant` on the wall clock, rounded down to the millisecond: a lease never ends before

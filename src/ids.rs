@@ -1,12 +1,20 @@
 //! The only maker of random values.
 #![expect(clippy::disallowed_methods, reason = "this file owns the randomness")]
 
-use octostore_actors::domain::values::{AccountId, LeaseId};
+use octostore_actors::domain::{
+    config::Incarnation,
+    values::{AccountId, LeaseId},
+};
 use uuid::Uuid;
 
 /// A new lease id: 122 random bits, so that nobody guesses another's.
 pub fn lease_id() -> LeaseId {
     LeaseId::from_bytes(Uuid::new_v4().into_bytes())
+}
+
+/// A new incarnation of a config key.
+pub fn incarnation() -> Incarnation {
+    Incarnation(Uuid::new_v4().into_bytes())
 }
 
 /// A new account id.

@@ -6,7 +6,7 @@ use clap::{
     CommandFactory, Parser, ValueEnum,
     error::{ContextKind, ContextValue, ErrorKind},
 };
-use octostore_actors::domain::values::LockQuota;
+use octostore_actors::domain::{config::ConfigQuota, values::Quota};
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 /// Distributed locks with fencing tokens over plain HTTP: one binary, SQLite inside, every
@@ -68,6 +68,31 @@ pub struct Settings {
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub locks_per_account: u32,
 
+    /// How many rate limiters an account may have at once.
+    #[arg(long, env = "OCTOSTORE_LIMITS_PER_ACCOUNT", value_name = "N", default_value_t = 1000,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub limits_per_account: u32,
+
+    /// How many feature flags an account may have.
+    #[arg(long, env = "OCTOSTORE_FLAGS_PER_ACCOUNT", value_name = "N", default_value_t = 1000,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub flags_per_account: u32,
+
+    /// How many config keys an account may have.
+    #[arg(long, env = "OCTOSTORE_CONFIGS_PER_ACCOUNT", value_name = "N", default_value_t = 1000,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub configs_per_account: u32,
+
+    /// How many bytes the config values of an account may have together, history included.
+    #[arg(long, env = "OCTOSTORE_CONFIG_BYTES_PER_ACCOUNT", value_name = "BYTES",
+          default_value_t = 64 * 1024 * 1024)]
+    pub config_bytes_per_account: u64,
+
+    /// How many versions of a config key are kept.
+    #[arg(long, env = "OCTOSTORE_CONFIG_HISTORY", value_name = "N", default_value_t = 100,
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub config_history: u32,
+
     /// The status of the answer to an acquire of a lock that somebody else holds. 200 is for
     /// clients written for servers that answered so.
     #[arg(long, env = "OCTOSTORE_HELD_STATUS", value_name = "STATUS", default_value = "409")]
@@ -105,6 +130,19 @@ pub struct Settings {
     /// How log lines look. What is logged is said by RUST_LOG (default: info).
     #[arg(long, env = "OCTOSTORE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+}
+
+/// How much of each domain an account may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quotas {
+    /// Locks held at once.
+    pub locks: Quota,
+    /// Rate limiters at once.
+    pub limits: Quota,
+    /// Feature flags.
+    pub flags: Quota,
+    /// Configuration.
+    pub config: ConfigQuota,
 }
 
 /// Where to listen.
@@ -276,9 +314,18 @@ impl Settings {
         self.github_client_id.is_some()
     }
 
-    /// The quota of an account.
-    pub fn lock_quota(&self) -> LockQuota {
-        LockQuota::new(self.locks_per_account)
+    /// How much an account may have.
+    pub fn quotas(&self) -> Quotas {
+        Quotas {
+            locks: Quota::new(self.locks_per_account),
+            limits: Quota::new(self.limits_per_account),
+            flags: Quota::new(self.flags_per_account),
+            config: ConfigQuota {
+                keys: Quota::new(self.configs_per_account),
+                bytes: self.config_bytes_per_account,
+                history: Quota::new(self.config_history),
+            },
+        }
     }
 }
 

@@ -88,7 +88,8 @@ impl<M: Machine> Handle<M> {
         Ok(waiting)
     }
 
-    /// Tells the actor that no command follows. It handles what is queued, hands over its last
+    /// Tells the actor that no command follows, and that no answer is waited for any more: what
+    /// is given up after this is not taken back. It handles what is queued, hands over its last
     /// effects and ends. Waits for room in the mailbox.
     pub fn stop(&self) {
         // An actor that is gone has stopped.
@@ -232,6 +233,8 @@ where
     fn sleep(&self, patience: Patience) -> Option<Duration> {
         match patience {
             Patience::None => Some(Duration::ZERO),
+            // A refusal whose nudge found the mailbox full.
+            Patience::UntilDeadline if self.progress.epoch() != self.epoch => Some(Duration::ZERO),
             Patience::UntilDeadline => self.machine.next_deadline().map(|deadline| {
                 let due = deadline.max(self.quiet_until);
                 due.since(self.clock.now()).min(LONGEST_SLEEP)
@@ -316,8 +319,9 @@ where
         self.journal.send(turn).map_or(Flow::Stopped, |()| Flow::Continue)
     }
 
-    /// The last turns: waits until every answer on its way has reached somebody or come back,
-    /// so that no grant outlives the process without a holder who knows of it.
+    /// The last turns: waits until every answer on its way was let go, and takes back those that
+    /// reached nobody, so that no grant outlives the process without a holder who knows of it.
+    /// Whoever calls [`Handle::stop`] sees to it before that nobody waits any more.
     fn close(&mut self, now: Instant) -> Flow {
         self.take_returns();
         if self.send_effects() == Flow::Stopped || self.pass_barrier() == Flow::Stopped {

@@ -37,7 +37,7 @@ pub fn what_a_closing_mailbox_took_is_answered(
 /// a grant it is told of is on disk when the service has ended.
 pub fn what_a_stopping_service_took_is_answered(parts: Parts) {
     let disk = Disk::new(None, First::Kept);
-    let running = parts.start(&disk, 1);
+    let running = parts.build(&disk, 1).start();
     let asks = {
         let service = Arc::clone(&running.service);
         spawn(move || service.ask(acquire(1)).map(block_on))

@@ -19,9 +19,13 @@ pub mod reply;
 pub mod service;
 
 use octostore_actors::sync::thread::{self, JoinHandle};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    env,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// How often a scenario runs on real threads.
@@ -46,6 +50,55 @@ pub fn explore(model: &str, scenario: impl Fn() + Send + Sync + 'static) {
         scenario();
     });
     println!("{how}: {model}: {}", executions.load(Ordering::Relaxed));
+}
+
+/// Runs the `scenario` of a twin, which must panic.
+///
+/// When loom finds a deadlock it panics in the midst of the code that waits. The destructors
+/// that run then find no loom any more, panic in turn, and the process aborts. So under loom
+/// each twin has a process of its own: the same test, started once more.
+///
+/// # Panics
+/// As the scenario does.
+pub fn explore_twin(scenario: impl Fn() + Send + Sync + 'static) {
+    if cfg!(loom) && env::var_os(IN_CHILD).is_none() {
+        if let Some(panic) = panic_in_child(&test_of(&scenario)) {
+            panic!("{panic}");
+        }
+    } else {
+        in_every_way(scenario);
+    }
+}
+
+/// Set for the process of one twin.
+const IN_CHILD: &str = "OCTOSTORE_LOOM_TWIN";
+
+/// The path of the test that `_closure` was written in, without its crate. Not the name of the
+/// thread: a test runner with one thread does not name it.
+fn test_of<F>(_closure: &F) -> String {
+    let path = std::any::type_name::<F>();
+    let path = path.split_once("::").map_or(path, |(_crate, path)| path);
+    path.trim_end_matches("::{{closure}}").to_owned()
+}
+
+/// Runs one test of this very binary by itself; what its first panic said, if it did.
+fn panic_in_child(test: &str) -> Option<String> {
+    let child = env::current_exe()
+        .and_then(|this| {
+            Command::new(this)
+                .args([test, "--exact", "--nocapture"])
+                .env(IN_CHILD, "1")
+                .env("RUST_BACKTRACE", "0")
+                .output()
+        })
+        .expect("a test binary can be started again");
+    let said = String::from_utf8_lossy(&child.stderr);
+    let mut lines = said.lines();
+    let is_head = |line: &str| line.contains("panicked at");
+    lines.find(|line| is_head(line))?;
+    let message: Vec<_> =
+        lines.take_while(|line| !is_head(line) && !line.starts_with("note:")).collect();
+    Some(message.join("\n"))
 }
 
 #[cfg(loom)]
@@ -82,7 +135,5 @@ pub(crate) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
 
 /// Waits for a thread, and panics as it did if it did.
 pub(crate) fn join<T>(thread: JoinHandle<T>) -> T {
-    thread
-        .join()
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

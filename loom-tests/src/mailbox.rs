@@ -70,12 +70,7 @@ pub fn every_message_arrives_in_order(
     let letters: Vec<Letter> = std::iter::from_fn(|| mailbox.receive()).collect();
     join(a);
     join(b);
-    let of = |sender| {
-        letters
-            .iter()
-            .copied()
-            .filter(move |(from, _)| *from == sender)
-    };
+    let of = |sender| letters.iter().copied().filter(move |(from, _)| *from == sender);
     assert!(of('a').eq([('a', 1), ('a', 2)]), "lost or out of order");
     assert!(of('b').eq([('b', 1)]), "lost or doubled");
 }
@@ -121,9 +116,5 @@ pub fn closing_wakes_and_drops(
     drop(mailbox);
     drop(address.try_send(Arc::clone(&message)));
     join(waits);
-    assert_eq!(
-        Arc::strong_count(&message),
-        1,
-        "a message outlived its mailbox"
-    );
+    assert_eq!(Arc::strong_count(&message), 1, "a message outlived its mailbox");
 }

@@ -8,7 +8,7 @@ use octostore_actors::{
     domain::{
         Machine, Record,
         lock::{Holder, Lease, LockCommand, LockMachine, LockOutcome, LockRecord, Tokens},
-        values::{AccountId, FencingToken, LeaseId, LockName, LockQuota, Ttl},
+        values::{AccountId, FencingToken, LeaseId, LockName, Quota, Ttl},
     },
     mailbox::{Address, Mailbox, mailbox},
     reply::{Lost, Waiting},
@@ -54,6 +54,10 @@ where
 /// An event loop, ready to be run.
 pub type Loop = Box<dyn FnOnce() + Send>;
 
+/// Makes an event loop around a machine, with so much room in its mailbox, that hands its turns
+/// over to an address; and how to reach it.
+pub type Act = fn(LockMachine, NonZeroUsize, Address<Turn>, Arc<dyn Clock>) -> (Service, Loop);
+
 /// Runs a persistence actor to its end.
 pub type Persist = fn(Writer, Mailbox<Turn>) -> Result<(), StoreFailure>;
 
@@ -61,7 +65,7 @@ pub type Persist = fn(Writer, Mailbox<Turn>) -> Result<(), StoreFailure>;
 #[derive(Clone, Copy)]
 pub struct Parts {
     /// Makes the event loop.
-    pub actor: fn(LockMachine, NonZeroUsize, Address<Turn>, Arc<dyn Clock>) -> (Service, Loop),
+    pub actor: Act,
     /// Runs the persistence actor.
     pub persistence: Persist,
 }
@@ -73,23 +77,47 @@ impl Parts {
         persistence: |writer, journal| Persistence::new(writer, journal).run().map(drop),
     };
 
-    /// The service with this disk, `room` places in the mailbox of each of its two actors, and
-    /// nobody in it.
-    pub fn start(self, disk: &Disk, room: usize) -> Running {
-        self.start_with(disk, room, Arc::new(Still))
+    /// A service with this disk and `room` places in the mailbox of each of its two actors.
+    pub fn build(self, disk: &Disk, room: usize) -> Built {
+        self.build_with(disk, room, Arc::new(Still))
     }
 
     /// The same with a clock that may go on.
-    pub fn start_with(self, disk: &Disk, room: usize, clock: Arc<dyn Clock>) -> Running {
+    pub fn build_with(self, disk: &Disk, room: usize, clock: Arc<dyn Clock>) -> Built {
         let machine = LockMachine::new(disk.lease(), tokens_after(disk));
         let (address, journal) = mailbox(places(room));
         let (service, event_loop) = (self.actor)(machine, places(room), address, clock);
         let writer = Writer(disk.clone());
-        Running {
+        Built {
             service,
-            actor: spawn(event_loop),
-            persistence: spawn(move || (self.persistence)(writer, journal)),
+            event_loop,
+            persistence: Box::new(move || (self.persistence)(writer, journal)),
         }
+    }
+}
+
+/// A service that does not run yet. What it is asked before it does lies in its mailbox: a
+/// beginning without interleavings, so that loom spends its time on what comes after.
+pub struct Built {
+    /// How to reach it.
+    pub service: Service,
+    event_loop: Loop,
+    persistence: Box<dyn FnOnce() -> Result<(), StoreFailure> + Send>,
+}
+
+impl Built {
+    /// Starts both threads.
+    pub fn start(self) -> Running {
+        self.start_after(|| ()).0
+    }
+
+    /// Starts the event loop, does `work`, and only then starts the persistence actor.
+    pub fn start_after<T>(self, work: impl FnOnce() -> T) -> (Running, T) {
+        let actor = spawn(self.event_loop);
+        let done = work();
+        let running =
+            Running { service: self.service, actor, persistence: spawn(self.persistence) };
+        (running, done)
     }
 }
 
@@ -158,14 +186,11 @@ fn name() -> LockName {
 pub fn acquire(who: Who) -> LockCommand {
     LockCommand::Acquire {
         name: name(),
-        holder: Holder {
-            account: account(who),
-            owner: None,
-        },
+        holder: Holder { account: account(who), owner: None },
         ttl: ttl(),
         lease: LeaseId::from_bytes([who; 16]),
         metadata: None,
-        quota: LockQuota::new(1),
+        quota: Quota::new(1),
     }
 }
 
@@ -187,10 +212,7 @@ pub fn get() -> LockCommand {
 pub fn lease(who: Who) -> Lease {
     Lease {
         name: name(),
-        holder: Holder {
-            account: account(who),
-            owner: None,
-        },
+        holder: Holder { account: account(who), owner: None },
         id: LeaseId::from_bytes([who; 16]),
         token: FencingToken::ZERO.saturating_add(1),
         ttl: ttl(),
@@ -279,11 +301,7 @@ impl Disk {
     /// A disk that has `lease` on it and does `first` with the first commit.
     pub fn new(lease: Option<Lease>, first: First) -> Self {
         Self(Arc::new(Platter {
-            state: Mutex::new(State {
-                lease,
-                freed: false,
-                first,
-            }),
+            state: Mutex::new(State { lease, freed: false, first }),
             freed: Condvar::new(),
         }))
     }
@@ -298,11 +316,7 @@ impl Disk {
     pub fn wait_until_freed(&self) {
         let mut state = lock(&self.0.state);
         while !state.freed {
-            state = self
-                .0
-                .freed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.0.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -320,14 +334,16 @@ impl Store for Writer {
             First::Fails => return Verdict::Unknown(StoreFailure("the disk failed".into())),
         }
         for record in records {
+            let Record::Lock(record) = record else {
+                unreachable!("there are only locks here");
+            };
             match record {
-                Record::Lock(LockRecord::Held(lease)) => state.lease = Some(lease.clone()),
-                Record::Lock(LockRecord::Free(_)) => {
+                LockRecord::Held(lease) => state.lease = Some(lease.clone()),
+                LockRecord::Free(_) => {
                     state.lease = None;
                     state.freed = true;
                 }
-                Record::Lock(LockRecord::TokenMark(_)) => {}
-                Record::Account(_) => unreachable!("there are only locks here"),
+                LockRecord::TokenMark(_) => {}
             }
         }
         drop(state);

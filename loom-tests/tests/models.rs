@@ -4,15 +4,16 @@
 //! loom alone: on real threads the one may be missed, and the other would never end.
 
 use octostore_actors::{mailbox::mailbox, reply::reply};
-use octostore_loom_tests::{close, commit, explore, grant, mailbox as post, reply as slot};
+#[cfg(loom)]
+use octostore_loom_tests::service::actor;
 use octostore_loom_tests::{
-    flawed,
-    service::{Parts, Persist, actor},
+    close, commit, explore, explore_twin, flawed, grant, mailbox as post, reply as slot,
+    service::{Parts, Persist},
 };
 use std::num::NonZeroUsize;
 
 fn places(room: usize) -> NonZeroUsize {
-    NonZeroUsize::new(room).unwrap()
+    NonZeroUsize::new(room).expect("a mailbox has a place")
 }
 
 mod mailbox_contract {
@@ -31,7 +32,7 @@ mod mailbox_contract {
     #[test]
     #[should_panic(expected = "deadlock")]
     fn twin_that_looks_then_waits() {
-        explore("twin", || {
+        explore_twin(|| {
             post::every_message_arrives_in_order(flawed::mailbox::mailbox(1, Flaw::LooksThenWaits));
         });
     }
@@ -47,7 +48,7 @@ mod mailbox_contract {
     #[test]
     #[should_panic(expected = "more messages than places")]
     fn twin_that_looks_then_sends() {
-        explore("twin", || {
+        explore_twin(|| {
             post::one_place_is_given_once(flawed::mailbox::mailbox(1, Flaw::LooksThenSends));
         });
     }
@@ -63,7 +64,7 @@ mod mailbox_contract {
     #[test]
     #[should_panic(expected = "deadlock")]
     fn twin_whose_senders_leave_silently() {
-        explore("twin", || {
+        explore_twin(|| {
             post::the_last_sender_is_missed(flawed::mailbox::mailbox(
                 1,
                 Flaw::SendersLeaveSilently,
@@ -82,7 +83,7 @@ mod mailbox_contract {
     #[test]
     #[should_panic(expected = "deadlock")]
     fn twin_that_closes_silently() {
-        explore("twin", || {
+        explore_twin(|| {
             post::closing_wakes_and_drops(flawed::mailbox::mailbox(1, Flaw::ClosesSilently));
         });
     }
@@ -114,7 +115,7 @@ mod reply_slot {
     #[test]
     #[should_panic(expected = "an answer was lost")]
     fn twin_that_looks_then_leaves() {
-        explore("twin", || {
+        explore_twin(|| {
             slot::an_answer_reaches_somebody(|home| {
                 flawed::reply::reply(home, Flaw::LooksThenLeaves)
             });
@@ -132,7 +133,7 @@ mod reply_slot {
     #[test]
     #[should_panic(expected = "deadlock")]
     fn twin_that_keeps_the_first_waker() {
-        explore("twin", || {
+        explore_twin(|| {
             slot::the_last_waker_is_woken(|home| {
                 flawed::reply::reply(home, Flaw::KeepsTheFirstWaker)
             });
@@ -150,7 +151,7 @@ mod reply_slot {
     #[test]
     #[should_panic(expected = "deadlock")]
     fn twin_that_drops_silently() {
-        explore("twin", || {
+        explore_twin(|| {
             slot::a_dropped_reply_is_noticed(|home| {
                 flawed::reply::reply(home, Flaw::DropsSilently)
             });
@@ -160,32 +161,51 @@ mod reply_slot {
 
 mod grant_against_disconnect {
     use super::*;
+    use grant::Second::{AsksAfter, AsksBefore, AsksBeforeInOnePlace};
 
     #[test]
-    fn with_room() {
-        explore("grant: against a disconnect", || {
-            grant::a_grant_meets_a_disconnect(Parts::SHIPPED, 2);
+    fn asked_before() {
+        explore("grant: hung up on, a second client asked before", || {
+            grant::a_grant_meets_a_disconnect(Parts::SHIPPED, AsksBefore);
         });
     }
 
     #[test]
-    fn with_one_place() {
-        explore("grant: against a disconnect, one place", || {
-            grant::a_grant_meets_a_disconnect(Parts::SHIPPED, 1);
+    fn asked_after() {
+        explore("grant: hung up on, a second client asks after", || {
+            grant::a_grant_meets_a_disconnect(Parts::SHIPPED, AsksAfter);
         });
+    }
+
+    #[test]
+    fn asked_before_in_one_place() {
+        explore("grant: the former, in mailboxes of one place", || {
+            grant::a_grant_meets_a_disconnect(Parts::SHIPPED, AsksBeforeInOnePlace);
+        });
+    }
+
+    #[cfg(loom)]
+    const FORGETFUL: Parts = Parts { actor: actor::<flawed::actor::Forgetful>, ..Parts::SHIPPED };
+
+    #[cfg(loom)]
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn twin_that_forgets_asked_before() {
+        explore_twin(|| grant::a_grant_meets_a_disconnect(FORGETFUL, AsksBefore));
     }
 
     #[cfg(loom)]
     #[test]
     #[should_panic(expected = "deadlock")]
-    fn twin_that_forgets_what_comes_back() {
-        explore("twin", || {
-            let parts = Parts {
-                actor: actor::<flawed::actor::Forgetful>,
-                ..Parts::SHIPPED
-            };
-            grant::a_grant_meets_a_disconnect(parts, 2);
-        });
+    fn twin_that_forgets_asked_after() {
+        explore_twin(|| grant::a_grant_meets_a_disconnect(FORGETFUL, AsksAfter));
+    }
+
+    #[cfg(loom)]
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn twin_that_forgets_asked_before_in_one_place() {
+        explore_twin(|| grant::a_grant_meets_a_disconnect(FORGETFUL, AsksBeforeInOnePlace));
     }
 
     #[test]
@@ -199,11 +219,8 @@ mod grant_against_disconnect {
     #[test]
     #[should_panic(expected = "deadlock")]
     fn twin_that_gives_back_by_waiting() {
-        explore("twin", || {
-            let parts = Parts {
-                actor: flawed::actor::gives_back_by_waiting,
-                ..Parts::SHIPPED
-            };
+        explore_twin(|| {
+            let parts = Parts { actor: flawed::actor::gives_back_by_waiting, ..Parts::SHIPPED };
             grant::a_give_back_waits_for_nobody(parts);
         });
     }
@@ -213,10 +230,7 @@ mod acknowledgement_against_commit {
     use super::*;
 
     fn with_persistence(persistence: Persist) -> Parts {
-        Parts {
-            persistence,
-            ..Parts::SHIPPED
-        }
+        Parts { persistence, ..Parts::SHIPPED }
     }
 
     #[test]
@@ -230,7 +244,7 @@ mod acknowledgement_against_commit {
     #[test]
     #[should_panic(expected = "told before it was on disk")]
     fn twin_that_releases_before_it_commits() {
-        explore("twin", || {
+        explore_twin(|| {
             commit::a_refusal_waits_for_the_grant_it_saw(with_persistence(
                 flawed::persistence::releases_before_it_commits,
             ));
@@ -241,11 +255,8 @@ mod acknowledgement_against_commit {
     #[test]
     #[should_panic(expected = "told before it was on disk")]
     fn twin_that_refuses_in_haste() {
-        explore("twin", || {
-            let parts = Parts {
-                actor: actor::<flawed::actor::Hasty>,
-                ..Parts::SHIPPED
-            };
+        explore_twin(|| {
+            let parts = Parts { actor: actor::<flawed::actor::Hasty>, ..Parts::SHIPPED };
             commit::a_refusal_waits_for_the_grant_it_saw(parts);
         });
     }
@@ -261,28 +272,43 @@ mod acknowledgement_against_commit {
     #[test]
     #[should_panic(expected = "told before it was on disk")]
     fn twin_that_reads_in_haste() {
-        explore("twin", || {
-            let parts = Parts {
-                actor: actor::<flawed::actor::Hasty>,
-                ..Parts::SHIPPED
-            };
+        explore_twin(|| {
+            let parts = Parts { actor: actor::<flawed::actor::Hasty>, ..Parts::SHIPPED };
             commit::a_read_waits_for_the_grant_it_saw(parts);
         });
     }
 
     #[test]
-    fn a_release_is_on_disk_when_it_is_told() {
-        explore("commit: a release is on disk when it is told", || {
-            commit::a_release_is_on_disk_when_it_is_told(Parts::SHIPPED);
+    fn a_success_is_on_disk_when_it_is_told() {
+        explore("commit: a success is on disk when it is told", || {
+            commit::a_success_is_on_disk_when_it_is_told(Parts::SHIPPED);
         });
     }
 
     #[cfg(loom)]
     #[test]
     #[should_panic(expected = "told before it was on disk")]
-    fn twin_that_tells_of_a_release_before_it_commits() {
-        explore("twin", || {
-            commit::a_release_is_on_disk_when_it_is_told(with_persistence(
+    fn twin_that_tells_before_it_commits() {
+        explore_twin(|| {
+            commit::a_success_is_on_disk_when_it_is_told(with_persistence(
+                flawed::persistence::releases_before_it_commits,
+            ));
+        });
+    }
+
+    #[test]
+    fn a_release_makes_room_for_the_next() {
+        explore("commit: a release makes room for the next grant", || {
+            commit::a_release_makes_room_for_the_next(Parts::SHIPPED);
+        });
+    }
+
+    #[cfg(loom)]
+    #[test]
+    #[should_panic(expected = "told before it was on disk")]
+    fn twin_that_releases_before_it_commits_both() {
+        explore_twin(|| {
+            commit::a_release_makes_room_for_the_next(with_persistence(
                 flawed::persistence::releases_before_it_commits,
             ));
         });
@@ -298,7 +324,7 @@ mod acknowledgement_against_commit {
     #[test]
     #[should_panic(expected = "acknowledged after a failed commit")]
     fn twin_that_acknowledges_a_failed_commit() {
-        explore("twin", || {
+        explore_twin(|| {
             commit::after_a_failed_commit_nothing_succeeds(with_persistence(
                 flawed::persistence::acknowledges_a_failed_commit,
             ));
@@ -308,7 +334,7 @@ mod acknowledgement_against_commit {
     #[test]
     #[should_panic(expected = "acknowledged after a failed commit")]
     fn twin_that_goes_on_after_a_failed_commit() {
-        explore("twin", || {
+        explore_twin(|| {
             commit::after_a_failed_commit_nothing_succeeds(with_persistence(
                 flawed::persistence::goes_on_after_a_failed_commit,
             ));
@@ -323,9 +349,9 @@ mod acknowledgement_against_commit {
     }
 
     #[test]
-    #[should_panic(expected = "acknowledged what was not kept")]
+    #[should_panic(expected = "a grant that never was is in the way")]
     fn twin_that_refuses_without_rewinding() {
-        explore("twin", || {
+        explore_twin(|| {
             commit::a_grant_without_room_never_was(with_persistence(
                 flawed::persistence::refuses_without_rewinding,
             ));
@@ -347,7 +373,7 @@ mod send_against_close {
     #[test]
     #[should_panic(expected = "deadlock")]
     fn twin_that_closes_without_emptying() {
-        explore("twin", || {
+        explore_twin(|| {
             close::what_a_closing_mailbox_took_is_answered(flawed::mailbox::mailbox(
                 1,
                 flawed::mailbox::Flaw::ClosesWithoutEmptying,
@@ -366,11 +392,8 @@ mod send_against_close {
     #[test]
     #[should_panic(expected = "deadlock")]
     fn twin_that_leaves_its_mailbox_behind() {
-        explore("twin", || {
-            let parts = Parts {
-                actor: flawed::actor::leaves_its_mailbox_behind,
-                ..Parts::SHIPPED
-            };
+        explore_twin(|| {
+            let parts = Parts { actor: flawed::actor::leaves_its_mailbox_behind, ..Parts::SHIPPED };
             close::what_a_stopping_service_took_is_answered(parts);
         });
     }

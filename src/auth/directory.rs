@@ -118,7 +118,10 @@ impl<S: Store> Store for PublishingStore<S> {
                 for record in records {
                     match record {
                         Record::Account(record) => self.directory.publish(record),
-                        Record::Lock(_) => {}
+                        Record::Lock(_)
+                        | Record::Limit(_)
+                        | Record::Flag(_)
+                        | Record::Config(_) => {}
                     }
                 }
             }

@@ -7,9 +7,9 @@ use hyper::body::{Body, Incoming};
 use serde::{Deserialize, Deserializer};
 use std::time::Duration;
 
-/// The largest body of a request about a lock: metadata of 1,024 bytes, however it is escaped,
-/// and room to spare.
-pub const LOCK_BODY_LIMIT: usize = 16 * 1024;
+/// The largest body of a request, unless its domain says otherwise: metadata of 1,024 bytes,
+/// however it is escaped, and room to spare.
+pub const BODY_LIMIT: usize = 16 * 1024;
 
 /// Reads the whole body.
 ///

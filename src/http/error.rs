@@ -7,7 +7,12 @@ use hyper::{
 };
 use octostore_actors::{
     actor::NotTaken,
-    domain::values::{InvalidLockName, InvalidMetadata, InvalidOwner, InvalidTtl, LockQuota},
+    domain::{
+        config::{ConfigQuota, InvalidConfigKey, InvalidDescription},
+        flag::{InvalidFlagName, InvalidPercentage},
+        limiter::{InvalidLimitName, InvalidPolicy},
+        values::{InvalidLockName, InvalidMetadata, InvalidOwner, InvalidTtl, Quota},
+    },
     reply::Lost,
 };
 use serde::Serialize;
@@ -68,7 +73,7 @@ pub enum ApiError {
     LockNotOwned,
     /// The account holds as many locks as it may.
     #[error("This account holds {} locks, as many as it may: release some first", .0.get())]
-    LockLimit(LockQuota),
+    LockLimit(Quota),
     /// A full mailbox. Nothing was executed.
     #[error("The server is overloaded; nothing was executed: try again later")]
     Overloaded,
@@ -84,6 +89,59 @@ pub enum ApiError {
     /// The server is going down. Nothing was executed.
     #[error("The server is going down; nothing was executed: try again later")]
     ShuttingDown,
+    /// A name that no limiter can have.
+    #[error("Invalid rate limit name")]
+    LimitName(#[from] InvalidLimitName),
+    /// A policy out of bounds.
+    #[error(transparent)]
+    Policy(#[from] InvalidPolicy),
+    /// No such limiter.
+    #[error("Rate limit not found")]
+    LimitNotFound,
+    /// A name that no flag can have.
+    #[error("Invalid flag name")]
+    FlagName(#[from] InvalidFlagName),
+    /// A percentage out of bounds.
+    #[error(transparent)]
+    Percentage(#[from] InvalidPercentage),
+    /// No such flag.
+    #[error("Feature flag not found")]
+    FlagNotFound,
+    /// A key that cannot be.
+    #[error("Invalid config key")]
+    ConfigKey(#[from] InvalidConfigKey),
+    /// Too long a description.
+    #[error("Invalid description")]
+    Description(#[from] InvalidDescription),
+    /// A version that cannot be.
+    #[error("version must be a whole number from 1")]
+    Version,
+    /// Too deeply nested a value.
+    #[error("The value may be nested at most {limit} deep")]
+    TooDeep {
+        /// Arrays and objects within each other.
+        limit: usize,
+    },
+    /// No such key or version.
+    #[error("Config not found")]
+    ConfigNotFound,
+    /// Something else is there than the caller expected.
+    #[error("The config is not in the state that If-Match or If-None-Match expects: read it again")]
+    Unexpected,
+    /// The account has as much configuration as it may.
+    #[error(
+        "This account may have {} config keys and {} bytes of values, history included: delete some first",
+        .0.keys.get(), .0.bytes
+    )]
+    TooMuchConfig(ConfigQuota),
+    /// The account has as many as it may.
+    #[error("This account has {} {what}, as many as it may: delete some first", .quota.get())]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        quota: Quota,
+    },
     /// Signing in needs a provider.
     #[error("Sign-in is not configured on this server: use a token it was configured with")]
     SignInNotConfigured,
@@ -135,6 +193,21 @@ impl ApiError {
             Self::NoToken => (StatusCode::SERVICE_UNAVAILABLE, "tokens_exhausted"),
             Self::OutcomeUnknown => (StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown"),
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
+            Self::LimitName(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_limit_name"),
+            Self::Policy(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_policy"),
+            Self::LimitNotFound => (StatusCode::NOT_FOUND, "limit_not_found"),
+            Self::FlagName(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_flag_name"),
+            Self::Percentage(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_percentage"),
+            Self::FlagNotFound => (StatusCode::NOT_FOUND, "flag_not_found"),
+            Self::ConfigKey(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_config_key"),
+            Self::Description(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_description"),
+            Self::Version => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_version"),
+            Self::TooDeep { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "value_too_deep"),
+            Self::ConfigNotFound => (StatusCode::NOT_FOUND, "config_not_found"),
+            Self::Unexpected => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),
+            Self::TooMuchConfig(_) | Self::TooMany { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "quota_exceeded")
+            }
             Self::SignInNotConfigured => (StatusCode::NOT_FOUND, "sign_in_not_configured"),
         }
     }
@@ -145,6 +218,10 @@ impl ApiError {
             Self::LockName(why) => Some(why.to_string()),
             Self::Metadata(why) => Some(why.to_string()),
             Self::Owner(why) => Some(why.to_string()),
+            Self::LimitName(why) => Some(why.to_string()),
+            Self::FlagName(why) => Some(why.to_string()),
+            Self::ConfigKey(why) => Some(why.to_string()),
+            Self::Description(why) => Some(why.to_string()),
             Self::Body(why) => Some(why.to_string()),
             Self::LeaseId => Some("a lease_id is a UUID, as the acquire answered it".to_owned()),
             Self::Query(_) => {
@@ -165,6 +242,16 @@ impl ApiError {
             | Self::NoToken
             | Self::OutcomeUnknown
             | Self::ShuttingDown
+            | Self::Policy(_)
+            | Self::LimitNotFound
+            | Self::Percentage(_)
+            | Self::FlagNotFound
+            | Self::Version
+            | Self::TooDeep { .. }
+            | Self::ConfigNotFound
+            | Self::Unexpected
+            | Self::TooMuchConfig(_)
+            | Self::TooMany { .. }
             | Self::SignInNotConfigured => None,
         }
     }

@@ -2,10 +2,9 @@
 
 use super::{
     Context, Reply,
-    body::{self, LOCK_BODY_LIMIT, Whole},
+    body::{self, BODY_LIMIT, Whole},
     error::ApiError,
     json,
-    query::selection,
     router::{LockAction, RawName},
     wire::{NIL, Stamp},
 };
@@ -28,8 +27,7 @@ pub async fn act(
     body: Incoming,
 ) -> Result<Reply, ApiError> {
     let name = lock_name(name)?;
-    let deadline = context.service.limits.body_timeout;
-    let bytes = body::read(body, LOCK_BODY_LIMIT, deadline).await?;
+    let bytes = context.read(body, BODY_LIMIT).await?;
     let (command, ttl) = match action {
         LockAction::Acquire => acquire(context, identity, name.clone(), &bytes)?,
         LockAction::Release => (release(identity, name.clone(), &bytes)?, None),
@@ -52,12 +50,8 @@ pub async fn get(
 }
 
 /// `GET /locks`
-pub async fn list(
-    context: &Context<'_>,
-    identity: &Identity,
-    query: Option<&str>,
-) -> Result<Reply, ApiError> {
-    let selection = selection(query)?;
+pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
+    let selection = context.selection()?;
     let command = LockCommand::List { account: identity.account, selection };
     let outcome = context.service.locks.ask(command)?.await?;
     let LockOutcome::Leases(page) = outcome else {
@@ -92,7 +86,7 @@ fn acquire(
         ttl,
         lease: ids::lease_id(),
         metadata: asked.metadata.as_deref().map(Metadata::new).transpose()?,
-        quota: context.service.limits.lock_quota,
+        quota: context.service.limits.quotas.locks,
     };
     Ok((command, Some(ttl)))
 }

@@ -3,12 +3,16 @@
 //! - [`server`]: sockets, connections, the order of stopping;
 //! - here: one request, from its head to its answer;
 //! - [`router`]: which paths there are;
-//! - [`locks`], [`accounts`]: one file a domain;
+//! - [`locks`], [`limits`], [`flags`], [`config`], [`accounts`]: one file a domain;
 //! - [`error`]: what can be wrong, and the only place that maps it to a status.
 
 mod accounts;
 mod body;
+mod config;
 mod error;
+mod etag;
+mod flags;
+mod limits;
 mod listen;
 mod locks;
 mod query;
@@ -31,6 +35,7 @@ use hyper::{
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
     http::request::Parts,
 };
+use octostore_actors::domain::page::Selection;
 use request_id::{RequestId, X_REQUEST_ID};
 use router::{Probe, Resource};
 use serde::Serialize;
@@ -42,14 +47,27 @@ type Reply = Response<Full<Bytes>>;
 struct Context<'a> {
     service: &'a Service,
     request_id: &'a RequestId,
+    head: &'a Parts,
+}
+
+impl Context<'_> {
+    /// Reads the body, as a request about this may have it.
+    async fn read(&self, body: Incoming, limit: usize) -> Result<Bytes, ApiError> {
+        body::read(body, limit, self.service.limits.body_timeout).await
+    }
+
+    /// Which names of a list are wanted.
+    fn selection(&self) -> Result<Selection, ApiError> {
+        query::selection(self.head.uri.query())
+    }
 }
 
 /// Answers one request.
 async fn handle(service: &Service, request: Request<Incoming>) -> Reply {
     let (head, body) = request.into_parts();
     let request_id = RequestId::of(&head.headers);
-    let context = Context { service, request_id: &request_id };
-    let mut reply = match answer(&context, &head, body).await {
+    let context = Context { service, request_id: &request_id, head: &head };
+    let mut reply = match answer(&context, body).await {
         Ok(reply) => reply,
         Err(error) => {
             tracing::debug!(request_id = request_id.as_str(), %error, "refused");
@@ -60,21 +78,36 @@ async fn handle(service: &Service, request: Request<Incoming>) -> Reply {
     reply
 }
 
-async fn answer(context: &Context<'_>, head: &Parts, body: Incoming) -> Result<Reply, ApiError> {
+async fn answer(context: &Context<'_>, body: Incoming) -> Result<Reply, ApiError> {
+    let head = context.head;
     let resource = Resource::of(head.uri.path()).ok_or(ApiError::UnknownPath)?;
-    if !resource.allows(head.method.as_str()) {
-        return Err(ApiError::MethodNotAllowed { allow: resource.allow() });
+    let verb = resource
+        .verb(head.method.as_str())
+        .ok_or(ApiError::MethodNotAllowed { allow: resource.allow() })?;
+    if let Resource::Probe(probe) = resource {
+        return Ok(answer_probe(context.service, probe));
     }
-    let identity = || authenticate(context.service, &head.headers);
+    if let Resource::SignIn = resource {
+        return Err(ApiError::SignInNotConfigured);
+    }
+    let identity = &authenticate(context.service, &head.headers)?;
     match resource {
-        Resource::Probe(probe) => Ok(answer_probe(context.service, probe)),
-        Resource::Locks => locks::list(context, &identity()?, head.uri.query()).await,
-        Resource::Lock(name) => locks::get(context, &identity()?, name).await,
+        Resource::Probe(_) | Resource::SignIn => unreachable!("answered above"),
+        Resource::Locks => locks::list(context, identity).await,
+        Resource::Lock(name) => locks::get(context, identity, name).await,
         Resource::LockAction(name, action) => {
-            locks::act(context, &identity()?, name, action, body).await
+            locks::act(context, identity, name, action, body).await
         }
-        Resource::RotateToken => accounts::rotate(context, &identity()?).await,
-        Resource::SignIn => Err(ApiError::SignInNotConfigured),
+        Resource::Limits => limits::list(context, identity).await,
+        Resource::Limit(name) => limits::one(context, identity, name, verb).await,
+        Resource::LimitCheck(name) => limits::check(context, identity, name, body).await,
+        Resource::Flags => flags::list(context, identity).await,
+        Resource::Flag(name) => flags::one(context, identity, name, verb, body).await,
+        Resource::ConfigKeys => config::list(context, identity).await,
+        Resource::Config(key) => config::one(context, identity, key, verb, body).await,
+        Resource::ConfigHistory(key) => config::history(context, identity, key).await,
+        Resource::ConfigRollback(key) => config::rollback(context, identity, key, body).await,
+        Resource::RotateToken => accounts::rotate(context, identity).await,
     }
 }
 
@@ -121,6 +154,13 @@ fn json(status: StatusCode, body: &impl Serialize) -> Reply {
     let written = serde_json::to_writer(&mut bytes, body);
     debug_assert!(written.is_ok(), "a body of ours could not be written");
     reply(status, HeaderValue::from_static("application/json"), bytes.into())
+}
+
+/// An answer without a body.
+fn empty(status: StatusCode) -> Reply {
+    let mut reply = Response::new(Full::default());
+    *reply.status_mut() = status;
+    reply
 }
 
 fn reply(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Reply {

@@ -1,7 +1,9 @@
 //! The query of a list: `prefix`, `limit`, `after`. Every domain lists this way.
 
 use super::error::ApiError;
+use hyper::http::request::Parts;
 use octostore_actors::domain::page::{PageLimit, Selection};
+use std::borrow::Cow;
 
 /// Reads which names of a list are wanted. Unknown parameters do not count.
 ///
@@ -21,6 +23,13 @@ pub fn selection(query: Option<&str>) -> Result<Selection, ApiError> {
         }
     }
     Ok(selection)
+}
+
+/// The value of a query parameter, if it is there.
+pub fn parameter<'a>(head: &'a Parts, wanted: &str) -> Option<Cow<'a, str>> {
+    let query = head.uri.query()?;
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    parameters.find(|(name, _)| name == wanted).map(|(_, value)| value)
 }
 
 #[cfg(test)]

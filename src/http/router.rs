@@ -14,6 +14,24 @@ pub enum Resource<'a> {
     Lock(RawName<'a>),
     /// `/locks/{name}/{action}`.
     LockAction(RawName<'a>, LockAction),
+    /// `/limits`.
+    Limits,
+    /// `/limits/{name}`.
+    Limit(RawName<'a>),
+    /// `/limits/{name}/check`.
+    LimitCheck(RawName<'a>),
+    /// `/flags`.
+    Flags,
+    /// `/flags/{name}`.
+    Flag(RawName<'a>),
+    /// `/config`.
+    ConfigKeys,
+    /// `/config/{key}`.
+    Config(RawName<'a>),
+    /// `/config/{key}/history`.
+    ConfigHistory(RawName<'a>),
+    /// `/config/{key}/rollback`.
+    ConfigRollback(RawName<'a>),
     /// `/auth/token/rotate`.
     RotateToken,
     /// `/auth/github` and its callback, `/auth/oidc/{provider}` and its callback.
@@ -74,6 +92,19 @@ impl<'a> Resource<'a> {
                 };
                 Self::LockAction(RawName(name), action)
             }
+            [Some("limits"), None, ..] => Self::Limits,
+            [Some("limits"), Some(name), None, ..] => Self::Limit(RawName(name)),
+            [Some("limits"), Some(name), Some("check"), None, _] => Self::LimitCheck(RawName(name)),
+            [Some("flags"), None, ..] => Self::Flags,
+            [Some("flags"), Some(name), None, ..] => Self::Flag(RawName(name)),
+            [Some("config"), None, ..] => Self::ConfigKeys,
+            [Some("config"), Some(key), None, ..] => Self::Config(RawName(key)),
+            [Some("config"), Some(key), Some("history"), None, _] => {
+                Self::ConfigHistory(RawName(key))
+            }
+            [Some("config"), Some(key), Some("rollback"), None, _] => {
+                Self::ConfigRollback(RawName(key))
+            }
             [Some("auth"), Some("token"), Some("rotate"), None, _] => Self::RotateToken,
             [Some("auth"), Some("github"), None, ..]
             | [Some("auth"), Some("github"), Some("callback"), None, _]
@@ -86,15 +117,47 @@ impl<'a> Resource<'a> {
     /// The methods it answers to, as the `Allow` header names them.
     pub fn allow(&self) -> &'static str {
         match self {
-            Self::Probe(_) | Self::Locks | Self::Lock(_) | Self::SignIn => "GET, HEAD",
-            Self::LockAction(..) | Self::RotateToken => "POST",
+            Self::Probe(_)
+            | Self::Locks
+            | Self::Lock(_)
+            | Self::Limits
+            | Self::Flags
+            | Self::ConfigKeys
+            | Self::ConfigHistory(_)
+            | Self::SignIn => "GET, HEAD",
+            Self::Limit(_) => "GET, HEAD, DELETE",
+            Self::Flag(_) | Self::Config(_) => "GET, HEAD, PUT, DELETE",
+            Self::LockAction(..)
+            | Self::LimitCheck(_)
+            | Self::ConfigRollback(_)
+            | Self::RotateToken => "POST",
         }
     }
 
-    /// Whether it answers to `method`.
-    pub fn allows(&self, method: &str) -> bool {
-        self.allow().split(", ").any(|allowed| allowed == method)
+    /// What `method` asks of it; `None` if it does not answer to that.
+    pub fn verb(&self, method: &str) -> Option<Verb> {
+        let allowed = self.allow().split(", ").any(|allowed| allowed == method);
+        Some(match method {
+            _ if !allowed => return None,
+            "PUT" => Verb::Put,
+            "POST" => Verb::Post,
+            "DELETE" => Verb::Delete,
+            _ => Verb::Get,
+        })
     }
+}
+
+/// What a method asks. `HEAD` asks what `GET` does; hyper leaves the body out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Read.
+    Get,
+    /// Set.
+    Put,
+    /// Do.
+    Post,
+    /// Remove.
+    Delete,
 }
 
 #[cfg(test)]
@@ -125,8 +188,12 @@ mod tests {
     #[test]
     fn every_path_says_what_it_answers_to() {
         let acquire = Resource::of("/locks/a/acquire").unwrap();
-        assert!(acquire.allows("POST") && !acquire.allows("GET") && !acquire.allows("PO"));
+        assert_eq!(acquire.verb("POST"), Some(Verb::Post));
+        assert!(acquire.verb("GET").is_none() && acquire.verb("PO").is_none());
         let list = Resource::of("/locks").unwrap();
-        assert!(list.allows("GET") && list.allows("HEAD") && !list.allows("DELETE"));
+        assert_eq!((list.verb("GET"), list.verb("HEAD")), (Some(Verb::Get), Some(Verb::Get)));
+        assert_eq!(list.verb("DELETE"), None);
+        let flag = Resource::of("/flags/a").unwrap();
+        assert_eq!((flag.verb("PUT"), flag.verb("POST")), (Some(Verb::Put), None));
     }
 }

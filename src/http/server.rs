@@ -132,6 +132,9 @@ impl Connections {
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         let mut phase = self.phase.clone();
         async move {
+            // Given back last: when all are back, no request is being handled any more, and what
+            // was let go for one that broke off has come home.
+            let _permit = permit;
             let mut connection = pin!(connection);
             loop {
                 tokio::select! {
@@ -151,7 +154,6 @@ impl Connections {
                     }
                 }
             }
-            drop(permit);
         }
     }
 }

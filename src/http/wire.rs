@@ -1,6 +1,7 @@
 //! Values as they stand in JSON.
 
 use jiff::Timestamp;
+use octostore_actors::domain::values::WallTime;
 use serde::{Serialize, Serializer};
 
 /// The UUID that stands for "not yours to know".
@@ -9,6 +10,13 @@ pub const NIL: [u8; 16] = [0; 16];
 /// A time in RFC 3339, UTC, with milliseconds: `2026-11-23T01:15:56.007Z`.
 #[derive(Clone, Copy, Debug)]
 pub struct Stamp(pub Timestamp);
+
+impl From<WallTime> for Stamp {
+    fn from(time: WallTime) -> Self {
+        // Further off than any clock of ours gets.
+        Self(Timestamp::from_millisecond(time.as_millis()).unwrap_or(Timestamp::MAX))
+    }
+}
 
 impl Serialize for Stamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

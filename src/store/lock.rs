@@ -1,6 +1,6 @@
 //! The lock domain: rows of `locks` and `token_mark`.
 
-use super::row::{BadRow, column};
+use super::row::{BadRow, column, integer, natural};
 use octostore_actors::{
     domain::{
         lock::{Holder, Lease, LockRecord},
@@ -60,12 +60,10 @@ fn lease(row: &Row<'_>) -> Result<Lease, BadRow> {
         id: LeaseId::from_bytes(row.get(3)?),
         token: column(row, TABLE, (4, "token"), token)?,
         ttl: column(row, TABLE, (5, "ttl_seconds"), |seconds: i64| {
-            u64::try_from(seconds)
-                .map_err(drop)
-                .and_then(|seconds| Ttl::from_seconds(seconds).map_err(drop))
+            Ttl::from_seconds(natural(seconds)?).map_err(drop)
         })?,
         expires: column(row, TABLE, (6, "expires"), |nanos: i64| {
-            u64::try_from(nanos).map(Instant::from_nanos)
+            natural(nanos).map(Instant::from_nanos)
         })?,
         metadata: column(row, TABLE, (7, "metadata"), |text: Option<String>| {
             text.as_deref().map(Metadata::new).transpose()
@@ -90,10 +88,5 @@ pub fn restart_leases(connection: &Connection, now: Instant) -> rusqlite::Result
 }
 
 fn token(number: i64) -> Result<FencingToken, ()> {
-    u64::try_from(number).ok().and_then(FencingToken::new).ok_or(())
-}
-
-/// As SQLite keeps integers. Tokens end at 2^53, and instants at 292 years of uptime.
-fn integer(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
+    FencingToken::new(natural(number)?).ok_or(())
 }

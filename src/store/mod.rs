@@ -1,10 +1,14 @@
 //! The store: SQLite, owned by the persistence thread, and the only SQL.
 //!
 //! - [`open`]: from a path to a store that may be written, or a clear refusal;
-//! - [`lock`], [`account`]: one file a domain, rows to values and back;
+//! - [`lock`], [`limiter`], [`flag`], [`config`], [`account`]: one file a domain, rows to values and
+//!   back;
 //! - here: the commit, and the checkpoints between commits.
 
 mod account;
+mod config;
+mod flag;
+mod limiter;
 mod lock;
 mod lock_file;
 mod open;
@@ -62,6 +66,9 @@ impl SqliteStore {
         for record in records {
             match record {
                 Record::Lock(record) => lock::write(&self.connection, record)?,
+                Record::Limit(record) => limiter::write(&self.connection, record)?,
+                Record::Flag(record) => flag::write(&self.connection, record)?,
+                Record::Config(record) => config::write(&self.connection, record)?,
                 Record::Account(record) => account::write(&self.connection, record)?,
             }
         }

@@ -4,7 +4,7 @@
 //! written before the whole of it has been read and found good.
 
 use super::{
-    SqliteStore, account, is_full, lock,
+    SqliteStore, account, config, flag, is_full, limiter, lock,
     lock_file::{LockFile, NotLocked},
     row::BadRow,
 };
@@ -12,6 +12,9 @@ use crate::clock::BootId;
 use octostore_actors::{
     domain::{
         account::{Account, Token},
+        config::Entry,
+        flag::Flag,
+        limiter::{LimitRecord, Reservation},
         lock::{Lease, LockRecord, Tokens},
     },
     time::Instant,
@@ -55,6 +58,12 @@ pub struct Recovered {
     pub leases: Vec<Lease>,
     /// The fencing tokens that may be granted, reserved on disk.
     pub tokens: Tokens,
+    /// The rate limiters, with everything spent that may have been.
+    pub limits: Vec<Reservation>,
+    /// The flags.
+    pub flags: Vec<Flag>,
+    /// All versions of the config keys, those of one key in their order.
+    pub config: Vec<Entry>,
     /// The accounts.
     pub accounts: Vec<Account>,
     /// Their bearer tokens.
@@ -339,11 +348,20 @@ impl Opening<'_> {
             lease.expires = if rebooted { whole } else { lease.expires.min(whole) };
         }
 
+        let limits = limiter::reservations(connection).map_err(bad)?;
+        let limits: Vec<Reservation> =
+            limits.into_iter().map(|row| row.recovered(now, rebooted)).collect();
+        let flags = flag::flags(connection).map_err(bad)?;
+        let config = config::entries(connection).map_err(bad)?;
+
         let mark = last.saturating_add(TOKEN_BLOCK);
         let begin = |connection: &mut Connection| {
             let transaction = connection.transaction()?;
             if rebooted {
                 lock::restart_leases(&transaction, now)?;
+                for row in &limits {
+                    limiter::write(&transaction, &LimitRecord::Reserved(row.clone()))?;
+                }
                 transaction.execute("UPDATE boot SET id = ?1", [boot.as_str()])?;
             }
             lock::write(&transaction, &LockRecord::TokenMark(mark))?;
@@ -351,7 +369,8 @@ impl Opening<'_> {
         };
         begin(connection).map_err(|error| self.refuse(error))?;
 
-        Ok(Recovered { leases, tokens: Tokens::new(last, mark, TOKEN_BLOCK), accounts, bearers })
+        let tokens = Tokens::new(last, mark, TOKEN_BLOCK);
+        Ok(Recovered { leases, tokens, limits, flags, config, accounts, bearers })
     }
 
     fn refuse(&self, error: rusqlite::Error) -> OpenError {

@@ -1,4 +1,4 @@
-//! Values that do not fit their type: what a row of a damaged file looks like.
+//! Between SQLite's values and ours, and what a row of a damaged file looks like.
 
 use rusqlite::{Row, types::FromSql};
 
@@ -26,4 +26,15 @@ pub fn column<S: FromSql, T, E>(
     make: impl FnOnce(S) -> Result<T, E>,
 ) -> Result<T, BadRow> {
     make(row.get(index)?).map_err(|_| BadRow::Impossible { table, column })
+}
+
+/// As SQLite keeps integers. What is kept ends far below: tokens and versions at 2^53, instants
+/// at 292 years of uptime.
+pub fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A number that cannot be negative.
+pub fn natural(number: i64) -> Result<u64, ()> {
+    u64::try_from(number).map_err(drop)
 }

@@ -113,6 +113,8 @@ pub enum Expected {
     Something,
     /// The key in one of these states.
     OneOf(Vec<Etag>),
+    /// No such key, or in another state than these.
+    NoneOf(Vec<Etag>),
 }
 
 impl Expected {
@@ -122,6 +124,7 @@ impl Expected {
             Self::Nothing => present.is_none(),
             Self::Something => present.is_some(),
             Self::OneOf(etags) => present.is_some_and(|present| etags.contains(&present)),
+            Self::NoneOf(etags) => present.is_none_or(|present| !etags.contains(&present)),
         }
     }
 }
@@ -377,13 +380,12 @@ impl ConfigMachine {
         quota: ConfigQuota,
         effects: &mut Effects<ConfigOutcome>,
     ) -> (ConfigOutcome, Seq) {
-        let (outcome, depends_on) = self.get(account, &key, Some(version));
-        match outcome {
-            ConfigOutcome::Found(earlier) => {
-                let again = Entry { updated_at: at, ..earlier };
+        match self.find_version(account, &key, Some(version)) {
+            Some(earlier) => {
+                let again = Entry { updated_at: at, ..earlier.clone() };
                 self.write(moment, again, expected, quota, effects)
             }
-            missing => (missing, depends_on),
+            None => (ConfigOutcome::NotFound, self.depends_on(account, &key)),
         }
     }
 
@@ -393,14 +395,7 @@ impl ConfigMachine {
         key: &ConfigKey,
         version: Option<Version>,
     ) -> (ConfigOutcome, Seq) {
-        let entry = self.find(account, key).and_then(|history| match version {
-            None => history.back(),
-            Some(version) => {
-                let first = history.front()?.version;
-                let index = version.0.checked_sub(first.0)?;
-                history.get(usize::try_from(index).ok()?)
-            }
-        });
+        let entry = self.find_version(account, key, version);
         let outcome =
             entry.map_or(ConfigOutcome::NotFound, |entry| ConfigOutcome::Found(entry.clone()));
         (outcome, self.depends_on(account, key))
@@ -442,12 +437,25 @@ impl ConfigMachine {
         effects: &Effects<ConfigOutcome>,
     ) -> (ConfigOutcome, Seq) {
         let keys = self.accounts.get(&account).map(|account| &account.keys);
-        let page = selection.of(keys).filter_map(|_, history| history.back().cloned());
+        let page = selection.of(keys).filter_map(|(_, history)| history.back().cloned());
         (ConfigOutcome::Keys(page), effects.last())
     }
 
     fn depends_on(&self, account: AccountId, key: &ConfigKey) -> Seq {
         self.unsettled.depends_on(&(account, key.clone()))
+    }
+
+    fn find_version(
+        &self,
+        account: AccountId,
+        key: &ConfigKey,
+        version: Option<Version>,
+    ) -> Option<&Entry> {
+        let history = self.find(account, key)?;
+        let Some(version) = version else { return history.back() };
+        let first = history.front()?.version;
+        let index = version.0.checked_sub(first.0)?;
+        history.get(usize::try_from(index).ok()?)
     }
 
     fn find(&self, account: AccountId, key: &ConfigKey) -> Option<&Arc<History>> {

@@ -54,11 +54,8 @@ const BUCKETS: u32 = 10_000;
 /// SHA-256 of the name, a zero byte and the key, as a fraction of all there can be. Fixed for
 /// ever by golden vectors: people's rollouts depend on it.
 pub fn bucket(name: &FlagName, key: &str) -> u32 {
-    let digest = Sha256::new()
-        .chain_update(name.as_str())
-        .chain_update([0])
-        .chain_update(key)
-        .finalize();
+    let digest =
+        Sha256::new().chain_update(name.as_str()).chain_update([0]).chain_update(key).finalize();
     let mut first = [0; 8];
     first.copy_from_slice(&digest[..8]);
     let share = (u128::from(u64::from_be_bytes(first)) * u128::from(BUCKETS)) >> 64;
@@ -243,7 +240,7 @@ impl FlagMachine {
         selection: &Selection,
         effects: &Effects<FlagOutcome>,
     ) -> (FlagOutcome, Seq) {
-        let page = selection.of(self.flags.get(&account)).map(|_, flag| flag.clone());
+        let page = selection.of(self.flags.get(&account)).map(|(_, flag)| flag.clone());
         (FlagOutcome::Flags(page), effects.last())
     }
 

@@ -12,7 +12,7 @@
 use super::{
     Effects, Machine, Moment, RecordKey, Room, Table, Ticket, Unsettled,
     page::{Page, Selection},
-    values::{AccountId, FencingToken, LeaseId, LockName, LockQuota, Metadata, Owner, Ttl},
+    values::{AccountId, FencingToken, LeaseId, LockName, Metadata, Owner, Quota, Ttl},
 };
 use crate::{progress::Seq, time::Instant};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,7 +37,7 @@ pub enum LockCommand {
         /// What others are told about it.
         metadata: Option<Metadata>,
         /// How many locks the account may hold.
-        quota: LockQuota,
+        quota: Quota,
     },
     /// End a lease.
     Release {
@@ -83,7 +83,7 @@ pub enum LockOutcome {
     /// Somebody else's lease is in the way.
     Held(Lease),
     /// The account holds as many locks as it may.
-    OverQuota(LockQuota),
+    OverQuota(Quota),
     /// The store has no room for a new lease.
     NoRoom,
     /// All fencing tokens that may be given are given.
@@ -204,7 +204,7 @@ impl Tokens {
 #[derive(Debug)]
 pub struct LockMachine {
     held: Table<LockName, Entry>,
-    names: Table<AccountId, BTreeSet<LockName>>,
+    names: Table<AccountId, BTreeMap<LockName, ()>>,
     /// A token belongs to one lease alone, so it tells apart what expires in one instant.
     deadlines: BTreeMap<(Instant, FencingToken), LockName>,
     unsettled: Unsettled<LockName, Entry>,
@@ -253,7 +253,7 @@ impl LockMachine {
             let seen = self.unsettled.depends_on(&asked.name);
             return (LockOutcome::Held(entry.lease.clone()), seen);
         }
-        let holding = self.names.get(&asked.holder.account).map_or(0, BTreeSet::len);
+        let holding = self.names.get(&asked.holder.account).map_or(0, BTreeMap::len);
         if holding >= asked.quota.get() as usize {
             return (LockOutcome::OverQuota(asked.quota), effects.last());
         }
@@ -348,14 +348,9 @@ impl LockMachine {
         selection: &Selection,
         effects: &Effects<LockOutcome>,
     ) -> (LockOutcome, Seq) {
-        let none = BTreeSet::new();
-        let page = selection.of(self.names.get(&account).unwrap_or(&none));
-        let items = page
-            .items
-            .iter()
-            .filter_map(|name| self.held.get(name).map(|entry| entry.lease.clone()))
-            .collect();
-        let leases = Page { items, total: page.total, more: page.more };
+        let page = selection.of(self.names.get(&account));
+        let leases =
+            page.filter_map(|(name, ())| self.held.get(name).map(|entry| entry.lease.clone()));
         // A list sees many entries: it waits for all that is on its way.
         (LockOutcome::Leases(leases), effects.last())
     }
@@ -380,7 +375,7 @@ impl LockMachine {
         let lease = &entry.lease;
         let name = lease.name.clone();
         self.deadlines.insert((lease.expires, lease.token), name.clone());
-        self.names.entry(lease.holder.account).or_default().insert(name.clone());
+        self.names.entry(lease.holder.account).or_default().insert(name.clone(), ());
         let before = self.held.insert(name, entry);
         assert!(before.is_none(), "a lock was granted while it was held");
     }
@@ -407,7 +402,7 @@ struct Asked {
     ttl: Ttl,
     lease: LeaseId,
     metadata: Option<Metadata>,
-    quota: LockQuota,
+    quota: Quota,
 }
 
 impl Machine for LockMachine {

@@ -4,9 +4,13 @@
 //! the world comes in with the command; what it wants of the world goes out as [`Effects`].
 //! The same type runs on its thread, under loom, in property tests and in a simulator.
 //!
-//! A new domain adds its file here and one line to [`Record`] and [`RecordKey`].
+//! A new domain adds its file here and one line to [`Record`], [`RecordKey`] and what is made of
+//! them below; the compiler names the places.
 
 pub mod account;
+pub mod config;
+pub mod flag;
+pub mod limiter;
 pub mod lock;
 pub mod page;
 mod table;
@@ -15,6 +19,9 @@ pub mod values;
 
 use crate::{progress::Seq, time::Instant};
 use account::AccountRecord;
+use config::{ConfigKey, ConfigRecord, Version};
+use flag::{FlagName, FlagRecord};
+use limiter::{LimitName, LimitRecord};
 use lock::LockRecord;
 pub use table::Table;
 pub use unsettled::Unsettled;
@@ -149,6 +156,12 @@ pub struct Answer<O> {
 pub enum Record {
     /// Of the lock domain.
     Lock(LockRecord),
+    /// Of the limiter domain.
+    Limit(LimitRecord),
+    /// Of the flag domain.
+    Flag(FlagRecord),
+    /// Of the config domain.
+    Config(ConfigRecord),
     /// Of the account domain.
     Account(AccountRecord),
 }
@@ -158,22 +171,30 @@ impl Record {
     pub fn key(&self) -> RecordKey {
         match self {
             Self::Lock(record) => record.key(),
+            Self::Limit(record) => record.key(),
+            Self::Flag(record) => record.key(),
+            Self::Config(record) => record.key(),
             Self::Account(record) => record.key(),
         }
     }
 }
 
-impl From<LockRecord> for Record {
-    fn from(record: LockRecord) -> Self {
-        Self::Lock(record)
-    }
+macro_rules! record_of {
+    ($($domain:ident($record:ident)),*) => {$(
+        impl From<$record> for Record {
+            fn from(record: $record) -> Self {
+                Self::$domain(record)
+            }
+        }
+    )*};
 }
-
-impl From<AccountRecord> for Record {
-    fn from(record: AccountRecord) -> Self {
-        Self::Account(record)
-    }
-}
+record_of!(
+    Lock(LockRecord),
+    Limit(LimitRecord),
+    Flag(FlagRecord),
+    Config(ConfigRecord),
+    Account(AccountRecord)
+);
 
 /// What a [`Record`] is the state of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -182,6 +203,12 @@ pub enum RecordKey {
     Lock(LockName),
     /// The high-water mark of the fencing tokens.
     TokenMark,
+    /// One rate limiter.
+    Limit(AccountId, LimitName),
+    /// One flag.
+    Flag(AccountId, FlagName),
+    /// One version of one config key.
+    Config(AccountId, ConfigKey, Version),
     /// One account.
     Account(AccountId),
     /// One bearer token.

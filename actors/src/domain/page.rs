@@ -1,6 +1,6 @@
 //! Lists: sorted by name, a prefix, a page at a time. Every domain lists this way.
 
-use std::{borrow::Borrow, collections::BTreeSet, ops::Bound};
+use std::{borrow::Borrow, collections::BTreeMap, ops::Bound};
 
 /// Which names of a list are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,22 +44,39 @@ pub struct Page<T> {
     pub more: bool,
 }
 
+impl<T> Page<T> {
+    /// The same page of what `keep` makes of the items, without those it makes nothing of.
+    pub fn filter_map<U>(self, keep: impl FnMut(T) -> Option<U>) -> Page<U> {
+        let items = self.items.into_iter().filter_map(keep).collect();
+        Page { items, total: self.total, more: self.more }
+    }
+
+    /// The same page of what `make` makes of the items.
+    pub fn map<U>(self, mut make: impl FnMut(T) -> U) -> Page<U> {
+        self.filter_map(|item| Some(make(item)))
+    }
+}
+
 impl Selection {
-    /// Selects from `names`. Takes time in proportion to the names with the prefix.
-    pub fn of<N: Borrow<str> + Ord + Clone>(&self, names: &BTreeSet<N>) -> Page<N> {
+    /// Selects from `entries`. Takes time in proportion to the names with the prefix.
+    pub fn of<'a, N: Borrow<str> + Ord, V>(
+        &self,
+        entries: Option<&'a BTreeMap<N, V>>,
+    ) -> Page<(&'a N, &'a V)> {
         let from_prefix = (Bound::Included(&*self.prefix), Bound::Unbounded);
-        let matching = names
-            .range::<str, _>(from_prefix)
-            .take_while(|name| Borrow::<str>::borrow(*name).starts_with(&*self.prefix));
+        let has_prefix = |name: &N| Borrow::<str>::borrow(name).starts_with(&*self.prefix);
+        let matching = entries
+            .into_iter()
+            .flat_map(|entries| entries.range::<str, _>(from_prefix))
+            .take_while(|(name, _)| has_prefix(name));
         let mut page = Page { items: Vec::new(), total: 0, more: false };
-        for name in matching {
+        for (name, value) in matching {
             page.total += 1;
-            let name_str: &str = name.borrow();
-            if self.after.as_deref().is_some_and(|after| name_str <= after) {
+            if self.after.as_deref().is_some_and(|after| Borrow::<str>::borrow(name) <= after) {
                 continue;
             }
             if page.items.len() < usize::from(self.limit.0) {
-                page.items.push(name.clone());
+                page.items.push((name, value));
             } else {
                 page.more = true;
             }
@@ -73,13 +90,13 @@ mod tests {
     use super::*;
 
     fn select(prefix: &str, after: Option<&str>, limit: u16) -> (Vec<&'static str>, usize, bool) {
-        let names = BTreeSet::from(["a", "ab", "abc", "b", "ba"]);
+        let names = BTreeMap::from(["a", "ab", "abc", "b", "ba"].map(|name| (name, ())));
         let selection = Selection {
             prefix: prefix.into(),
             after: after.map(Into::into),
             limit: PageLimit::new(limit).unwrap(),
         };
-        let page = selection.of(&names);
+        let page = selection.of(Some(&names)).map(|(name, ())| *name);
         (page.items, page.total, page.more)
     }
 

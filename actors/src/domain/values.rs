@@ -58,6 +58,7 @@ pub struct Metadata(Arc<str>);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountName(Arc<str>);
 
+/// A newtype over `Arc<str>` that can only be made of what its bounds allow.
 macro_rules! text {
     ($type:ident, $error:ident, $valid:expr, $message:literal) => {
         #[doc = concat!("Not a possible [`", stringify!($type), "`].")]
@@ -98,9 +99,17 @@ macro_rules! text {
     };
 }
 
-const fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
+/// Letters, digits, `_` and `-`.
+pub(super) const fn is_word_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
+
+/// The same and `.`.
+pub(super) const fn is_name_byte(byte: u8) -> bool {
+    is_word_byte(byte) || byte == b'.'
+}
+
+pub(super) use text;
 
 text!(
     LockName,
@@ -193,18 +202,35 @@ impl FencingToken {
     }
 }
 
-/// How many locks an account may hold at once.
+/// How many of something an account may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LockQuota(u32);
+pub struct Quota(u32);
 
-impl LockQuota {
-    /// At most `locks` of them.
-    pub const fn new(locks: u32) -> Self {
-        Self(locks)
+impl Quota {
+    /// At most `most` of them.
+    pub const fn new(most: u32) -> Self {
+        Self(most)
     }
 
     /// As a number.
     pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+/// A time of the wall clock, in milliseconds since 1970: what people read in `created_at`. Nothing
+/// is decided by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WallTime(i64);
+
+impl WallTime {
+    /// From milliseconds since 1970.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// In milliseconds since 1970.
+    pub const fn as_millis(self) -> i64 {
         self.0
     }
 }

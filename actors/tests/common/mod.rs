@@ -7,7 +7,7 @@ use octostore_actors::{
     domain::{
         lock::{Holder, LockCommand},
         page::Selection,
-        values::{AccountId, FencingToken, LeaseId, LockName, LockQuota, Metadata, Owner, Ttl},
+        values::{AccountId, FencingToken, LeaseId, LockName, Metadata, Owner, Quota, Ttl},
     },
     progress::Seq,
     time::Instant,
@@ -64,7 +64,7 @@ pub fn seq(number: u64) -> Seq {
 }
 
 /// The quota where none matters.
-pub const QUOTA: LockQuota = LockQuota::new(100);
+pub const QUOTA: Quota = Quota::new(100);
 
 pub fn acquire(lock: &str, holder: Holder, seconds: u64, lease: u64) -> LockCommand {
     LockCommand::Acquire {

@@ -46,18 +46,9 @@ impl<const FORGETS_RETURNS: bool, const HASTY: bool> Machine for Flawed<FORGETS_
     ) {
         self.0.apply(moment, ticket, command, effects);
         let answers: Vec<_> = effects.take_answers().collect();
-        for Answer {
-            ticket,
-            outcome,
-            depends_on,
-        } in answers
-        {
+        for Answer { ticket, outcome, depends_on } in answers {
             let changes_nothing = matches!(outcome, LockOutcome::Held(_) | LockOutcome::Status(_));
-            let depends_on = if HASTY && changes_nothing {
-                Seq::NONE
-            } else {
-                depends_on
-            };
+            let depends_on = if HASTY && changes_nothing { Seq::NONE } else { depends_on };
             effects.answer(ticket, outcome, depends_on);
         }
     }
@@ -121,12 +112,10 @@ impl Ask for Desk {
     fn ask(&self, command: LockCommand) -> Result<Waiting<LockOutcome>, NotTaken> {
         let home = Arc::new(WaitsForRoom(self.0.clone()));
         let (reply, waiting) = reply(home as Arc<dyn Home<LockOutcome>>);
-        self.0
-            .try_send(Message::Command(command, reply))
-            .map_err(|refused| match refused {
-                Refused::Full(_) => NotTaken::Overloaded,
-                Refused::Closed(_) => NotTaken::Stopped,
-            })?;
+        self.0.try_send(Message::Command(command, reply)).map_err(|refused| match refused {
+            Refused::Full(_) => NotTaken::Overloaded,
+            Refused::Closed(_) => NotTaken::Stopped,
+        })?;
         Ok(waiting)
     }
 
@@ -159,10 +148,7 @@ fn simple(
         while let Received::Message(message) = mailbox.receive(None) {
             let reply = match message {
                 Message::Command(command, reply) => {
-                    let moment = Moment {
-                        now: clock.now(),
-                        room: Room::Available,
-                    };
+                    let moment = Moment { now: clock.now(), room: Room::Available };
                     machine.apply(moment, ticket, command, &mut effects);
                     Some(reply)
                 }

@@ -28,11 +28,7 @@ pub fn mailbox<T>(capacity: usize, flaw: Flaw) -> (Address<T>, Mailbox<T>) {
     let shared = Arc::new(Shared {
         flaw,
         capacity,
-        state: Mutex::new(State {
-            queue: VecDeque::new(),
-            senders: 1,
-            receiving: true,
-        }),
+        state: Mutex::new(State { queue: VecDeque::new(), senders: 1, receiving: true }),
         arrived: Condvar::new(),
         room: Condvar::new(),
     });
@@ -107,11 +103,7 @@ impl<T: Send + 'static> Sending<T> for Address<T> {
     fn send(&self, message: T) -> Result<(), T> {
         let mut state = lock(&self.0.state);
         while state.receiving && state.queue.len() >= self.0.capacity {
-            state = self
-                .0
-                .room
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.0.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if !state.receiving {
             return Err(message);
@@ -156,11 +148,7 @@ impl<T: Send + 'static> Receiving<T> for Mailbox<T> {
                 return None;
             }
             state = self.0.blink(Flaw::LooksThenWaits, state);
-            state = self
-                .0
-                .arrived
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.0.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 

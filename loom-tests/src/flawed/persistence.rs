@@ -78,9 +78,5 @@ pub fn refuses_without_rewinding(
 }
 
 fn commit(store: &mut Writer, turn: &Turn) -> Verdict {
-    if turn.records.is_empty() {
-        Verdict::Committed
-    } else {
-        store.commit(&turn.records)
-    }
+    if turn.records.is_empty() { Verdict::Committed } else { store.commit(&turn.records) }
 }

@@ -25,11 +25,7 @@ pub enum Flaw {
 pub fn reply(home: Arc<dyn Home<u32>>, flaw: Flaw) -> (Reply, Waiting) {
     let slot = Arc::new(Slot {
         flaw,
-        state: Mutex::new(State {
-            answer: None,
-            over: false,
-            waker: None,
-        }),
+        state: Mutex::new(State { answer: None, over: false, waker: None }),
         home,
     });
     (Reply(Some(Arc::clone(&slot))), Waiting(slot))

@@ -1,0 +1,34 @@
+//! What is on disk, as the reference and the subject both see it.
+
+use octostore_actors::domain::{
+    lock::Lease,
+    page::{Page, PageLimit, Selection},
+    values::{AccountId, LockName},
+};
+use std::collections::BTreeMap;
+
+/// What is on disk, or would be.
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    pub locks: BTreeMap<LockName, Lease>,
+    pub mark: u64,
+}
+
+/// One page of an account's leases.
+pub fn page(rows: &Rows, account: AccountId, selection: &Selection) -> Page<Lease> {
+    let mut all: Vec<_> = rows
+        .locks
+        .values()
+        .filter(|lease| lease.holder.account == account)
+        .filter(|lease| lease.name.as_str().starts_with(&*selection.prefix))
+        .cloned()
+        .collect();
+    all.sort_by_key(|lease| lease.name.to_string());
+    let total = all.len();
+    if let Some(after) = &selection.after {
+        all.retain(|lease| lease.name.as_str() > &**after);
+    }
+    let limit = (1..=1_000).find(|&limit| PageLimit::new(limit) == Some(selection.limit));
+    let limit = usize::from(limit.unwrap());
+    Page { more: all.len() > limit, items: all.into_iter().take(limit).collect(), total }
+}

@@ -1,0 +1,139 @@
+//! What runs out, and when.
+
+use crate::{
+    bench::{Bench, confirmed, free, granted, lease_of, told},
+    common::{at, at_ms, holder},
+};
+use octostore_actors::{
+    actor::{GRACE, STALL},
+    domain::lock::LockOutcome,
+    sync::lock,
+};
+use std::{task::Poll, time::Duration};
+
+#[test]
+fn time_what_was_queued_before_the_expiry_is_handled_before_it() {
+    let mut bench = Bench::new();
+    let lease = bench.hold("a", holder(1), 10);
+    bench.clock.set(at(10));
+    let mut other = bench.acquire("a", holder(2), 10);
+    bench.turn();
+    assert_eq!(
+        told(&mut other),
+        Poll::Ready(Ok(LockOutcome::Held(lease))),
+        "it came while the lock was held"
+    );
+    bench.commit();
+    let mut again = bench.acquire("a", holder(2), 10);
+    bench.settle();
+    granted(&mut again);
+}
+
+#[test]
+fn time_a_renewal_queued_during_a_stall_is_in_time() {
+    let mut bench = Bench::new();
+    let lease = bench.hold("a", holder(1), 10);
+    let mut renewal = bench.renew(&lease, 10);
+    let mut rival = bench.acquire("a", holder(2), 10);
+    bench.clock.set(at(3_000));
+    bench.settle();
+    let renewed = confirmed(&mut renewal);
+    assert_eq!(renewed.expires, at(3_010));
+    assert_eq!(told(&mut rival), Poll::Ready(Ok(LockOutcome::Held(renewed.clone()))));
+    assert_eq!(bench.status("a"), Some(renewed));
+}
+
+#[test]
+fn time_nothing_expires_for_a_moment_after_a_stall() {
+    let mut bench = Bench::new();
+    let a = bench.hold("a", holder(1), 10);
+    bench.hold("b", holder(1), 10);
+    let woken = at(20);
+    bench.clock.set(woken);
+    bench.turn();
+    bench.clock.set(at_ms(20_099));
+    assert!(GRACE > Duration::from_millis(99));
+    let mut renewal = bench.renew(&a, 10);
+    bench.settle();
+    assert_eq!(confirmed(&mut renewal).expires, at_ms(30_099), "it arrived in the moment of grace");
+    assert!(bench.status("b").is_some());
+    bench.clock.set(woken + GRACE);
+    bench.settle();
+    assert_eq!(bench.status("b"), None, "the grace is over");
+    assert!(bench.status("a").is_some());
+}
+
+#[test]
+fn time_an_expiry_noticed_soon_enough_is_not_put_off() {
+    let mut bench = Bench::new();
+    let lease = bench.hold("a", holder(1), 10);
+    bench.clock.set(lease.expires + STALL);
+    bench.settle();
+    assert_eq!(bench.disk.lease("a"), None);
+}
+
+#[test]
+fn time_what_lapsed_before_the_start_gets_no_grace() {
+    let lapsed = lease_of("a", 1, at(50), 1);
+    let mut bench = Bench::with([lapsed], at(100), 10);
+    bench.settle();
+    assert_eq!(bench.disk.latest(), [free("a")], "expired in the first turn");
+}
+
+#[test]
+fn time_a_lease_that_goes_on_after_a_restart_ends_when_it_should() {
+    let going_on = lease_of("a", 1, at(110), 1);
+    let mut bench = Bench::with([going_on.clone()], at(100), 10);
+    bench.settle();
+    assert_eq!(bench.status("a"), Some(going_on.clone()));
+    bench.clock.set(going_on.expires);
+    bench.settle();
+    assert_eq!(bench.status("a"), None);
+}
+
+#[test]
+fn time_a_second_stall_has_its_grace_too() {
+    let mut bench = Bench::new();
+    bench.hold("a", holder(1), 10);
+    let b = bench.hold("b", holder(1), 20);
+    bench.clock.set(at(11));
+    bench.turn();
+    // Before the grace of the first is over, another one.
+    bench.clock.set(at(21));
+    bench.settle();
+    let mut renewal = bench.renew(&b, 10);
+    bench.settle();
+    assert_eq!(
+        confirmed(&mut renewal).expires,
+        at(31),
+        "its end was slept through, and it was not granted the moment after"
+    );
+}
+
+#[test]
+fn time_a_stall_right_after_the_start_has_its_grace() {
+    let lapsed = lease_of("lapsed", 1, at(50), 1);
+    let live = lease_of("live", 1, at(110), 2);
+    let mut bench = Bench::with([lapsed, live.clone()], at(100), 10);
+    bench.clock.set(at(120));
+    bench.settle();
+    let mut renewal = bench.renew(&live, 10);
+    bench.settle();
+    assert_eq!(
+        confirmed(&mut renewal).expires,
+        at(130),
+        "its end was slept through, and it was not granted the moment after"
+    );
+}
+
+#[test]
+fn bounded_a_mass_expiry_completes_turn_by_turn() {
+    let leases = (1..=100).map(|number| lease_of(&format!("lock-{number}"), 1, at(5), number));
+    let many = leases.collect::<Vec<_>>();
+    let mut bench = Bench::with(many, at(10), 10);
+    for _ in 0..3 {
+        bench.settle();
+    }
+    assert_eq!(lock(&bench.disk.0).rows.len(), 100);
+    assert_eq!(bench.status("lock-1"), None);
+}

@@ -1,0 +1,297 @@
+//! Versioned configuration over HTTP: put, get, history, rollback, delete, list.
+
+use super::{
+    Context, Reply,
+    body::{self, BODY_LIMIT, Whole},
+    empty,
+    error::ApiError,
+    etag, json, query,
+    router::{RawName, Verb},
+    wire::Stamp,
+};
+use crate::{auth::Identity, ids};
+use hyper::{StatusCode, body::Incoming, header::ETAG};
+use octostore_actors::domain::config::{
+    ConfigCommand, ConfigKey, ConfigOutcome, Description, Entry, Value, Version,
+};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+/// The largest body of a put: the largest value, and what else a put says.
+const PUT_LIMIT: usize = Value::MAX_BYTES + BODY_LIMIT;
+
+/// How deeply the arrays and objects of a value may be nested.
+const MAX_DEPTH: usize = 128;
+
+/// `PUT /config/{key}`, `GET /config/{key}`, `DELETE /config/{key}`
+pub async fn one(
+    context: &Context<'_>,
+    identity: &Identity,
+    key: RawName<'_>,
+    verb: Verb,
+    body: Incoming,
+) -> Result<Reply, ApiError> {
+    let account = identity.account;
+    let command = match verb {
+        Verb::Put => put(context, identity, key, body).await?,
+        Verb::Delete => ConfigCommand::Delete {
+            account,
+            key: existing(key)?,
+            expected: etag::expected(&context.head.headers),
+        },
+        Verb::Get | Verb::Post => {
+            let version = query::parameter(context.head, "version");
+            // A version that cannot be is one that never was.
+            let version = version.map(|text| {
+                text.parse().ok().and_then(Version::new).ok_or(ApiError::ConfigNotFound)
+            });
+            ConfigCommand::Get { account, key: existing(key)?, version: version.transpose()? }
+        }
+    };
+    respond(context, context.service.config.ask(command)?.await?)
+}
+
+/// `GET /config/{key}/history`
+pub async fn history(
+    context: &Context<'_>,
+    identity: &Identity,
+    key: RawName<'_>,
+) -> Result<Reply, ApiError> {
+    let command = ConfigCommand::History { account: identity.account, key: existing(key)? };
+    respond(context, context.service.config.ask(command)?.await?)
+}
+
+/// `POST /config/{key}/rollback`
+pub async fn rollback(
+    context: &Context<'_>,
+    identity: &Identity,
+    key: RawName<'_>,
+    body: Incoming,
+) -> Result<Reply, ApiError> {
+    let key = existing(key)?;
+    let asked: RollbackBody = body::parse(&context.read(body, BODY_LIMIT).await?)?;
+    let version = asked.version.ok_or(ApiError::MissingField("version"))?;
+    let command = ConfigCommand::Rollback {
+        account: identity.account,
+        key,
+        version: version.as_u64().and_then(Version::new).ok_or(ApiError::Version)?,
+        expected: etag::expected(&context.head.headers),
+        at: context.service.calendar.wall(),
+        quota: context.service.limits.quotas.config,
+    };
+    respond(context, context.service.config.ask(command)?.await?)
+}
+
+/// `GET /config`
+pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
+    let command =
+        ConfigCommand::List { account: identity.account, selection: context.selection()? };
+    respond(context, context.service.config.ask(command)?.await?)
+}
+
+#[derive(Deserialize)]
+struct PutBody<'a> {
+    /// As it was sent: `null` is a value like any other.
+    #[serde(borrow, default, deserialize_with = "present")]
+    value: Option<&'a RawValue>,
+    description: Option<String>,
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+#[derive(Deserialize)]
+struct RollbackBody {
+    version: Option<Whole>,
+}
+
+async fn put(
+    context: &Context<'_>,
+    identity: &Identity,
+    key: RawName<'_>,
+    body: Incoming,
+) -> Result<ConfigCommand, ApiError> {
+    let key = ConfigKey::new(&key.decode().unwrap_or_default())?;
+    let bytes = context.read(body, PUT_LIMIT).await?;
+    let asked: PutBody<'_> = body::parse(&bytes)?;
+    let json = asked.value.ok_or(ApiError::MissingField("value"))?.get();
+    if depth(json) > MAX_DEPTH {
+        return Err(ApiError::TooDeep { limit: MAX_DEPTH });
+    }
+    Ok(ConfigCommand::Put {
+        account: identity.account,
+        key,
+        value: Value::from_json(json).ok_or(ApiError::BodyTooLarge { limit: Value::MAX_BYTES })?,
+        description: asked.description.as_deref().map(Description::new).transpose()?,
+        expected: etag::expected(&context.head.headers),
+        incarnation: ids::incarnation(),
+        at: context.service.calendar.wall(),
+        quota: context.service.limits.quotas.config,
+    })
+}
+
+/// A key that cannot be is one that does not exist.
+fn existing(key: RawName<'_>) -> Result<ConfigKey, ApiError> {
+    let key = key.decode().and_then(|key| ConfigKey::new(&key).ok());
+    key.ok_or(ApiError::ConfigNotFound)
+}
+
+/// How deeply the JSON text `json` is nested.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+fn respond(context: &Context<'_>, outcome: ConfigOutcome) -> Result<Reply, ApiError> {
+    match outcome {
+        ConfigOutcome::Written(entry) => {
+            let reply = json(StatusCode::OK, &EntryBody::of(&entry)?);
+            Ok(with_etag(reply, &entry))
+        }
+        ConfigOutcome::Found(entry) if etag::is_known(&context.head.headers, entry.etag()) => {
+            Ok(with_etag(empty(StatusCode::NOT_MODIFIED), &entry))
+        }
+        ConfigOutcome::Found(entry) => {
+            let reply = json(StatusCode::OK, &EntryBody::of(&entry)?);
+            Ok(with_etag(reply, &entry))
+        }
+        ConfigOutcome::History(entries) => {
+            let versions = entries.iter().map(VersionBody::of).collect::<Result<_, _>>()?;
+            let reply = json(StatusCode::OK, &HistoryBody { versions });
+            Ok(match entries.first() {
+                Some(present) => with_etag(reply, present),
+                None => reply,
+            })
+        }
+        ConfigOutcome::Deleted => Ok(json(StatusCode::OK, &DeletedBody { deleted: true })),
+        ConfigOutcome::Keys(page) => {
+            let last = page.items.last().map(|entry| entry.key.as_str());
+            let configs = page.items.iter().map(KeyBody::of).collect();
+            Ok(json(StatusCode::OK, &ListBody { configs, next: last.filter(|_| page.more) }))
+        }
+        ConfigOutcome::NotFound => Err(ApiError::ConfigNotFound),
+        ConfigOutcome::Unexpected => Err(ApiError::Unexpected),
+        ConfigOutcome::OverQuota(quota) => Err(ApiError::TooMuchConfig(quota)),
+        ConfigOutcome::NoRoom => Err(ApiError::StoreFull),
+    }
+}
+
+fn with_etag(mut reply: Reply, entry: &Entry) -> Reply {
+    if let Some(etag) = etag::header(entry.etag()) {
+        reply.headers_mut().insert(ETAG, etag);
+    }
+    reply
+}
+
+#[derive(Serialize)]
+struct EntryBody<'a> {
+    value: &'a RawValue,
+    #[serde(flatten)]
+    key: KeyBody<'a>,
+}
+
+impl<'a> EntryBody<'a> {
+    fn of(entry: &'a Entry) -> Result<Self, ApiError> {
+        Ok(Self { value: raw(&entry.value)?, key: KeyBody::of(entry) })
+    }
+}
+
+#[derive(Serialize)]
+struct KeyBody<'a> {
+    key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    version: u64,
+    created_at: Stamp,
+    updated_at: Stamp,
+}
+
+impl<'a> KeyBody<'a> {
+    fn of(entry: &'a Entry) -> Self {
+        Self {
+            key: entry.key.as_str(),
+            description: entry.description.as_ref().map(Description::as_str),
+            version: entry.version.get(),
+            created_at: entry.created_at.into(),
+            updated_at: entry.updated_at.into(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct VersionBody<'a> {
+    version: u64,
+    value: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    created_at: Stamp,
+}
+
+impl<'a> VersionBody<'a> {
+    fn of(entry: &'a Entry) -> Result<Self, ApiError> {
+        Ok(Self {
+            version: entry.version.get(),
+            value: raw(&entry.value)?,
+            description: entry.description.as_ref().map(Description::as_str),
+            // Of the version, which is not made again.
+            created_at: entry.updated_at.into(),
+        })
+    }
+}
+
+/// The value as it was sent.
+fn raw(value: &Value) -> Result<&RawValue, ApiError> {
+    // It was JSON when it came in, and nobody has changed it.
+    serde_json::from_str(value.as_json()).map_err(ApiError::Body)
+}
+
+#[derive(Serialize)]
+struct HistoryBody<'a> {
+    versions: Vec<VersionBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct DeletedBody {
+    deleted: bool,
+}
+
+#[derive(Serialize)]
+struct ListBody<'a> {
+    configs: Vec<KeyBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<&'a str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::depth;
+
+    #[test]
+    fn depth_counts_arrays_and_objects_and_not_strings() {
+        for (json, expected) in [
+            ("1", 0),
+            ("[]", 1),
+            ("{\"a\":[{}]}", 3),
+            ("\"[[[\"", 0),
+            ("[\"\\\"[[\",[]]", 2),
+            ("[[],[],[[]]]", 3),
+        ] {
+            assert_eq!(depth(json), expected, "{json}");
+        }
+    }
+}

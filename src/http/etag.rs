@@ -1,0 +1,116 @@
+//! Entity tags of config keys, and the conditions on them (RFC 9110, section 13.1).
+
+use hyper::{
+    HeaderMap,
+    header::{HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH},
+};
+use octostore_actors::domain::config::{Etag, Expected, Incarnation, Version};
+use uuid::Uuid;
+
+/// The tag as a header: `"<incarnation>-<version>"`.
+pub fn header(etag: Etag) -> Option<HeaderValue> {
+    let incarnation = Uuid::from_bytes(etag.incarnation.0);
+    HeaderValue::try_from(format!("\"{}-{}\"", incarnation.simple(), etag.version.get())).ok()
+}
+
+/// What a write expects. `If-Match` comes first; `If-None-Match` is looked at without it.
+pub fn expected(headers: &HeaderMap) -> Expected {
+    match (Condition::of(headers, IF_MATCH), Condition::of(headers, IF_NONE_MATCH)) {
+        (Some(Condition::Any), _) => Expected::Something,
+        (Some(Condition::Tags(tags)), _) => Expected::OneOf(strong(tags)),
+        (None, Some(Condition::Any)) => Expected::Nothing,
+        (None, Some(Condition::Tags(tags))) => Expected::NoneOf(weak(tags)),
+        (None, None) => Expected::Anything,
+    }
+}
+
+/// Whether the reader has this state already (`If-None-Match`).
+pub fn is_known(headers: &HeaderMap, etag: Etag) -> bool {
+    match Condition::of(headers, IF_NONE_MATCH) {
+        Some(Condition::Any) => true,
+        Some(Condition::Tags(tags)) => weak(tags).contains(&etag),
+        None => false,
+    }
+}
+
+enum Condition {
+    Any,
+    Tags(Vec<Tag>),
+}
+
+/// A tag of ours, sent back.
+struct Tag {
+    etag: Etag,
+    weak: bool,
+}
+
+impl Condition {
+    fn of(headers: &HeaderMap, name: HeaderName) -> Option<Self> {
+        let mut values = headers.get_all(name).iter().peekable();
+        values.peek()?;
+        let texts = values.filter_map(|value| value.to_str().ok());
+        let all: Vec<&str> = texts.flat_map(|text| text.split(',')).map(str::trim).collect();
+        if all.contains(&"*") {
+            return Some(Self::Any);
+        }
+        // A tag that is not ours names no state of any key of ours.
+        Some(Self::Tags(all.into_iter().filter_map(Tag::parse).collect()))
+    }
+}
+
+impl Tag {
+    fn parse(text: &str) -> Option<Self> {
+        let (weak, text) = match text.strip_prefix("W/") {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let opaque = text.strip_prefix('"')?.strip_suffix('"')?;
+        let (incarnation, version) = opaque.split_once('-')?;
+        let incarnation = Incarnation(Uuid::try_parse(incarnation).ok()?.into_bytes());
+        let version = Version::new(version.parse().ok()?)?;
+        Some(Self { etag: Etag { incarnation, version }, weak })
+    }
+}
+
+/// Those that may be compared strongly.
+fn strong(tags: Vec<Tag>) -> Vec<Etag> {
+    tags.into_iter().filter(|tag| !tag.weak).map(|tag| tag.etag).collect()
+}
+
+fn weak(tags: Vec<Tag>) -> Vec<Etag> {
+    tags.into_iter().map(|tag| tag.etag).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn etag(version: u64) -> Etag {
+        Etag { incarnation: Incarnation([7; 16]), version: Version::new(version).unwrap() }
+    }
+
+    fn headers(name: HeaderName, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())])
+    }
+
+    #[test]
+    fn a_tag_that_is_sent_back_is_known_again() {
+        let text = header(etag(3)).unwrap();
+        let text = text.to_str().unwrap();
+        assert_eq!(expected(&headers(IF_MATCH, text)), Expected::OneOf(vec![etag(3)]));
+        let list = format!("\"foreign\", {text}");
+        assert_eq!(expected(&headers(IF_MATCH, &list)), Expected::OneOf(vec![etag(3)]));
+        assert!(is_known(&headers(IF_NONE_MATCH, &format!("W/{text}")), etag(3)));
+        assert!(!is_known(&headers(IF_NONE_MATCH, text), etag(4)));
+    }
+
+    #[test]
+    fn conditions_say_what_is_expected() {
+        assert_eq!(expected(&HeaderMap::new()), Expected::Anything);
+        assert_eq!(expected(&headers(IF_MATCH, "*")), Expected::Something);
+        assert_eq!(expected(&headers(IF_NONE_MATCH, "*")), Expected::Nothing);
+        assert_eq!(expected(&headers(IF_MATCH, "nonsense")), Expected::OneOf(vec![]));
+        let weak = format!("W/{}", header(etag(1)).unwrap().to_str().unwrap());
+        assert_eq!(expected(&headers(IF_MATCH, &weak)), Expected::OneOf(vec![]));
+    }
+}

@@ -1,0 +1,160 @@
+//! Feature flags over HTTP: set, evaluate, delete, list.
+
+use super::{
+    Context, Reply,
+    body::{self, BODY_LIMIT, Whole},
+    error::ApiError,
+    json, query,
+    router::{RawName, Verb},
+    wire::Stamp,
+};
+use crate::auth::Identity;
+use hyper::{StatusCode, body::Incoming};
+use octostore_actors::domain::flag::{
+    Flag, FlagCommand, FlagName, FlagOutcome, InvalidPercentage, Percentage,
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// `PUT /flags/{name}`, `GET /flags/{name}`, `DELETE /flags/{name}`
+pub async fn one(
+    context: &Context<'_>,
+    identity: &Identity,
+    name: RawName<'_>,
+    verb: Verb,
+    body: Incoming,
+) -> Result<Reply, ApiError> {
+    let text = name.decode().unwrap_or_default();
+    match verb {
+        Verb::Put => set(context, identity, FlagName::new(&text)?, body).await,
+        Verb::Delete => delete(context, identity, FlagName::new(&text).ok()).await,
+        Verb::Get | Verb::Post => evaluate(context, identity, &text).await,
+    }
+}
+
+/// `GET /flags`
+pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
+    let command = FlagCommand::List { account: identity.account, selection: context.selection()? };
+    respond(context.service.flags.ask(command)?.await?)
+}
+
+#[derive(Deserialize)]
+struct SetBody {
+    enabled: Option<bool>,
+    percentage: Option<Whole>,
+}
+
+async fn set(
+    context: &Context<'_>,
+    identity: &Identity,
+    name: FlagName,
+    body: Incoming,
+) -> Result<Reply, ApiError> {
+    let asked: SetBody = body::parse(&context.read(body, BODY_LIMIT).await?)?;
+    let percentage =
+        |percent: Whole| percent.as_u64().ok_or(InvalidPercentage).and_then(Percentage::new);
+    let command = FlagCommand::Set {
+        account: identity.account,
+        name,
+        enabled: asked.enabled.ok_or(ApiError::MissingField("enabled"))?,
+        percentage: asked.percentage.map(percentage).transpose()?,
+        at: context.service.calendar.wall(),
+        quota: context.service.limits.quotas.flags,
+    };
+    respond(context.service.flags.ask(command)?.await?)
+}
+
+/// Whether the flag is on for the `key` of the query, or for the account. A flag that does not
+/// exist is off for everybody.
+async fn evaluate(
+    context: &Context<'_>,
+    identity: &Identity,
+    text: &str,
+) -> Result<Reply, ApiError> {
+    let account = identity.account;
+    let flag = match FlagName::new(text) {
+        Ok(name) => {
+            let command = FlagCommand::Get { account, name };
+            let outcome = context.service.flags.ask(command)?.await?;
+            let FlagOutcome::Status(flag) = outcome else {
+                unreachable!("a get is answered by a status");
+            };
+            flag
+        }
+        Err(_) => None,
+    };
+    let enabled = flag.is_some_and(|flag| match query::parameter(context.head, "key") {
+        Some(key) => flag.is_on_for(&key),
+        None => flag.is_on_for(&Uuid::from_bytes(*account.as_bytes()).to_string()),
+    });
+    Ok(json(StatusCode::OK, &EvaluationBody { name: text, enabled }))
+}
+
+async fn delete(
+    context: &Context<'_>,
+    identity: &Identity,
+    name: Option<FlagName>,
+) -> Result<Reply, ApiError> {
+    let name = name.ok_or(ApiError::FlagNotFound)?;
+    let command = FlagCommand::Delete { account: identity.account, name };
+    respond(context.service.flags.ask(command)?.await?)
+}
+
+fn respond(outcome: FlagOutcome) -> Result<Reply, ApiError> {
+    match outcome {
+        FlagOutcome::Set(flag) => Ok(json(StatusCode::OK, &FlagBody::of(&flag))),
+        FlagOutcome::Status(flag) => {
+            let flag = flag.ok_or(ApiError::FlagNotFound)?;
+            Ok(json(StatusCode::OK, &FlagBody::of(&flag)))
+        }
+        FlagOutcome::Deleted => Ok(json(StatusCode::OK, &DeletedBody { deleted: true })),
+        FlagOutcome::Flags(page) => {
+            let last = page.items.last().map(|flag| flag.name.as_str());
+            let flags = page.items.iter().map(FlagBody::of).collect();
+            Ok(json(StatusCode::OK, &ListBody { flags, next: last.filter(|_| page.more) }))
+        }
+        FlagOutcome::NotFound => Err(ApiError::FlagNotFound),
+        FlagOutcome::OverQuota(quota) => Err(ApiError::TooMany { what: "flags", quota }),
+        FlagOutcome::NoRoom => Err(ApiError::StoreFull),
+    }
+}
+
+#[derive(Serialize)]
+struct FlagBody<'a> {
+    name: &'a str,
+    enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    percentage: Option<u8>,
+    created_at: Stamp,
+    updated_at: Stamp,
+}
+
+impl<'a> FlagBody<'a> {
+    fn of(flag: &'a Flag) -> Self {
+        Self {
+            name: flag.name.as_str(),
+            enabled: flag.enabled,
+            percentage: flag.percentage.map(Percentage::get),
+            created_at: flag.created_at.into(),
+            updated_at: flag.updated_at.into(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct EvaluationBody<'a> {
+    name: &'a str,
+    enabled: bool,
+}
+
+#[derive(Serialize)]
+struct DeletedBody {
+    deleted: bool,
+}
+
+#[derive(Serialize)]
+struct ListBody<'a> {
+    flags: Vec<FlagBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<&'a str>,
+}

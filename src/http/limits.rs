@@ -1,0 +1,186 @@
+//! Rate limits over HTTP: check, get, reset, list.
+
+use super::{
+    Context, Reply,
+    body::{self, BODY_LIMIT, Whole},
+    error::ApiError,
+    json,
+    router::{RawName, Verb},
+    wire::Stamp,
+};
+use crate::auth::Identity;
+use hyper::{
+    StatusCode,
+    body::Incoming,
+    header::{HeaderName, HeaderValue, RETRY_AFTER},
+};
+use octostore_actors::domain::limiter::{
+    InvalidPolicy, LimitCommand, LimitName, LimitOutcome, MaxRequests, Policy, RetryAfter,
+    Standing, Window,
+};
+use serde::{Deserialize, Serialize};
+
+/// IETF draft-ietf-httpapi-ratelimit-headers-10, section 4: how much is left, until when.
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
+/// The same, section 3: the quota and its window.
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// `POST /limits/{name}/check`
+pub async fn check(
+    context: &Context<'_>,
+    identity: &Identity,
+    name: RawName<'_>,
+    body: Incoming,
+) -> Result<Reply, ApiError> {
+    let name = LimitName::new(&name.decode().unwrap_or_default())?;
+    let asked: CheckBody = body::parse(&context.read(body, BODY_LIMIT).await?)?;
+    let policy = Policy {
+        max_requests: MaxRequests::new(whole(asked.max_requests, "max_requests")?)?,
+        window: Window::from_seconds(whole(asked.window_seconds, "window_seconds")?)?,
+    };
+    let cost = asked.cost.map_or(Some(1), Whole::as_u64).ok_or(InvalidPolicy::Cost)?;
+    let command = LimitCommand::Check {
+        account: identity.account,
+        name,
+        policy,
+        cost: policy.cost(cost)?,
+        quota: context.service.limits.quotas.limits,
+    };
+    respond(context, context.service.limiters.ask(command)?.await?)
+}
+
+/// `GET /limits/{name}`, `DELETE /limits/{name}`
+pub async fn one(
+    context: &Context<'_>,
+    identity: &Identity,
+    name: RawName<'_>,
+    verb: Verb,
+) -> Result<Reply, ApiError> {
+    let account = identity.account;
+    // A name that cannot be is of no limiter.
+    let name = name.decode().and_then(|name| LimitName::new(&name).ok());
+    let name = name.ok_or(ApiError::LimitNotFound)?;
+    let command = match verb {
+        Verb::Delete => LimitCommand::Delete { account, name },
+        Verb::Get | Verb::Put | Verb::Post => LimitCommand::Get { account, name },
+    };
+    respond(context, context.service.limiters.ask(command)?.await?)
+}
+
+/// `GET /limits`
+pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
+    let command = LimitCommand::List { account: identity.account, selection: context.selection()? };
+    respond(context, context.service.limiters.ask(command)?.await?)
+}
+
+#[derive(Deserialize)]
+struct CheckBody {
+    max_requests: Option<Whole>,
+    window_seconds: Option<Whole>,
+    cost: Option<Whole>,
+}
+
+fn whole(number: Option<Whole>, field: &'static str) -> Result<u64, ApiError> {
+    // Zero is as far out of bounds as what is no whole number.
+    Ok(number.ok_or(ApiError::MissingField(field))?.as_u64().unwrap_or(0))
+}
+
+fn respond(context: &Context<'_>, outcome: LimitOutcome) -> Result<Reply, ApiError> {
+    match outcome {
+        LimitOutcome::Admitted(standing) => {
+            let body = StandingBody { allowed: true, ..StandingBody::of(context, &standing, None) };
+            Ok(with_headers(context, &standing, json(StatusCode::OK, &body)))
+        }
+        LimitOutcome::Refused(standing, retry_after) => {
+            let body = StandingBody {
+                allowed: false,
+                ..StandingBody::of(context, &standing, Some(retry_after))
+            };
+            let mut reply = with_headers(context, &standing, json(StatusCode::OK, &body));
+            reply.headers_mut().insert(RETRY_AFTER, retry_after.as_seconds().into());
+            Ok(reply)
+        }
+        LimitOutcome::Status(standing) => {
+            let body = StandingBody::of(context, &standing, standing.retry_after);
+            Ok(with_headers(context, &standing, json(StatusCode::OK, &body)))
+        }
+        LimitOutcome::Deleted => Ok(json(StatusCode::OK, &ResetBody { reset: true })),
+        LimitOutcome::Limits(page) => {
+            let limits = page.items.iter().map(|standing| ItemBody {
+                name: standing.name.as_str(),
+                standing: StandingBody::of(context, standing, standing.retry_after),
+            });
+            let last = page.items.last().map(|standing| standing.name.as_str());
+            let body = ListBody { limits: limits.collect(), next: last.filter(|_| page.more) };
+            Ok(json(StatusCode::OK, &body))
+        }
+        LimitOutcome::NotFound => Err(ApiError::LimitNotFound),
+        LimitOutcome::OverQuota(quota) => Err(ApiError::TooMany { what: "rate limits", quota }),
+        LimitOutcome::NoRoom => Err(ApiError::StoreFull),
+    }
+}
+
+fn with_headers(context: &Context<'_>, standing: &Standing, mut reply: Reply) -> Reply {
+    let until = standing.reset_at.since(context.service.calendar.now());
+    let left =
+        format!("\"default\";r={};t={}", standing.remaining, until.as_millis().div_ceil(1000));
+    let policy = format!(
+        "\"default\";q={};w={}",
+        standing.policy.max_requests.get(),
+        standing.policy.window.as_seconds()
+    );
+    let headers = reply.headers_mut();
+    for (name, value) in [(RATELIMIT, left), (RATELIMIT_POLICY, policy)] {
+        // Digits, quotes and letters are a possible value.
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    }
+    reply
+}
+
+#[derive(Serialize)]
+struct StandingBody {
+    allowed: bool,
+    remaining: u32,
+    reset_at: Stamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_seconds: Option<u32>,
+    max_requests: u32,
+    window_seconds: u32,
+    current_count: u32,
+}
+
+impl StandingBody {
+    fn of(context: &Context<'_>, standing: &Standing, retry_after: Option<RetryAfter>) -> Self {
+        Self {
+            allowed: standing.remaining > 0,
+            remaining: standing.remaining,
+            reset_at: Stamp(context.service.calendar.print(standing.reset_at)),
+            retry_after_seconds: retry_after.map(RetryAfter::as_seconds),
+            max_requests: standing.policy.max_requests.get(),
+            window_seconds: standing.policy.window.as_seconds(),
+            current_count: standing.count,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ItemBody<'a> {
+    name: &'a str,
+    #[serde(flatten)]
+    standing: StandingBody,
+}
+
+#[derive(Serialize)]
+struct ResetBody {
+    reset: bool,
+}
+
+#[derive(Serialize)]
+struct ListBody<'a> {
+    limits: Vec<ItemBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<&'a str>,
+}
