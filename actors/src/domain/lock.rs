@@ -221,6 +221,16 @@ struct Entry {
     told: u32,
 }
 
+impl Entry {
+    /// An answer that told of it reached nobody.
+    fn came_back(&mut self) {
+        // Leases from before a restart stay whatever comes.
+        if self.told != u32::MAX {
+            self.told = self.told.saturating_sub(1);
+        }
+    }
+}
+
 impl LockMachine {
     /// The machine as it was when `leases` were what is on disk.
     pub fn new(leases: impl IntoIterator<Item = Lease>, tokens: Tokens) -> Self {
@@ -370,6 +380,19 @@ impl LockMachine {
         seq
     }
 
+    /// Ends one lease that nobody knows of, whose end was refused before. Returns whether there
+    /// may be another.
+    fn end_ghost(&mut self, effects: &mut Effects<LockOutcome>) -> bool {
+        let Some(name) = self.ghosts.pop_first() else {
+            return false;
+        };
+        // Its holder may have asked again meanwhile, and know of it now.
+        if self.held.get(&name).is_some_and(|entry| entry.told == 0) {
+            self.end(&name, effects);
+        }
+        true
+    }
+
     /// Puts an entry where none is, in all three indexes.
     fn put(&mut self, entry: Entry) {
         let lease = &entry.lease;
@@ -445,17 +468,18 @@ impl Machine for LockMachine {
             | LockOutcome::Status(_)
             | LockOutcome::Leases(_) => return,
         };
-        let Some(entry) = self.held.get_mut(&lease.name) else {
+        let Some(entry) = self.held.get_mut(&lease.name).filter(|entry| entry.lease.id == lease.id)
+        else {
+            // It has ended, but its end may yet be refused.
+            self.unsettled
+                .before_mut(&lease.name)
+                .filter(|entry| entry.lease.id == lease.id)
+                .for_each(Entry::came_back);
             return;
         };
-        if entry.lease.id != lease.id {
-            return;
-        }
         // A retry of the same holder may have been confirmed meanwhile: then somebody knows of
-        // the lease, and it stays. Leases from before a restart stay whatever comes.
-        if entry.told != u32::MAX {
-            entry.told = entry.told.saturating_sub(1);
-        }
+        // the lease, and it stays.
+        entry.came_back();
         if entry.told == 0 {
             self.end(&lease.name, effects);
         }
@@ -469,13 +493,10 @@ impl Machine for LockMachine {
     }
 
     fn on_deadline(&mut self, now: Instant, effects: &mut Effects<LockOutcome>) {
-        for name in std::mem::take(&mut self.ghosts) {
-            // Its holder may have asked again meanwhile, and know of it now.
-            if self.held.get(&name).is_some_and(|entry| entry.told == 0) {
-                self.end(&name, effects);
-            }
-        }
         for _ in 0..EXPIRIES_AT_ONCE {
+            if self.end_ghost(effects) {
+                continue;
+            }
             let due = match self.deadlines.first_key_value() {
                 Some((&(expires, _), name)) if expires <= now => name.clone(),
                 Some(_) | None => return,
@@ -507,6 +528,8 @@ impl Machine for LockMachine {
     }
 
     fn close(&mut self, effects: &mut Effects<LockOutcome>) {
+        // After a restart nobody could tell that nobody knows of them.
+        while self.end_ghost(effects) {}
         // Nothing is granted any more, so the mark can come down to what was.
         effects.record(LockRecord::TokenMark(self.tokens.last));
     }

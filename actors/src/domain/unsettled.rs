@@ -41,6 +41,12 @@ impl<K: Clone + Eq + Hash, V> Unsettled<K, V> {
         self.latest.get(key).copied().unwrap_or(Seq::NONE)
     }
 
+    /// What stood at `key` before each of its changes that are not on disk.
+    pub fn before_mut<'a>(&'a mut self, key: &'a K) -> impl Iterator<Item = &'a mut V> {
+        let of_key = self.changes.iter_mut().filter(move |change| change.key == *key);
+        of_key.filter_map(|change| change.before.as_mut())
+    }
+
     /// Forgets the changes up to `durable`: they are on disk.
     pub fn settle(&mut self, durable: Seq) {
         while let Some(change) = self.changes.pop_front_if(|change| change.seq <= durable) {
