@@ -1,0 +1,373 @@
+//! The limiter machine.
+
+use super::{
+    Cost, History, LimitCommand, LimitName, LimitOutcome, LimitRecord, Policy, Reservation,
+    RetryAfter, Standing, Window,
+};
+use crate::{
+    domain::{
+        Effects, Machine, Moment, Room, Table, Ticket, Unsettled,
+        page::Selection,
+        values::{AccountId, Quota},
+    },
+    progress::Seq,
+    time::Instant,
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// How many idle limiters go in one call of [`Machine::on_deadline`].
+const REMOVALS_AT_ONCE: usize = 512;
+
+/// The limiter domain.
+#[derive(Debug, Default)]
+pub struct LimitMachine {
+    limiters: Table<AccountId, BTreeMap<LimitName, Limiter>>,
+    /// When to look whether a limiter is idle.
+    deadlines: BTreeSet<(Instant, AccountId, LimitName)>,
+    /// The rows on their way to the disk, oldest first.
+    pending: VecDeque<(Seq, AccountId, LimitName)>,
+    /// Deletions.
+    unsettled: Unsettled<(AccountId, LimitName), Limiter>,
+}
+
+#[derive(Clone, Debug)]
+struct Limiter {
+    policy: Policy,
+    /// The longest window of late: as long as requests must be remembered.
+    horizon: Window,
+    horizon_used: Instant,
+    history: History,
+    /// What may still be admitted on the row that is on disk.
+    credit: u32,
+    /// The row on its way, and what may still be admitted on that one.
+    next: Option<Next>,
+    /// Its place in `deadlines`.
+    deadline: Instant,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Next {
+    seq: Seq,
+    credit: u32,
+}
+
+impl Limiter {
+    fn new(policy: Policy, now: Instant) -> Self {
+        Self {
+            policy,
+            horizon: policy.window,
+            horizon_used: now,
+            history: History::default(),
+            credit: 0,
+            next: None,
+            deadline: now,
+        }
+    }
+
+    /// Takes over the policy of a check, and forgets what no policy of late asks about.
+    fn follow(&mut self, policy: Policy, now: Instant) {
+        self.policy = policy;
+        let unused = now.since(self.horizon_used) > self.horizon.as_duration();
+        if policy.window >= self.horizon || unused {
+            self.horizon = policy.window;
+            self.horizon_used = now;
+        }
+        self.history.forget(now, self.horizon.as_duration());
+    }
+
+    fn count(&self, now: Instant) -> u64 {
+        self.history.count(now, self.policy.window.as_duration())
+    }
+
+    /// When `cost` can be admitted, if nobody else asks.
+    fn admits_at(&self, cost: u32, now: Instant) -> Instant {
+        let most = u64::from(self.policy.max_requests.get().saturating_sub(cost));
+        self.history.falls_to(most, now, self.policy.window.as_duration())
+    }
+
+    /// Whether `cost` can be admitted on rows that are on disk or on their way.
+    fn covers(&self, cost: u32) -> bool {
+        self.next.map_or(self.credit, |next| next.credit) >= cost
+    }
+
+    /// Spends `cost`, which is covered; returns what must be on disk before anybody is told.
+    fn spend(&mut self, cost: u32) -> Seq {
+        // The row on its way replaces the one on disk, so it must cover this as well.
+        let after = self.next.as_mut().map(|next| {
+            next.credit -= cost;
+            next.seq
+        });
+        match after {
+            Some(seq) if self.credit < cost => seq,
+            Some(_) | None => {
+                self.credit -= cost;
+                Seq::NONE
+            }
+        }
+    }
+
+    fn standing(&self, name: &LimitName, now: Instant) -> Standing {
+        let window = self.policy.window.as_duration();
+        let count = u32::try_from(self.count(now)).unwrap_or(u32::MAX);
+        let remaining = self.policy.max_requests.get().saturating_sub(count);
+        let reset_at = self.history.last().map_or(now, |last| (last + window).max(now));
+        let until = || RetryAfter::from(now, self.admits_at(1, now));
+        Standing {
+            name: name.clone(),
+            policy: self.policy,
+            count,
+            remaining,
+            reset_at,
+            retry_after: (remaining == 0).then(until),
+        }
+    }
+
+    fn idle_at(&self) -> Option<Instant> {
+        self.history.last().map(|last| last + self.horizon.as_duration())
+    }
+}
+
+impl LimitMachine {
+    /// The machine as it was when `rows`, each [recovered](Reservation::recovered), were on disk.
+    pub fn new(rows: impl IntoIterator<Item = Reservation>, now: Instant) -> Self {
+        let mut machine = Self::default();
+        for row in rows {
+            let mut limiter = Limiter::new(row.policy, now);
+            limiter.horizon = row.horizon;
+            limiter.history = History::of(row.admitted);
+            machine.put(row.account, row.name, limiter);
+        }
+        machine
+    }
+
+    fn check(
+        &mut self,
+        moment: Moment,
+        (account, name): (AccountId, LimitName),
+        (policy, cost): (Policy, Cost),
+        quota: Quota,
+        effects: &mut Effects<LimitOutcome>,
+    ) -> (LimitOutcome, Seq) {
+        let now = moment.now;
+        let known = self.find(account, &name).is_some();
+        let having = self.limiters.get(&account).map_or(0, BTreeMap::len);
+        if !known && having >= quota.get() as usize {
+            return (LimitOutcome::OverQuota(quota), effects.last());
+        }
+        if !known {
+            match moment.room {
+                Room::Available => {}
+                Room::Exhausted => return (LimitOutcome::NoRoom, Seq::NONE),
+            }
+            self.put(account, name.clone(), Limiter::new(policy, now));
+        }
+        let Some(limiter) = find(&mut self.limiters, account, &name) else {
+            unreachable!("the limiter was put there if it was not")
+        };
+        limiter.follow(policy, now);
+        if limiter.count(now) + u64::from(cost.get()) > u64::from(policy.max_requests.get()) {
+            let retry_after = RetryAfter::from(now, limiter.admits_at(cost.get(), now));
+            return (LimitOutcome::Refused(limiter.standing(&name, now), retry_after), Seq::NONE);
+        }
+        if !limiter.covers(cost.get()) {
+            match moment.room {
+                Room::Available => {}
+                Room::Exhausted => return (LimitOutcome::NoRoom, Seq::NONE),
+            }
+        }
+        limiter.history.admit(now, cost.get(), policy.window);
+        let depends_on = if limiter.covers(cost.get()) {
+            let depends_on = limiter.spend(cost.get());
+            if limiter.next.is_none() && limiter.credit < policy.ahead() / 2 {
+                reserve(limiter, account, &name, effects, &mut self.pending);
+            }
+            depends_on
+        } else {
+            reserve(limiter, account, &name, effects, &mut self.pending)
+        };
+        (LimitOutcome::Admitted(limiter.standing(&name, now)), depends_on)
+    }
+
+    fn get(&self, now: Instant, account: AccountId, name: LimitName) -> (LimitOutcome, Seq) {
+        let outcome = self.find(account, &name).map_or(LimitOutcome::NotFound, |limiter| {
+            LimitOutcome::Status(limiter.standing(&name, now))
+        });
+        (outcome, self.unsettled.depends_on(&(account, name)))
+    }
+
+    fn delete(
+        &mut self,
+        account: AccountId,
+        name: LimitName,
+        effects: &mut Effects<LimitOutcome>,
+    ) -> (LimitOutcome, Seq) {
+        let Some(before) = self.take(account, &name) else {
+            return (LimitOutcome::NotFound, self.unsettled.depends_on(&(account, name)));
+        };
+        let seq = effects.record(LimitRecord::Gone(account, name.clone()));
+        self.unsettled.changed(seq, (account, name), Some(before));
+        (LimitOutcome::Deleted, seq)
+    }
+
+    fn list(
+        &self,
+        now: Instant,
+        account: AccountId,
+        selection: &Selection,
+        effects: &Effects<LimitOutcome>,
+    ) -> (LimitOutcome, Seq) {
+        let limiters = self.limiters.get(&account);
+        let page = selection.of(limiters).map(|(name, limiter)| limiter.standing(name, now));
+        (LimitOutcome::Limits(page), effects.last())
+    }
+
+    fn find(&self, account: AccountId, name: &LimitName) -> Option<&Limiter> {
+        self.limiters.get(&account)?.get(name)
+    }
+
+    fn put(&mut self, account: AccountId, name: LimitName, mut limiter: Limiter) {
+        limiter.deadline =
+            limiter.idle_at().unwrap_or(limiter.deadline + limiter.horizon.as_duration());
+        self.deadlines.insert((limiter.deadline, account, name.clone()));
+        self.limiters.entry(account).or_default().insert(name, limiter);
+    }
+
+    fn take(&mut self, account: AccountId, name: &LimitName) -> Option<Limiter> {
+        let limiters = self.limiters.get_mut(&account)?;
+        let limiter = limiters.remove(name)?;
+        if limiters.is_empty() {
+            self.limiters.remove(&account);
+        }
+        self.deadlines.remove(&(limiter.deadline, account, name.clone()));
+        Some(limiter)
+    }
+}
+
+fn find<'a>(
+    limiters: &'a mut Table<AccountId, BTreeMap<LimitName, Limiter>>,
+    account: AccountId,
+    name: &LimitName,
+) -> Option<&'a mut Limiter> {
+    limiters.get_mut(&account)?.get_mut(name)
+}
+
+/// Wants a new row on disk, with everything admitted so far and fresh credit.
+fn reserve(
+    limiter: &mut Limiter,
+    account: AccountId,
+    name: &LimitName,
+    effects: &mut Effects<LimitOutcome>,
+    pending: &mut VecDeque<(Seq, AccountId, LimitName)>,
+) -> Seq {
+    let credit = limiter.policy.ahead();
+    let seq = effects.record(LimitRecord::Reserved(row(limiter, account, name, credit)));
+    limiter.next = Some(Next { seq, credit });
+    pending.push_back((seq, account, name.clone()));
+    seq
+}
+
+fn row(limiter: &Limiter, account: AccountId, name: &LimitName, credit: u32) -> Reservation {
+    Reservation {
+        account,
+        name: name.clone(),
+        policy: limiter.policy,
+        horizon: limiter.horizon,
+        admitted: limiter.history.iter().collect(),
+        credit,
+    }
+}
+
+impl Machine for LimitMachine {
+    type Command = LimitCommand;
+    type Outcome = LimitOutcome;
+
+    fn apply(
+        &mut self,
+        moment: Moment,
+        ticket: Ticket,
+        command: LimitCommand,
+        effects: &mut Effects<LimitOutcome>,
+    ) {
+        let (outcome, depends_on) = match command {
+            LimitCommand::Check { account, name, policy, cost, quota } => {
+                self.check(moment, (account, name), (policy, cost), quota, effects)
+            }
+            LimitCommand::Get { account, name } => self.get(moment.now, account, name),
+            LimitCommand::Delete { account, name } => self.delete(account, name, effects),
+            LimitCommand::List { account, selection } => {
+                self.list(moment.now, account, &selection, effects)
+            }
+        };
+        effects.answer(ticket, outcome, depends_on);
+    }
+
+    /// What was admitted is spent, whether the caller heard of it or not.
+    fn undelivered(&mut self, _: LimitOutcome, _: &mut Effects<LimitOutcome>) {}
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|&(deadline, _, _)| deadline)
+    }
+
+    /// Removes limiters whose window has passed since their last request.
+    fn on_deadline(&mut self, now: Instant, effects: &mut Effects<LimitOutcome>) {
+        for _ in 0..REMOVALS_AT_ONCE {
+            if self.deadlines.first().is_none_or(|&(deadline, _, _)| deadline > now) {
+                return;
+            }
+            let Some((_, account, name)) = self.deadlines.pop_first() else { return };
+            let Some(limiter) = find(&mut self.limiters, account, &name) else { continue };
+            match limiter.idle_at().filter(|&idle_at| idle_at > now) {
+                Some(idle_at) => {
+                    limiter.deadline = idle_at;
+                    self.deadlines.insert((idle_at, account, name));
+                }
+                None => {
+                    self.take(account, &name);
+                    // Nobody need wait for this: a row that stays behind is as idle after a
+                    // restart.
+                    effects.record(LimitRecord::Gone(account, name));
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, durable: Seq) {
+        self.unsettled.settle(durable);
+        while let Some((seq, account, name)) =
+            self.pending.pop_front_if(|&mut (seq, _, _)| seq <= durable)
+        {
+            let Some(limiter) = find(&mut self.limiters, account, &name) else { continue };
+            if let Some(next) = limiter.next.take_if(|next| next.seq == seq) {
+                limiter.credit = next.credit;
+            }
+        }
+    }
+
+    /// What was admitted on a row that the store refused stays counted: that refuses, and no
+    /// more than that.
+    fn rewind(&mut self, durable: Seq) {
+        while let Some((_, account, name)) =
+            self.pending.pop_back_if(|&mut (seq, _, _)| seq > durable)
+        {
+            if let Some(limiter) = find(&mut self.limiters, account, &name) {
+                limiter.next.take_if(|next| next.seq > durable);
+            }
+        }
+        while let Some(((account, name), before)) = self.unsettled.pop_after(durable) {
+            self.take(account, &name);
+            if let Some(mut limiter) = before {
+                limiter.next.take_if(|next| next.seq > durable);
+                self.put(account, name, limiter);
+            }
+        }
+    }
+
+    /// Gives back what was reserved and not spent.
+    fn close(&mut self, effects: &mut Effects<LimitOutcome>) {
+        for (&account, limiters) in &self.limiters {
+            for (name, limiter) in limiters {
+                effects.record(LimitRecord::Reserved(row(limiter, account, name, 0)));
+            }
+        }
+    }
+}
