@@ -83,9 +83,9 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Fatal> {
-    let settings = Settings::from_args(std::env::args_os())?;
+    let mut settings = Settings::from_args(std::env::args_os())?;
     start_logging(settings.log_format)?;
-    raise_file_limit();
+    settings.max_connections = settings.max_connections.min(most_connections());
     let runtime = runtime(settings.http_threads).map_err(Fatal::Runtime)?;
     runtime.block_on(serve(&settings))
 }
@@ -184,13 +184,22 @@ fn start_logging(format: LogFormat) -> Result<(), Fatal> {
     Ok(())
 }
 
-/// As many files as the system allows: every connection is one.
-fn raise_file_limit() {
+/// How many connections the system has file descriptors for, after asking it for as many as it
+/// gives. Above that they would not be refused, but left hanging.
+fn most_connections() -> u32 {
+    /// What the server needs besides: the database, its journal, listeners, the runtime.
+    const RESERVED: u64 = 64;
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::debug!(%error, "the limit of open files stays as it is");
-    }
+    let files = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(error) => {
+            tracing::debug!(%error, "the limit of open files stays as it is");
+            limit.current
+        }
+    };
+    let connections = files.unwrap_or(u64::MAX).saturating_sub(RESERVED).max(1);
+    u32::try_from(connections).unwrap_or(u32::MAX)
 }
 
 fn runtime(http_threads: u16) -> std::io::Result<Runtime> {
