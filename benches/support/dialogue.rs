@@ -1,0 +1,232 @@
+//! What the clients of an octostore say, and what they insist on hearing.
+
+use crate::{client::Script, octostore::Workload};
+use std::io::Write;
+
+/// How many accounts the connections belong to.
+pub const ACCOUNTS: u32 = 8;
+
+/// How many locks one connection takes in turn.
+const LOCKS: u32 = 64;
+
+/// As long as a token that the server makes.
+pub fn token(account: u32) -> String {
+    format!("octo_{account:072}")
+}
+
+/// One connection's part.
+#[derive(Debug)]
+pub struct Dialogue {
+    workload: Workload,
+    /// What the names of its locks begin with.
+    prefix: String,
+    own: String,
+    other: String,
+    ttl_seconds: u32,
+    /// How many locks it has asked for, not counting refusals.
+    rounds: u32,
+    /// How many of them before a name comes again.
+    names: u32,
+    /// What it holds, or has seen held.
+    lease: Option<String>,
+    expected: Expected,
+    last_token: u64,
+}
+
+/// The answer that has to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    Granted,
+    Renewed,
+    Released,
+    Status,
+    Refused,
+    Alive,
+}
+
+impl Dialogue {
+    /// On its `connection`, with locks whose names begin with `prefix`.
+    pub fn new(workload: Workload, prefix: String, connection: u32) -> Self {
+        Self {
+            workload,
+            prefix,
+            own: token(connection % ACCOUNTS),
+            other: token((connection + 1) % ACCOUNTS),
+            ttl_seconds: 60,
+            rounds: 0,
+            names: LOCKS,
+            lease: None,
+            expected: Expected::Alive,
+            last_token: 0,
+        }
+    }
+
+    fn next(&self) -> Expected {
+        match (self.workload, &self.lease) {
+            (Workload::Probe, _) => Expected::Alive,
+            (_, None) => Expected::Granted,
+            (Workload::AcquireRelease, Some(_)) => Expected::Released,
+            (Workload::Renew, Some(_)) => Expected::Renewed,
+            (Workload::Get, Some(_)) => Expected::Status,
+            (Workload::Contended, Some(_)) => Expected::Refused,
+        }
+    }
+
+    /// Checks what an answer says, and learns from it what to say next.
+    fn learn(&mut self, status: u16, body: &str) -> Result<(), String> {
+        let wanted = if self.expected == Expected::Refused { 409 } else { 200 };
+        if status != wanted {
+            return Err(format!("{:?}: {status}, not {wanted}: {body}", self.expected));
+        }
+        match self.expected {
+            Expected::Granted => {
+                let token = fencing_token(body)?;
+                if token <= self.last_token {
+                    return Err(format!("token {token} after {}", self.last_token));
+                }
+                self.last_token = token;
+                self.lease = Some(lease_id(body)?.to_owned());
+            }
+            Expected::Renewed | Expected::Status => {
+                let same = Some(lease_id(body)?) == self.lease.as_deref()
+                    && fencing_token(body)? == self.last_token;
+                if !same {
+                    return Err(format!("another lease: {body}"));
+                }
+            }
+            Expected::Released => {
+                field(body, "\"status\":\"released\"")?;
+                self.lease = None;
+                self.rounds += 1;
+            }
+            Expected::Refused => drop(field(body, "\"code\":\"lock_held\"")?),
+            Expected::Alive => {}
+        }
+        Ok(())
+    }
+
+    fn write(&self, out: &mut Vec<u8>) -> std::io::Result<()> {
+        let (prefix, number) = (&self.prefix, self.rounds % self.names);
+        let lease = self.lease.as_deref().unwrap_or_default();
+        let ttl = self.ttl_seconds;
+        let mut post = |token: &str, action: &str, body: std::fmt::Arguments<'_>, length: usize| {
+            write!(
+                out,
+                "POST /locks/{prefix}-{number}/{action} HTTP/1.1\r\nhost: localhost\r\n\
+                 authorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+                 content-length: {length}\r\n\r\n{body}"
+            )
+        };
+        match self.expected {
+            Expected::Granted => {
+                post(&self.own, "acquire", format_args!("{{\"ttl_seconds\":{ttl:4}}}"), 20)
+            }
+            Expected::Refused => {
+                post(&self.other, "acquire", format_args!("{{\"ttl_seconds\":{ttl:4}}}"), 20)
+            }
+            Expected::Released => {
+                post(&self.own, "release", format_args!("{{\"lease_id\":\"{lease}\"}}"), 51)
+            }
+            Expected::Renewed => post(
+                &self.own,
+                "renew",
+                format_args!("{{\"lease_id\":\"{lease}\",\"ttl_seconds\":{ttl:4}}}"),
+                70,
+            ),
+            Expected::Status => write!(
+                out,
+                "GET /locks/{prefix}-{number} HTTP/1.1\r\nhost: localhost\r\n\
+                 authorization: Bearer {}\r\n\r\n",
+                self.own
+            ),
+            Expected::Alive => write!(out, "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"),
+        }
+    }
+}
+
+impl Script for Dialogue {
+    fn request(&mut self, out: &mut Vec<u8>) {
+        self.expected = self.next();
+        // Nothing refuses to be written into a vector.
+        let _written = self.write(out);
+    }
+
+    fn response(&mut self, received: &[u8]) -> Result<Option<usize>, String> {
+        let text = std::str::from_utf8(received).map_err(|error| error.to_string())?;
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            return Ok(None);
+        };
+        let number = |text: Option<&str>| text.and_then(|text| text.parse::<u16>().ok());
+        let length = after(head, "content-length: ").and_then(|rest| rest.split("\r\n").next());
+        let (Some(status), Some(length)) = (number(head.get(9..12)), number(length)) else {
+            return Err(format!("not understood: {head}"));
+        };
+        if body.len() < usize::from(length) {
+            return Ok(None);
+        }
+        self.learn(status, &body[..usize::from(length)])?;
+        Ok(Some(head.len() + 4 + usize::from(length)))
+    }
+
+    fn at_rest(&self) -> bool {
+        self.workload != Workload::AcquireRelease || self.lease.is_none()
+    }
+}
+
+/// Takes one lock after the other and keeps them.
+#[derive(Debug)]
+pub struct Holding {
+    dialogue: Dialogue,
+    left: u32,
+}
+
+impl Holding {
+    /// Takes `count` of them, for an hour each.
+    pub fn new(connection: u32, count: u32) -> Self {
+        let prefix = format!("held-{connection}");
+        let mut dialogue = Dialogue::new(Workload::AcquireRelease, prefix, connection);
+        dialogue.names = u32::MAX;
+        dialogue.ttl_seconds = 3600;
+        Self { dialogue, left: count }
+    }
+}
+
+impl Script for Holding {
+    fn request(&mut self, out: &mut Vec<u8>) {
+        self.dialogue.request(out);
+    }
+
+    fn response(&mut self, received: &[u8]) -> Result<Option<usize>, String> {
+        let length = self.dialogue.response(received)?;
+        if length.is_some() {
+            self.dialogue.lease = None;
+            self.dialogue.rounds += 1;
+            self.left = self.left.saturating_sub(1);
+        }
+        Ok(length)
+    }
+
+    fn at_rest(&self) -> bool {
+        self.left == 0
+    }
+}
+
+fn after<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
+    text.find(mark).map(|at| &text[at + mark.len()..])
+}
+
+fn field<'a>(body: &'a str, mark: &str) -> Result<&'a str, String> {
+    after(body, mark).ok_or_else(|| format!("no {mark} in {body}"))
+}
+
+fn lease_id(body: &str) -> Result<&str, String> {
+    field(body, "\"lease_id\":\"")?.get(..36).ok_or_else(|| format!("no lease_id in {body}"))
+}
+
+fn fencing_token(body: &str) -> Result<u64, String> {
+    let rest = field(body, "\"fencing_token\":")?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next();
+    digits
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(|| format!("no fencing_token in {body}"))
+}
