@@ -5,6 +5,10 @@ use octostore_actors::domain::{
     config::Incarnation,
     values::{AccountId, LeaseId},
 };
+use std::sync::{
+    LazyLock,
+    atomic::{AtomicU64, Ordering},
+};
 use uuid::Uuid;
 
 /// A new lease id: 122 random bits, so that nobody guesses another's.
@@ -22,9 +26,12 @@ pub fn account_id() -> AccountId {
     AccountId::from_bytes(Uuid::new_v4().into_bytes())
 }
 
-/// A new request id, for requests that bring none.
-pub fn request_id() -> Uuid {
-    Uuid::new_v4()
+/// A new request id, for requests that bring none: unlike any other of this process, and as good
+/// as unlike any of another.
+pub fn request_id() -> String {
+    static PROCESS: LazyLock<u64> = LazyLock::new(|| Uuid::new_v4().as_u64_pair().1);
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("{:016x}-{:08x}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// 256 random bits from the operating system.

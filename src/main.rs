@@ -15,6 +15,10 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What ends the process with a message.
 #[derive(Debug, thiserror::Error)]
 enum Fatal {

@@ -20,6 +20,7 @@ mod request_id;
 mod router;
 mod server;
 mod stream;
+mod timer;
 mod wire;
 
 pub use listen::{ListenError, Listener};

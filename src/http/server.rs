@@ -4,15 +4,16 @@ use super::{
     handle,
     listen::Listener,
     stream::{Socket, Stream},
+    timer::{CoarseTimer, poll_every},
 };
 use crate::app::Service;
 use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{interval, sleep, timeout},
 };
 
 /// The largest head of a request, and the room to read it in. Bodies stream past it.
@@ -84,7 +85,7 @@ impl Server {
 fn builder(limits: &crate::app::Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
-        .timer(TokioTimer::new())
+        .timer(CoarseTimer)
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(BUFFER_SIZE)
         .half_close(false)
@@ -131,6 +132,7 @@ impl Connections {
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         let mut phase = self.phase.clone();
+        let mut look = interval(poll_every(self.service.limits.header_timeout));
         async move {
             // Given back last: when all are back, no request is being handled any more, and what
             // was let go for one that broke off has come home.
@@ -144,6 +146,8 @@ impl Connections {
                         }
                         break;
                     }
+                    // The connection is polled, and looks at its deadlines.
+                    _ = look.tick() => {}
                     changed = phase.changed() => {
                         // The server is gone, or says how to end.
                         let closing = changed.is_err() || *phase.borrow_and_update() == Phase::Closing;

@@ -1,6 +1,9 @@
 //! The account domain: rows of `accounts` and `tokens`.
 
-use super::row::{BadRow, column};
+use super::{
+    row::{BadRow, column},
+    statements::Statements,
+};
 use octostore_actors::domain::{
     account::{Account, AccountRecord, Origin, Token, TokenSource, TokenState},
     values::{AccountId, AccountName, TokenHash},
@@ -8,17 +11,17 @@ use octostore_actors::domain::{
 use rusqlite::{Connection, Row, params};
 
 /// Writes one record.
-pub fn write(connection: &Connection, record: &AccountRecord) -> rusqlite::Result<()> {
+pub fn write(statements: &mut Statements<'_>, record: &AccountRecord) -> rusqlite::Result<()> {
     match record {
-        AccountRecord::Account(account) => connection
-            .prepare_cached("INSERT OR REPLACE INTO accounts (id, origin, name) VALUES (?1, ?2, ?3)")?
+        AccountRecord::Account(account) => statements
+            .get("INSERT OR REPLACE INTO accounts (id, origin, name) VALUES (?1, ?2, ?3)")?
             .execute(params![
                 account.id.as_bytes(),
                 origin_text(account.origin),
                 account.name.as_str()
             ])?,
-        AccountRecord::Token(token) => connection
-            .prepare_cached(
+        AccountRecord::Token(token) => statements
+            .get(
                 "INSERT OR REPLACE INTO tokens (hash, account, source, live) VALUES (?1, ?2, ?3, ?4)",
             )?
             .execute(params![
@@ -30,8 +33,8 @@ pub fn write(connection: &Connection, record: &AccountRecord) -> rusqlite::Resul
                     TokenState::Dead => false,
                 },
             ])?,
-        AccountRecord::NoToken(hash) => connection
-            .prepare_cached("DELETE FROM tokens WHERE hash = ?1")?
+        AccountRecord::NoToken(hash) => statements
+            .get("DELETE FROM tokens WHERE hash = ?1")?
             .execute([hash.as_bytes()])?,
     };
     Ok(())

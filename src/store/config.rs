@@ -1,6 +1,9 @@
 //! The config domain: rows of `config`.
 
-use super::row::{BadRow, column, integer, natural};
+use super::{
+    row::{BadRow, column, integer, natural},
+    statements::Statements,
+};
 use octostore_actors::domain::{
     config::{ConfigKey, ConfigRecord, Description, Entry, Incarnation, Value, Version},
     values::{AccountId, WallTime},
@@ -8,10 +11,10 @@ use octostore_actors::domain::{
 use rusqlite::{Connection, Row, params};
 
 /// Writes one record.
-pub fn write(connection: &Connection, record: &ConfigRecord) -> rusqlite::Result<()> {
+pub fn write(statements: &mut Statements<'_>, record: &ConfigRecord) -> rusqlite::Result<()> {
     match record {
-        ConfigRecord::Version(entry) => connection
-            .prepare_cached(
+        ConfigRecord::Version(entry) => statements
+            .get(
                 "INSERT OR REPLACE INTO config
                  (account, key, version, incarnation, value, description, created_at, updated_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -26,8 +29,8 @@ pub fn write(connection: &Connection, record: &ConfigRecord) -> rusqlite::Result
                 entry.created_at.as_millis(),
                 entry.updated_at.as_millis(),
             ])?,
-        ConfigRecord::NoVersion(account, key, version) => connection
-            .prepare_cached("DELETE FROM config WHERE account = ?1 AND key = ?2 AND version = ?3")?
+        ConfigRecord::NoVersion(account, key, version) => statements
+            .get("DELETE FROM config WHERE account = ?1 AND key = ?2 AND version = ?3")?
             .execute(params![account.as_bytes(), key.as_str(), integer(version.get())])?,
     };
     Ok(())

@@ -1,6 +1,9 @@
 //! The flag domain: rows of `flags`.
 
-use super::row::{BadRow, column, natural};
+use super::{
+    row::{BadRow, column, natural},
+    statements::Statements,
+};
 use octostore_actors::domain::{
     flag::{Flag, FlagName, FlagRecord, Percentage},
     values::{AccountId, WallTime},
@@ -8,10 +11,10 @@ use octostore_actors::domain::{
 use rusqlite::{Connection, Row, params};
 
 /// Writes one record.
-pub fn write(connection: &Connection, record: &FlagRecord) -> rusqlite::Result<()> {
+pub fn write(statements: &mut Statements<'_>, record: &FlagRecord) -> rusqlite::Result<()> {
     match record {
-        FlagRecord::Set(flag) => connection
-            .prepare_cached(
+        FlagRecord::Set(flag) => statements
+            .get(
                 "INSERT OR REPLACE INTO flags
                  (account, name, enabled, percentage, created_at, updated_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -24,8 +27,8 @@ pub fn write(connection: &Connection, record: &FlagRecord) -> rusqlite::Result<(
                 flag.created_at.as_millis(),
                 flag.updated_at.as_millis(),
             ])?,
-        FlagRecord::Gone(account, name) => connection
-            .prepare_cached("DELETE FROM flags WHERE account = ?1 AND name = ?2")?
+        FlagRecord::Gone(account, name) => statements
+            .get("DELETE FROM flags WHERE account = ?1 AND name = ?2")?
             .execute(params![account.as_bytes(), name.as_str()])?,
     };
     Ok(())

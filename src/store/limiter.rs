@@ -1,6 +1,9 @@
 //! The limiter domain: rows of `limits`.
 
-use super::row::{BadRow, column, integer, natural};
+use super::{
+    row::{BadRow, column, integer, natural},
+    statements::Statements,
+};
 use octostore_actors::{
     domain::{
         limiter::{Admitted, LimitName, LimitRecord, MaxRequests, Policy, Reservation, Window},
@@ -11,10 +14,10 @@ use octostore_actors::{
 use rusqlite::{Connection, Row, params};
 
 /// Writes one record.
-pub fn write(connection: &Connection, record: &LimitRecord) -> rusqlite::Result<()> {
+pub fn write(statements: &mut Statements<'_>, record: &LimitRecord) -> rusqlite::Result<()> {
     match record {
-        LimitRecord::Reserved(row) => connection
-            .prepare_cached(
+        LimitRecord::Reserved(row) => statements
+            .get(
                 "INSERT OR REPLACE INTO limits
                  (account, name, max_requests, window_seconds, horizon_seconds, admitted, credit)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -28,8 +31,8 @@ pub fn write(connection: &Connection, record: &LimitRecord) -> rusqlite::Result<
                 pack(&row.admitted),
                 row.credit,
             ])?,
-        LimitRecord::Gone(account, name) => connection
-            .prepare_cached("DELETE FROM limits WHERE account = ?1 AND name = ?2")?
+        LimitRecord::Gone(account, name) => statements
+            .get("DELETE FROM limits WHERE account = ?1 AND name = ?2")?
             .execute(params![account.as_bytes(), name.as_str()])?,
     };
     Ok(())

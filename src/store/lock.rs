@@ -1,6 +1,9 @@
 //! The lock domain: rows of `locks` and `token_mark`.
 
-use super::row::{BadRow, column, integer, natural};
+use super::{
+    row::{BadRow, column, integer, natural},
+    statements::Statements,
+};
 use octostore_actors::{
     domain::{
         lock::{Holder, Lease, LockRecord},
@@ -11,10 +14,10 @@ use octostore_actors::{
 use rusqlite::{Connection, Row, params};
 
 /// Writes one record.
-pub fn write(connection: &Connection, record: &LockRecord) -> rusqlite::Result<()> {
+pub fn write(statements: &mut Statements<'_>, record: &LockRecord) -> rusqlite::Result<()> {
     match record {
-        LockRecord::Held(lease) => connection
-            .prepare_cached(
+        LockRecord::Held(lease) => statements
+            .get(
                 "INSERT OR REPLACE INTO locks
                  (name, account, owner, lease, token, ttl_seconds, expires, metadata)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -29,12 +32,12 @@ pub fn write(connection: &Connection, record: &LockRecord) -> rusqlite::Result<(
                 integer(lease.expires.as_nanos()),
                 lease.metadata.as_ref().map(Metadata::as_str),
             ])?,
-        LockRecord::Free(name) => connection
-            .prepare_cached("DELETE FROM locks WHERE name = ?1")?
-            .execute([name.as_str()])?,
-        LockRecord::TokenMark(mark) => connection
-            .prepare_cached("UPDATE token_mark SET mark = ?1")?
-            .execute([integer(mark.get())])?,
+        LockRecord::Free(name) => {
+            statements.get("DELETE FROM locks WHERE name = ?1")?.execute([name.as_str()])?
+        }
+        LockRecord::TokenMark(mark) => {
+            statements.get("UPDATE token_mark SET mark = ?1")?.execute([integer(mark.get())])?
+        }
     };
     Ok(())
 }

@@ -13,6 +13,7 @@ mod lock;
 mod lock_file;
 mod open;
 mod row;
+mod statements;
 
 pub use open::{OpenError, Recovered, TOKEN_BLOCK, open};
 
@@ -22,6 +23,7 @@ use octostore_actors::{
     domain::{Record, lock::LockRecord},
 };
 use rusqlite::{Connection, ErrorCode, config::DbConfig, wal::CheckpointMode};
+use statements::Statements;
 use std::{
     sync::{
         Arc,
@@ -34,7 +36,7 @@ use std::{
 const IDLE_CHECKPOINT: u32 = 256;
 
 /// Frames in the journal past which a checkpoint is made between two commits.
-const BUSY_CHECKPOINT: u32 = 4096;
+const BUSY_CHECKPOINT: u32 = 1000;
 
 /// How long nothing must have come for it to count as idle.
 const IDLE_AFTER: Duration = Duration::from_millis(50);
@@ -62,17 +64,18 @@ impl SqliteStore {
     }
 
     fn write(&self, records: &[Record]) -> rusqlite::Result<()> {
-        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let mut statements = Statements::new(&self.connection);
+        statements.get("BEGIN IMMEDIATE")?.execute([])?;
         for record in records {
             match record {
-                Record::Lock(record) => lock::write(&self.connection, record)?,
-                Record::Limit(record) => limiter::write(&self.connection, record)?,
-                Record::Flag(record) => flag::write(&self.connection, record)?,
-                Record::Config(record) => config::write(&self.connection, record)?,
-                Record::Account(record) => account::write(&self.connection, record)?,
+                Record::Lock(record) => lock::write(&mut statements, record)?,
+                Record::Limit(record) => limiter::write(&mut statements, record)?,
+                Record::Flag(record) => flag::write(&mut statements, record)?,
+                Record::Config(record) => config::write(&mut statements, record)?,
+                Record::Account(record) => account::write(&mut statements, record)?,
             }
         }
-        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        statements.get("COMMIT")?.execute([])?;
         Ok(())
     }
 

@@ -4,9 +4,10 @@
 //! written before the whole of it has been read and found good.
 
 use super::{
-    SqliteStore, account, config, flag, is_full, limiter, lock,
+    BUSY_CHECKPOINT, SqliteStore, account, config, flag, is_full, limiter, lock,
     lock_file::{LockFile, NotLocked},
     row::BadRow,
+    statements::Statements,
 };
 use crate::clock::BootId;
 use octostore_actors::{
@@ -22,7 +23,7 @@ use octostore_actors::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, wal::CheckpointMode};
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Read},
+    io::{self, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{
@@ -47,6 +48,12 @@ const APPLICATION_ID: u32 = 0x6f63_746f;
 /// How many fencing tokens are reserved at a time. A crash skips at most this many; there are
 /// enough for 500 million crashes.
 pub const TOKEN_BLOCK: u64 = 1 << 24;
+
+/// A page of 4 KiB and its header, as the journal holds it.
+const FRAME_BYTES: usize = 4096 + 24;
+
+/// How many frames beyond the checkpoint a batch may need.
+const JOURNAL_SLACK: u32 = 100;
 
 /// How long to wait for another program that has the file open.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -213,7 +220,28 @@ impl Opening<'_> {
         let store = SqliteStore { connection, frames, _lock: lock };
         // From here on the mark is in the main file, whatever becomes of the journal.
         store.checkpoint(CheckpointMode::TRUNCATE).map_err(|error| self.refuse(error))?;
+        if let Err(error) = self.extend_journal() {
+            tracing::warn!(%error, "no room was set aside for the journal: commits are slower");
+        }
         Ok((store, recovered))
+    }
+
+    /// Fills the journal, which is empty, with zeros up to where it is checkpointed. Writing over
+    /// what a file has already is much faster to sync than making it longer, and what the journal
+    /// has already it does not lack when the disk is full. SQLite reads zeros as no frames.
+    fn extend_journal(&self) -> io::Result<()> {
+        let mut path = self.path.as_os_str().to_owned();
+        path.push("-wal");
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        let frame = [0; FRAME_BYTES];
+        let mut fill = || {
+            for _ in 0..BUSY_CHECKPOINT + JOURNAL_SLACK {
+                file.write_all(&frame)?;
+            }
+            file.sync_all()
+        };
+        // All of it or nothing: on a small disk others need the rest.
+        fill().or_else(|error| file.set_len(0).and(Err(error)))
     }
 
     /// Refuses what is not ours by the first bytes of the file, before SQLite opens it.
@@ -357,14 +385,16 @@ impl Opening<'_> {
         let mark = last.saturating_add(TOKEN_BLOCK);
         let begin = |connection: &mut Connection| {
             let transaction = connection.transaction()?;
+            let mut statements = Statements::new(&transaction);
             if rebooted {
                 lock::restart_leases(&transaction, now)?;
                 for row in &limits {
-                    limiter::write(&transaction, &LimitRecord::Reserved(row.clone()))?;
+                    limiter::write(&mut statements, &LimitRecord::Reserved(row.clone()))?;
                 }
                 transaction.execute("UPDATE boot SET id = ?1", [boot.as_str()])?;
             }
-            lock::write(&transaction, &LockRecord::TokenMark(mark))?;
+            lock::write(&mut statements, &LockRecord::TokenMark(mark))?;
+            drop(statements);
             transaction.commit()
         };
         begin(connection).map_err(|error| self.refuse(error))?;

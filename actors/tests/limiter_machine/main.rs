@@ -6,17 +6,17 @@
     reason = "a test that wants one outcome fails on every other"
 )]
 
-//X mod answers;
-//X mod bounds;
+
+
 #[path = "../common/mod.rs"]
 mod common;
 mod crashes;
-//X mod idle;
-//X mod memory;
+
+
 mod oracle;
-//X mod policies;
-//X mod restarts;
-//X mod room;
-//X mod rows;
+
+
+
+
 mod windows;
 mod world;

@@ -170,10 +170,10 @@ proptest! {
     }
 }
 
-/// A check at `asked` of a window that reaches from `now` back to it: everything since then must
-/// still be known.
-fn is_of_late(checks: &[(i128, i128)], made: i128, now: i128) -> bool {
-    checks.iter().any(|&(asked, window)| asked <= made && asked + window >= now)
+/// Whether something was admitted before `made` under a window that reaches from there to `now`:
+/// everything since then must still be known.
+fn is_of_late(admitted: &[(i128, i128)], made: i128, now: i128) -> bool {
+    admitted.iter().any(|&(at, window)| at <= made && at + window > now)
 }
 
 proptest! {
@@ -187,7 +187,7 @@ proptest! {
     ) {
         let mut world = World::new();
         let mut oracle = Oracle::default();
-        let mut checks = Vec::new();
+        let mut admitted = Vec::new();
         let mut roughest = 0;
         for (gap, share, requests, seconds) in steps {
             let policy = policy(requests, seconds);
@@ -196,14 +196,14 @@ proptest! {
             let cost = share.of(policy);
             let asked = world.check_of(1, "a", policy, cost);
             let now = world.real();
-            checks.push((now, nanos(policy.window)));
             roughest = roughest.max(late(policy.window));
             match &asked.outcome {
                 LimitOutcome::Admitted(standing) => {
-                    let known = |made| is_of_late(&checks, made, now);
+                    let known = |made| is_of_late(&admitted, made, now);
                     let counts = oracle.count_if(now, policy.window, 0, known);
                     prop_assert!(counts + cost <= requests, "{} of {:?} count", counts, policy);
                     prop_assert!(u64::from(standing.count) >= counts + cost);
+                    admitted.push((now, nanos(policy.window)));
                     oracle.admit(asked.order, now, cost_of(&asked));
                 }
                 LimitOutcome::Refused(_, retry_after) => {

@@ -5,7 +5,7 @@ use octostore_actors::{
     domain::{
         Effects, Machine, Moment, Record, RecordKey, Room, Ticket,
         limiter::{
-            LimitCommand, LimitMachine, LimitName, LimitOutcome, LimitRecord, MaxRequests, Policy,
+            History, LimitCommand, LimitMachine, LimitName, LimitOutcome, LimitRecord, MaxRequests, Policy,
             Reservation, RetryAfter, Standing, Window,
         },
         page::Selection,
@@ -284,6 +284,14 @@ impl World {
         self.machine.close(&mut self.effects);
         self.collect();
         self.commit(usize::MAX);
+    }
+
+    /// How many would count of a limiter if the process came back at this instant.
+    pub fn counts_after_a_crash(&self, number: u8, name: &str) -> u64 {
+        let Some(row) = self.row(number, name) else { return 0 };
+        let row = row.clone().recovered(self.now, false);
+        let window = row.policy.window.as_duration();
+        History::of(row.admitted).count(self.now, window)
     }
 
     fn start(&mut self, rebooted: bool) {

@@ -1,0 +1,51 @@
+//! The timer hyper asks about slow heads of requests: coarse, and almost free.
+//!
+//! tokio's own would be armed and disarmed once a request. Here a deadline is only looked at when
+//! the connection is polled, and each connection sees to it that it is polled now and then.
+#![expect(clippy::disallowed_methods, reason = "deadlines of sockets, on the runtime's own clock")]
+
+use hyper::rt::{Sleep, Timer};
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+/// Makes deadlines that nobody is woken for.
+#[derive(Clone, Copy, Debug)]
+pub struct CoarseTimer;
+
+/// How often a connection with deadlines of `timeout` must be polled for them to be noticed no
+/// more than a quarter late.
+pub fn poll_every(timeout: Duration) -> Duration {
+    (timeout / 4).clamp(Duration::from_millis(50), Duration::from_secs(10))
+}
+
+impl Timer for CoarseTimer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
+        self.sleep_until(self.now() + duration)
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
+        Box::pin(CoarseSleep { deadline })
+    }
+
+    fn now(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+}
+
+struct CoarseSleep {
+    deadline: Instant,
+}
+
+impl Sleep for CoarseSleep {}
+
+impl Future for CoarseSleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        if CoarseTimer.now() >= self.deadline { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
