@@ -12,7 +12,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 /// Distributed locks with fencing tokens over plain HTTP: one binary, SQLite inside, every
 /// acknowledged change on disk.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "octostore", version, max_term_width = 100)]
+#[command(name = "octostore", version, max_term_width = 100, allow_negative_numbers = true)]
 pub struct Settings {
     /// Where to listen: ADDRESS:PORT or unix:PATH; several with commas between them.
     #[arg(

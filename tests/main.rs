@@ -1,1 +1,30 @@
-//! Integration tests: real HTTP, a real file.
+//! Integration tests: the real program, real HTTP, a real file, real signals.
+//!
+//! Every module is a group of promises, and every test is named after the one it tries to break.
+//! Nothing here waits for luck: a test waits for an event, with a bound that only a broken server
+//! reaches.
+#![expect(clippy::unwrap_used, reason = "what is not there fails the test that looks for it")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests drive real processes: they start threads, wait for events and read the clock"
+)]
+
+mod common;
+
+mod accounts;
+mod contract;
+mod contract_errors;
+mod damage;
+mod documents;
+mod durability;
+mod full_disk;
+mod ghosts;
+mod hostile;
+mod lifecycle;
+mod locks;
+mod malformed;
+mod overload;
+mod settings_cli;
+mod sockets;
+mod stall;
+mod time;

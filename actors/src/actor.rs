@@ -88,6 +88,11 @@ impl<M: Machine> Handle<M> {
         Ok(waiting)
     }
 
+    /// Takes back an answer that was picked up, and then could not be passed on.
+    pub fn give_back(&self, outcome: M::Outcome) {
+        self.home.give_back(outcome);
+    }
+
     /// Tells the actor that no command follows, and that no answer is waited for any more: what
     /// is given up after this is not taken back. It handles what is queued, hands over its last
     /// effects and ends. Waits for room in the mailbox.

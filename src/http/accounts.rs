@@ -1,6 +1,6 @@
 //! Accounts over HTTP: the rotation of a token.
 
-use super::{Context, Reply, error::ApiError, json};
+use super::{Context, Reply, delivery::Fragile, error::ApiError, json};
 use crate::auth::{BearerToken, Identity};
 use hyper::StatusCode;
 use octostore_actors::domain::account::{AccountCommand, AccountOutcome};
@@ -10,7 +10,10 @@ use serde::Serialize;
 pub async fn rotate(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
     let fresh = BearerToken::generate();
     let command = AccountCommand::Rotate { presented: identity.token, fresh: fresh.hash() };
-    match context.service.accounts.ask(command)?.await? {
+    let outcome = context.service.accounts.ask(command)?.await?;
+    // If nobody can read the fresh token, the old one must live on.
+    context.delivery.holds(Fragile::Account(outcome));
+    match outcome {
         AccountOutcome::Rotated { .. } => {
             Ok(json(StatusCode::OK, &RotatedBody { token: fresh.reveal() }))
         }

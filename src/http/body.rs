@@ -39,7 +39,8 @@ pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError> {
         let expected = serde::de::Error::custom("expected a JSON object");
         return Err(ApiError::Body(expected));
     }
-    serde_json::from_slice(bytes).map_err(ApiError::Body)
+    let text = std::str::from_utf8(bytes).map_err(serde::de::Error::custom);
+    text.and_then(serde_json::from_str).map_err(ApiError::Body)
 }
 
 /// A whole number as JSON writes it: `60` and `60.0` are the same.

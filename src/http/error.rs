@@ -1,6 +1,6 @@
 //! What can be wrong with a request, and the only place that says which status that is.
 
-use super::{Reply, json, request_id::RequestId};
+use super::{Reply, json_bytes, request_id::RequestId, to_json};
 use hyper::{
     StatusCode,
     header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
@@ -23,6 +23,12 @@ pub enum ApiError {
     /// No token, or one that opens nothing: the same words for both.
     #[error("Invalid or missing authorization header")]
     Unauthorized,
+    /// The request is none, or too large a one.
+    #[error("The request is not well-formed HTTP/1.1, or its head is too large")]
+    Malformed(StatusCode),
+    /// As many connections are open as may be.
+    #[error("Too many connections; nothing was executed: try again later")]
+    TooManyConnections,
     /// No such path.
     #[error("No such path")]
     UnknownPath,
@@ -173,6 +179,8 @@ impl ApiError {
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            Self::Malformed(status) => (*status, "malformed_request"),
+            Self::TooManyConnections => (StatusCode::SERVICE_UNAVAILABLE, "too_many_connections"),
             Self::UnknownPath => (StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::LockName(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_lock_name"),
@@ -228,6 +236,8 @@ impl ApiError {
                 Some("prefix and after are text, limit is a whole number from 1 to 1000".to_owned())
             }
             Self::Unauthorized
+            | Self::Malformed(_)
+            | Self::TooManyConnections
             | Self::UnknownPath
             | Self::MethodNotAllowed { .. }
             | Self::Ttl(_)
@@ -256,16 +266,22 @@ impl ApiError {
         }
     }
 
-    /// The answer that says so.
-    pub fn respond(&self, request_id: &RequestId) -> Reply {
-        let (status, code) = self.status_and_code();
+    /// The body that says so.
+    pub fn body(&self, request_id: &RequestId) -> Vec<u8> {
+        let (_, code) = self.status_and_code();
         let body = ErrorBody {
             error: self.to_string(),
             details: self.details(),
             code,
             request_id: request_id.as_str(),
         };
-        let mut reply = json(status, &body);
+        to_json(&body)
+    }
+
+    /// The answer that says so.
+    pub fn respond(&self, request_id: &RequestId) -> Reply {
+        let (status, _) = self.status_and_code();
+        let mut reply = json_bytes(status, self.body(request_id));
         let headers = reply.headers_mut();
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -3,6 +3,7 @@
 use super::{
     Context, Reply,
     body::{self, BODY_LIMIT, Whole},
+    delivery::Fragile,
     error::ApiError,
     json,
     router::{LockAction, RawName},
@@ -34,7 +35,12 @@ pub async fn act(
         LockAction::Renew => renew(identity, name.clone(), &bytes)?,
     };
     let outcome = context.service.locks.ask(command)?.await?;
-    respond(context, identity, &name, ttl, outcome)
+    let reply = respond(context, identity, &name, ttl, &outcome);
+    // If nobody can read of this lease, it must come back.
+    if matches!(outcome, LockOutcome::Granted(_) | LockOutcome::Confirmed(_)) {
+        context.delivery.holds(Fragile::Lock(outcome));
+    }
+    reply
 }
 
 /// `GET /locks/{name}`
@@ -46,7 +52,7 @@ pub async fn get(
     let name = lock_name(name)?;
     let command = LockCommand::Get { name: name.clone() };
     let outcome = context.service.locks.ask(command)?.await?;
-    respond(context, identity, &name, None, outcome)
+    respond(context, identity, &name, None, &outcome)
 }
 
 /// `GET /locks`
@@ -124,20 +130,20 @@ fn respond(
     identity: &Identity,
     name: &LockName,
     ttl: Option<Ttl>,
-    outcome: LockOutcome,
+    outcome: &LockOutcome,
 ) -> Result<Reply, ApiError> {
     match outcome {
         LockOutcome::Granted(lease) | LockOutcome::Confirmed(lease) => {
             let renew_after = ttl.map(|ttl| ttl.as_duration() / 3);
-            let body = LeaseBody::of(context, "acquired", &lease, identity.account, renew_after);
+            let body = LeaseBody::of(context, "acquired", lease, identity.account, renew_after);
             Ok(json(StatusCode::OK, &body))
         }
-        LockOutcome::Held(lease) => Ok(held(context, &lease)),
+        LockOutcome::Held(lease) => Ok(held(context, lease)),
         LockOutcome::Released => {
             Ok(json(StatusCode::OK, &ReleasedBody { status: "released", message: "Lock released" }))
         }
         LockOutcome::Status(Some(lease)) => {
-            let body = LeaseBody::of(context, "held", &lease, identity.account, None);
+            let body = LeaseBody::of(context, "held", lease, identity.account, None);
             Ok(json(StatusCode::OK, &body))
         }
         LockOutcome::Status(None) => Ok(json(
@@ -149,7 +155,7 @@ fn respond(
             },
         )),
         LockOutcome::NotOwned => Err(ApiError::LockNotOwned),
-        LockOutcome::OverQuota(quota) => Err(ApiError::LockLimit(quota)),
+        LockOutcome::OverQuota(quota) => Err(ApiError::LockLimit(*quota)),
         LockOutcome::NoRoom => Err(ApiError::StoreFull),
         LockOutcome::NoToken => Err(ApiError::NoToken),
         LockOutcome::Leases(_) => unreachable!("only a list is answered by a list"),

@@ -9,6 +9,7 @@
 mod accounts;
 mod body;
 mod config;
+mod delivery;
 mod error;
 mod etag;
 mod flags;
@@ -28,6 +29,7 @@ pub use server::Server;
 
 use crate::{app::Service, auth::Identity};
 use bytes::Bytes;
+use delivery::Delivery;
 use error::ApiError;
 use http_body_util::Full;
 use hyper::{
@@ -47,6 +49,7 @@ type Reply = Response<Full<Bytes>>;
 /// What a handler knows besides the request.
 struct Context<'a> {
     service: &'a Service,
+    delivery: &'a Delivery,
     request_id: &'a RequestId,
     head: &'a Parts,
 }
@@ -64,10 +67,10 @@ impl Context<'_> {
 }
 
 /// Answers one request.
-async fn handle(service: &Service, request: Request<Incoming>) -> Reply {
+async fn handle(service: &Service, delivery: &Delivery, request: Request<Incoming>) -> Reply {
     let (head, body) = request.into_parts();
     let request_id = RequestId::of(&head.headers);
-    let context = Context { service, request_id: &request_id, head: &head };
+    let context = Context { service, delivery, request_id: &request_id, head: &head };
     let mut reply = match answer(&context, body).await {
         Ok(reply) => reply,
         Err(error) => {
@@ -76,6 +79,7 @@ async fn handle(service: &Service, request: Request<Incoming>) -> Reply {
         }
     };
     reply.headers_mut().insert(X_REQUEST_ID, request_id.into_header());
+    delivery.answered();
     reply
 }
 
@@ -150,11 +154,19 @@ fn text(status: StatusCode, body: &'static str) -> Reply {
 
 /// An answer in JSON.
 fn json(status: StatusCode, body: &impl Serialize) -> Reply {
+    json_bytes(status, to_json(body))
+}
+
+fn json_bytes(status: StatusCode, body: Vec<u8>) -> Reply {
+    reply(status, HeaderValue::from_static("application/json"), body.into())
+}
+
+fn to_json(body: &impl Serialize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(384);
     // Our own bodies have text for keys and finite numbers: they can be written.
     let written = serde_json::to_writer(&mut bytes, body);
     debug_assert!(written.is_ok(), "a body of ours could not be written");
-    reply(status, HeaderValue::from_static("application/json"), bytes.into())
+    bytes
 }
 
 /// An answer without a body.

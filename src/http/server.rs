@@ -1,6 +1,7 @@
 //! Sockets and connections: taking them, bounding them, and the order of stopping.
 
 use super::{
+    delivery::{Delivery, too_many_connections},
     handle,
     listen::Listener,
     stream::{Socket, Stream},
@@ -21,14 +22,6 @@ const BUFFER_SIZE: usize = 16 * 1024;
 
 /// How long taking connections rests when the system has no more to give.
 const ACCEPT_REST: Duration = Duration::from_millis(20);
-
-/// What connections above the bound are told.
-const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
-    content-type: application/json\r\n\
-    retry-after: 1\r\n\
-    connection: close\r\n\
-    content-length: 101\r\n\r\n\
-    {\"error\":\"Too many connections; nothing was executed: try again later\",\"code\":\"too_many_connections\"}";
 
 /// What every connection is told in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,8 +81,7 @@ fn builder(limits: &crate::app::Limits) -> http1::Builder {
         .timer(CoarseTimer)
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(BUFFER_SIZE)
-        .half_close(false)
-        .pipeline_flush(true);
+        .half_close(false);
     builder
 }
 
@@ -125,10 +117,11 @@ impl Connections {
         permit: OwnedSemaphorePermit,
     ) -> impl Future<Output = ()> + use<> {
         let service = Arc::clone(&self.service);
-        let stream = Stream::new(socket, service.limits.write_timeout);
+        let delivery = Delivery::new(Arc::clone(&service));
+        let stream = Stream::new(socket, service.limits.write_timeout, Arc::clone(&delivery));
         let service = service_fn(move |request| {
-            let service = Arc::clone(&service);
-            async move { Ok::<_, Infallible>(handle(&service, request).await) }
+            let (service, delivery) = (Arc::clone(&service), Arc::clone(&delivery));
+            async move { Ok::<_, Infallible>(handle(&service, &delivery, request).await) }
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         let mut phase = self.phase.clone();
@@ -163,22 +156,10 @@ impl Connections {
 }
 
 fn turn_away(socket: &Socket) {
+    let answer = too_many_connections();
     // A fresh socket has room for this; if it has not, closing it says enough.
     let _said = match socket {
-        Socket::Tcp(socket) => socket.try_write(TOO_MANY),
-        Socket::Unix(socket) => socket.try_write(TOO_MANY),
+        Socket::Tcp(socket) => socket.try_write(&answer),
+        Socket::Unix(socket) => socket.try_write(&answer),
     };
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_refusal_of_a_connection_is_well_formed() {
-        let text = std::str::from_utf8(TOO_MANY).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
-        assert!(serde_json::from_str::<serde_json::Value>(body).is_ok());
-    }
 }

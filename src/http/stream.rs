@@ -1,8 +1,14 @@
-//! A connection's socket, TCP or Unix, that gives up on a peer which does not read.
+//! A connection's socket, TCP or Unix, that gives up on a peer which does not read, and knows
+//! which answers the kernel has.
+
+use super::delivery::{Delivery, in_our_words};
+use rustix::event::{PollFd, PollFlags, poll};
 
 use std::{
     io,
+    os::fd::AsFd,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -21,19 +27,79 @@ pub enum Socket {
     Unix(UnixStream),
 }
 
+impl Socket {
+    /// Whether the peer has closed its side: then it does not wait for an answer.
+    fn is_left(&self) -> bool {
+        let fd = match self {
+            Self::Tcp(socket) => socket.as_fd(),
+            Self::Unix(socket) => socket.as_fd(),
+        };
+        let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::RDHUP)];
+        let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+        poll(&mut fds, Some(&rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok()
+            && fds[0].revents().intersects(gone)
+    }
+}
+
 /// A socket whose writes must make progress.
-#[derive(Debug)]
 pub struct Stream {
     socket: Socket,
     patience: Duration,
+    delivery: Arc<Delivery>,
+    /// Whether the last write took only a part of what there was.
+    midway: bool,
+    /// What is left of our own words for an answer of hyper's.
+    instead: Option<Vec<u8>>,
     /// Runs while the peer takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Stream {
     /// Ends in an error when the peer takes nothing for as long as `patience`.
-    pub fn new(socket: Socket, patience: Duration) -> Self {
-        Self { socket, patience, stalled: None }
+    pub fn new(socket: Socket, patience: Duration, delivery: Arc<Delivery>) -> Self {
+        Self { socket, patience, delivery, midway: false, instead: None, stalled: None }
+    }
+
+    /// Writes what `write` writes, of `length` bytes, that begin with `first`.
+    fn deliver(
+        &mut self,
+        cx: &mut Context<'_>,
+        (first, length): (&[u8], usize),
+        write: impl FnOnce(&mut Socket, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if !self.midway && !self.delivery.is_answering() {
+            self.instead = self.instead.take().or_else(|| in_our_words(first));
+            if self.instead.is_some() {
+                return self.write_instead(cx, length);
+            }
+        }
+        if self.delivery.is_fragile() && self.socket.is_left() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        let written = self.bounded(cx, write);
+        if let Poll::Ready(Ok(written)) = written {
+            self.midway = written < length;
+            if !self.midway {
+                self.delivery.written();
+            }
+        }
+        written
+    }
+
+    /// Writes our own words, and says that all `length` bytes of hyper's were written.
+    fn write_instead(&mut self, cx: &mut Context<'_>, length: usize) -> Poll<io::Result<usize>> {
+        while let Some(mut left) = self.instead.take().filter(|left| !left.is_empty()) {
+            let written = self.bounded(cx, |socket, cx| match socket {
+                Socket::Tcp(socket) => Pin::new(socket).poll_write(cx, &left),
+                Socket::Unix(socket) => Pin::new(socket).poll_write(cx, &left),
+            });
+            if let Poll::Ready(Ok(written)) = written {
+                left.drain(..written);
+            }
+            self.instead = Some(left);
+            ready!(written)?;
+        }
+        Poll::Ready(Ok(length))
     }
 
     fn bounded<T>(
@@ -72,7 +138,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.bounded(cx, |socket, cx| match socket {
+        self.deliver(cx, (data, data.len()), |socket, cx| match socket {
             Socket::Tcp(socket) => Pin::new(socket).poll_write(cx, data),
             Socket::Unix(socket) => Pin::new(socket).poll_write(cx, data),
         })
@@ -83,7 +149,9 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.bounded(cx, |socket, cx| match socket {
+        let first = data.first().map_or(&[][..], |part| part);
+        let length = data.iter().map(|part| part.len()).sum();
+        self.deliver(cx, (first, length), |socket, cx| match socket {
             Socket::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, data),
             Socket::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, data),
         })

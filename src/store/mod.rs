@@ -79,6 +79,21 @@ impl SqliteStore {
         Ok(())
     }
 
+    /// Writes all of `records`, or nothing of them.
+    fn write_or_undo(&self, records: &[Record]) -> Verdict {
+        let Err(error) = self.write(records) else { return Verdict::Committed };
+        if !is_full(&error) {
+            return Verdict::Unknown(failure(error));
+        }
+        // SQLite has mostly rolled back by itself then.
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            return Verdict::Unknown(failure(error));
+        }
+        Verdict::NoRoom
+    }
+
     fn checkpoint(&self, mode: CheckpointMode) -> rusqlite::Result<()> {
         self.connection.wal_checkpoint_v2(None::<&str>, mode)?;
         self.frames.store(0, Ordering::Relaxed);
@@ -100,29 +115,34 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn commit(&mut self, records: &[Record]) -> Verdict {
-        let Err(error) = self.write(records) else {
-            // A new mark goes through to the main file before a token above the old one may be
-            // granted, so that not even a lost journal makes a token repeat.
-            let raises_mark =
-                |record: &Record| matches!(record, Record::Lock(LockRecord::TokenMark(_)));
-            if records.iter().any(raises_mark)
-                && let Err(failure) = self.tidy()
-            {
-                return Verdict::Unknown(failure);
-            }
-            return Verdict::Committed;
-        };
-        if !is_full(&error) {
-            return Verdict::Unknown(failure(error));
-        }
-        // SQLite has mostly rolled back by itself then.
-        if !self.connection.is_autocommit()
-            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        let mut written = self.write_or_undo(records);
+        // What the journal holds may make room once it is in the main file.
+        if matches!(written, Verdict::NoRoom)
+            && self.frames.load(Ordering::Relaxed) > 0
+            && self.checkpoint(CheckpointMode::PASSIVE).is_ok()
         {
-            return Verdict::Unknown(failure(error));
+            written = self.write_or_undo(records);
         }
-        tracing::warn!("the disk is full: a commit was refused, nothing of it was executed");
-        Verdict::NoRoom
+        match written {
+            Verdict::Committed => {
+                // A new mark goes through to the main file before a token above the old one may
+                // be granted, so that not even a lost journal makes a token repeat.
+                let raises_mark =
+                    |record: &Record| matches!(record, Record::Lock(LockRecord::TokenMark(_)));
+                if records.iter().any(raises_mark)
+                    && let Err(failure) = self.tidy()
+                {
+                    return Verdict::Unknown(failure);
+                }
+            }
+            Verdict::NoRoom => {
+                tracing::warn!(
+                    "the disk is full: a commit was refused, nothing of it was executed"
+                );
+            }
+            Verdict::Unknown(_) => {}
+        }
+        written
     }
 
     fn patience(&self) -> Option<Duration> {

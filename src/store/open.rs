@@ -22,6 +22,7 @@ use octostore_actors::{
 };
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, wal::CheckpointMode};
 use std::{
+    collections::HashSet,
     fs::{File, OpenOptions},
     io::{self, Read, Write},
     os::unix::fs::OpenOptionsExt,
@@ -369,6 +370,12 @@ impl Opening<'_> {
         if leases.iter().any(|lease| lease.token > last) {
             return Err(self.damaged("a fencing token is above the mark".to_owned()));
         }
+        let known: HashSet<_> = accounts.iter().map(|account| account.id).collect();
+        let held_by = leases.iter().map(|lease| lease.holder.account);
+        let opened_by = bearers.iter().map(|token| token.account);
+        if held_by.chain(opened_by).any(|account| !known.contains(&account)) {
+            return Err(self.damaged("a lock or a token is of an account that is not".to_owned()));
+        }
         let rebooted = last_boot != boot.as_str();
         for lease in &mut leases {
             // More than its whole time cannot be left, whatever the clock did.
@@ -413,17 +420,31 @@ impl Opening<'_> {
             // Our own statements only fail to parse where the schema is not ours.
             Some(ErrorCode::Unknown) => self.damaged(error.to_string()),
             _ if is_full(&error) => OpenError::NoRoom { path },
+            _ if is_impossible(&error) => self.damaged(error.to_string()),
             _ => OpenError::Sqlite { path, source: error },
         }
     }
 
     fn damaged(&self, what: String) -> OpenError {
+        let what = what.lines().collect::<Vec<_>>().join(" ");
         OpenError::Damaged { path: self.path.to_owned(), what }
     }
 
     fn io(&self, source: io::Error) -> OpenError {
         OpenError::Io { path: self.path.to_owned(), source }
     }
+}
+
+/// Whether a row is missing, or has a value that no server wrote.
+fn is_impossible(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::QueryReturnedNoRows
+            | rusqlite::Error::QueryReturnedMoreThanOneRow
+            | rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+    )
 }
 
 /// Reads until `buffer` is full or the file ends; returns how much it was.

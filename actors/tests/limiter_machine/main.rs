@@ -6,17 +6,17 @@
     reason = "a test that wants one outcome fails on every other"
 )]
 
-
-
+mod answers;
+mod bounds;
 #[path = "../common/mod.rs"]
 mod common;
 mod crashes;
-
-
+mod idle;
+mod memory;
 mod oracle;
-
-
-
-
+mod policies;
+mod restarts;
+mod room;
+mod rows;
 mod windows;
 mod world;

@@ -5,8 +5,8 @@ use octostore_actors::{
     domain::{
         Effects, Machine, Moment, Record, RecordKey, Room, Ticket,
         limiter::{
-            History, LimitCommand, LimitMachine, LimitName, LimitOutcome, LimitRecord, MaxRequests, Policy,
-            Reservation, RetryAfter, Standing, Window,
+            History, LimitCommand, LimitMachine, LimitName, LimitOutcome, LimitRecord, MaxRequests,
+            Policy, Reservation, RetryAfter, Standing, Window,
         },
         page::Selection,
         values::{AccountId, Quota},
@@ -256,6 +256,11 @@ impl World {
         self.catch_up();
         self.commit(usize::MAX);
         self.catch_up();
+    }
+
+    /// Whether an answer has to wait for the disk.
+    pub fn waits(&self, asked: &Asked) -> bool {
+        asked.depends_on > self.durable
     }
 
     /// What was told since the last look.

@@ -1,0 +1,106 @@
+//! What a limiter remembers is bounded, whatever is asked of it.
+
+use crate::{
+    oracle::Oracle,
+    world::{World, policy},
+};
+use octostore_actors::{
+    domain::limiter::{History, LimitOutcome, Policy},
+    time::Instant,
+};
+use std::time::Duration;
+
+/// How many entries a limiter that is asked every `gap` remembers at most.
+fn most_entries(policy: Policy, gap: Duration, times: u32) -> usize {
+    let window = policy.window;
+    let mut history = History::default();
+    let mut now = Instant::from_nanos(123);
+    let mut most = 0;
+    for _ in 0..times {
+        history.forget(now, window.as_duration());
+        history.admit(now, 1, window);
+        most = most.max(history.iter().len());
+        now = now + gap;
+    }
+    most
+}
+
+#[test]
+fn one_policy_needs_no_more_than_1_300_entries() {
+    for seconds in [1, 2, 3, 10, 60, 3_600, 86_400] {
+        let policy = policy(10_000, seconds);
+        let window = u32::try_from(seconds).unwrap() * Duration::from_secs(1);
+        for parts in [20_000, 10_000, 5_000, 3_815, 3_000, 2_000, 1_500, 1_272, 1_001, 999] {
+            let most = most_entries(policy, window / parts, parts * 2);
+            assert!(most <= 1_300, "{most} entries of {seconds} s in {parts} parts");
+        }
+    }
+}
+
+#[test]
+fn the_row_of_a_full_window_is_as_small() {
+    let most = policy(10_000, 1);
+    let mut world = World::new();
+    for _ in 0..30_000 {
+        world.check(most, 1);
+        world.settle();
+        world.pass(Duration::from_micros(100));
+        world.expire();
+    }
+    world.stop();
+    let entries = world.row(1, "a").unwrap().admitted.len();
+    assert!((900..=1_300).contains(&entries), "{entries}");
+}
+
+#[test]
+fn mixed_windows_need_no_more_than_4_096_entries_and_still_only_refuse() {
+    let (day, second) = (policy(10_000, 86_400), policy(10_000, 1));
+    let mut world = World::new();
+    let mut oracle = Oracle::default();
+    let mut refused = 0;
+    for step in 0..12_000_u64 {
+        let policy = if step % 100 == 0 { day } else { second };
+        let now = world.real();
+        if step % 100 == 0 {
+            let counts = oracle.count(now, day.window, 0);
+            let standing = match world.check(policy, 1) {
+                LimitOutcome::Admitted(standing) => {
+                    assert!(counts < 10_000);
+                    oracle.admit(step, now, 1);
+                    standing
+                }
+                LimitOutcome::Refused(standing, _) => {
+                    refused += 1;
+                    standing
+                }
+                other => panic!("{other:?}"),
+            };
+            assert!(u64::from(standing.count) >= oracle.count(now, day.window, 0));
+        } else {
+            world.admit(policy, 1);
+            oracle.admit(step, now, 1);
+        }
+        world.settle();
+        let entries = world.row(1, "a").unwrap().admitted.len();
+        assert!(entries <= 4_096, "{entries}");
+        world.pass_seconds(8);
+        world.expire();
+    }
+    assert!(refused < 60, "a quota of 10,000 a day is hardly reached, but {refused} were refused");
+    world.stop();
+    assert!(world.row(1, "a").unwrap().admitted.len() <= 4_096);
+}
+
+#[test]
+fn a_crash_a_second_does_not_make_the_row_grow() {
+    let most = policy(10_000, 60);
+    let mut world = World::new();
+    for _ in 0..500 {
+        world.check(most, 1);
+        world.settle();
+        world.crash(Duration::from_secs(1));
+        world.expire();
+        let entries = world.row(1, "a").unwrap().admitted.len();
+        assert!(entries <= 200, "{entries}");
+    }
+}

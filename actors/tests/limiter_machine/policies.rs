@@ -1,0 +1,100 @@
+//! The policy is part of each call: another one judges what is remembered anew.
+
+use crate::world::{World, policy};
+
+#[test]
+fn a_smaller_quota_refuses_what_the_larger_one_would_admit() {
+    let mut world = World::new();
+    world.admit(policy(10, 60), 5);
+    let (standing, retry_after) = world.refuse(policy(5, 60), 1);
+    assert_eq!((standing.count, standing.remaining), (5, 0));
+    assert_eq!(standing.policy, policy(5, 60));
+    assert_eq!(retry_after.as_seconds(), 60);
+    let (standing, _) = world.refuse(policy(2, 60), 1);
+    assert_eq!((standing.count, standing.remaining), (5, 0));
+    assert_eq!(world.admit(policy(10, 60), 5).remaining, 0);
+}
+
+#[test]
+fn a_larger_quota_admits_what_is_more() {
+    let mut world = World::new();
+    world.admit(policy(5, 60), 5);
+    world.refuse(policy(5, 60), 1);
+    let standing = world.admit(policy(12, 60), 7);
+    assert_eq!((standing.count, standing.remaining), (12, 0));
+}
+
+#[test]
+fn a_shorter_window_sees_less_and_a_longer_one_all_that_is_remembered() {
+    let mut world = World::new();
+    world.admit(policy(10, 100), 4);
+    world.pass_seconds(20);
+    assert_eq!(world.admit(policy(10, 10), 3).count, 3);
+    world.pass_seconds(20);
+    assert_eq!(world.admit(policy(10, 10), 1).count, 1);
+    assert_eq!(world.admit(policy(10, 30), 1).count, 5);
+    assert_eq!(world.admit(policy(10, 100), 1).count, 10);
+    world.refuse(policy(10, 100), 1);
+    assert_eq!(world.admit(policy(10, 15), 1).count, 4);
+}
+
+#[test]
+fn status_speaks_of_the_latest_policy_even_if_that_refused() {
+    let mut world = World::new();
+    world.admit(policy(10, 60), 5);
+    world.refuse(policy(3, 30), 1);
+    let standing = world.status().unwrap();
+    assert_eq!(standing.policy, policy(3, 30));
+    assert_eq!((standing.count, standing.remaining), (5, 0));
+}
+
+#[test]
+fn a_retry_after_a_policy_changed_is_about_the_new_one() {
+    let mut world = World::new();
+    world.admit(policy(10, 100), 8);
+    world.pass_seconds(10);
+    world.admit(policy(10, 100), 2);
+    // The rounding of a thousandth of the window may cost one more.
+    assert!((40..=41).contains(&world.refuse(policy(10, 50), 1).1.as_seconds()));
+    assert!((50..=51).contains(&world.refuse(policy(2, 50), 1).1.as_seconds()));
+    let wait = world.refuse(policy(10, 100), 1).1.as_seconds();
+    assert!((90..=91).contains(&wait));
+    world.pass_seconds(wait.into());
+    world.expire();
+    world.admit(policy(10, 100), 8);
+}
+
+#[test]
+fn the_second_longest_window_is_remembered_when_the_longest_is_out_of_use() {
+    let minute = policy(10, 60);
+    let mut world = World::new();
+    world.admit(policy(10, 100), 1);
+    world.pass_seconds(50);
+    world.admit(minute, 9);
+    world.pass_seconds(51);
+    world.expire();
+    world.admit(policy(10, 10), 1);
+    world.pass_seconds(4);
+    world.expire();
+    // 55 seconds after nine were admitted under the same policy.
+    world.refuse(minute, 1);
+}
+
+#[test]
+fn alternating_windows_hold_each_for_itself() {
+    let (short, long) = (policy(2, 1), policy(6, 10));
+    let mut world = World::new();
+    for _ in 0..3 {
+        world.admit(short, 1);
+        world.admit(long, 1);
+        world.refuse(short, 1);
+        world.pass_seconds(2);
+        world.expire();
+    }
+    world.refuse(long, 1);
+    assert_eq!(world.admit(short, 1).remaining, 1);
+    world.pass_seconds(4);
+    world.expire();
+    // The first two have left; the others have not.
+    assert_eq!(world.admit(long, 1).remaining, 0);
+}

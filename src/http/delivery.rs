@@ -1,0 +1,141 @@
+//! Between a handler's answer and the bytes in the kernel: what must come back if nobody can read
+//! it, and what hyper answers by itself.
+
+use super::{error::ApiError, request_id::RequestId};
+use crate::app::Service;
+use hyper::{HeaderMap, StatusCode};
+use octostore_actors::domain::{account::AccountOutcome, lock::LockOutcome};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+/// One connection's answers on their way out. The handler and the socket share it; what is in it
+/// when both are gone reached nobody.
+pub struct Delivery {
+    service: Arc<Service>,
+    /// Whether a handler has answered since everything was last written.
+    answering: AtomicBool,
+    fragile: Mutex<Vec<Fragile>>,
+}
+
+/// An answer that must come back to its actor if it reaches nobody.
+#[derive(Debug)]
+pub enum Fragile {
+    /// A lease.
+    Lock(LockOutcome),
+    /// A token.
+    Account(AccountOutcome),
+}
+
+impl Delivery {
+    /// Nothing is on its way.
+    pub fn new(service: Arc<Service>) -> Arc<Self> {
+        Arc::new(Self {
+            service,
+            answering: AtomicBool::new(false),
+            fragile: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// The next answer holds this.
+    pub fn holds(&self, answer: Fragile) {
+        self.fragile.lock().unwrap_or_else(PoisonError::into_inner).push(answer);
+    }
+
+    /// A handler has answered: what is written next is ours.
+    pub fn answered(&self) {
+        self.answering.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether what is written next is a handler's answer.
+    pub fn is_answering(&self) -> bool {
+        self.answering.load(Ordering::Relaxed)
+    }
+
+    /// Whether it would be a loss if the peer were gone.
+    pub fn is_fragile(&self) -> bool {
+        !self.fragile.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Every answer so far is in the hands of the kernel.
+    pub fn written(&self) {
+        self.answering.store(false, Ordering::Relaxed);
+        self.fragile.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        let fragile = self.fragile.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for answer in fragile.drain(..) {
+            match answer {
+                Fragile::Lock(outcome) => self.service.locks.give_back(outcome),
+                Fragile::Account(outcome) => self.service.accounts.give_back(outcome),
+            }
+        }
+    }
+}
+
+/// Our own words for what hyper answers by itself to a request it could not read. `None` if these
+/// bytes are no such answer.
+pub fn in_our_words(from_hyper: &[u8]) -> Option<Vec<u8>> {
+    let status = from_hyper.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
+    let status = StatusCode::from_bytes(status).ok().filter(StatusCode::is_client_error)?;
+    let request_id = RequestId::of(&HeaderMap::new());
+    let body = ApiError::Malformed(status).body(&request_id);
+    let mut answer = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nx-request-id: {}\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n",
+        request_id.as_str(),
+        body.len()
+    )
+    .into_bytes();
+    answer.extend(body);
+    Some(answer)
+}
+
+/// What connections above the bound are told.
+pub fn too_many_connections() -> Vec<u8> {
+    let request_id = RequestId::of(&HeaderMap::new());
+    let body = ApiError::TooManyConnections.body(&request_id);
+    let mut answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nx-request-id: {}\r\n\
+         retry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        request_id.as_str(),
+        body.len()
+    )
+    .into_bytes();
+    answer.extend(body);
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_well_formed(answer: &[u8], code: &str) {
+        let text = std::str::from_utf8(answer).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{head}");
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["code"], code);
+        assert!(head.contains(&format!("x-request-id: {}", body["request_id"].as_str().unwrap())));
+    }
+
+    #[test]
+    fn answers_without_a_handler_are_well_formed_too() {
+        let answer =
+            in_our_words(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 400 Bad Request\r\n"));
+        is_well_formed(&answer, "malformed_request");
+        is_well_formed(&too_many_connections(), "too_many_connections");
+    }
+
+    #[test]
+    fn what_is_no_refusal_is_left_alone() {
+        for bytes in [&b"HTTP/1.1 100 Continue\r\n\r\n"[..], b"HTTP/1.1 200 OK", b"", b"{}"] {
+            assert_eq!(in_our_words(bytes), None);
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! A small blocking HTTP/1.1 client that can do what a well-behaved one cannot: send any bytes,
+//! stop in the middle, leave answers unread, and go away at will.
+
+use super::{Answer, PATIENCE};
+use serde_json::{Value, json};
+use std::{
+    io::{self, Read, Write},
+    net::{Shutdown, SocketAddr, TcpStream},
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    time::Duration,
+};
+
+/// Where a server listens.
+#[derive(Clone, Debug)]
+pub enum Address {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+trait Socket: Read + Write + Send {
+    fn wait_at_most(&self, patience: Duration) -> io::Result<()>;
+    fn say_goodbye(&self) -> io::Result<()>;
+}
+
+impl Socket for TcpStream {
+    fn wait_at_most(&self, patience: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(patience))?;
+        self.set_write_timeout(Some(patience))
+    }
+
+    fn say_goodbye(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+impl Socket for UnixStream {
+    fn wait_at_most(&self, patience: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(patience))?;
+        self.set_write_timeout(Some(patience))
+    }
+
+    fn say_goodbye(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+/// One connection. Dropping it closes it.
+pub struct Connection {
+    socket: Box<dyn Socket>,
+    unread: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects.
+    pub fn try_open(address: &Address) -> io::Result<Self> {
+        let socket: Box<dyn Socket> = match address {
+            Address::Tcp(address) => {
+                let socket = TcpStream::connect(address)?;
+                socket.set_nodelay(true)?;
+                Box::new(socket)
+            }
+            Address::Unix(path) => Box::new(UnixStream::connect(path)?),
+        };
+        socket.wait_at_most(PATIENCE)?;
+        Ok(Self { socket, unread: Vec::new() })
+    }
+
+    /// Connects to a server that must be there.
+    pub fn open(address: &Address) -> Self {
+        Self::try_open(address).unwrap()
+    }
+
+    /// Sends these bytes, whatever they are.
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.try_send(bytes).unwrap();
+    }
+
+    /// Sends these bytes, to a server that may be gone.
+    pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.socket.write_all(bytes)?;
+        self.socket.flush()
+    }
+
+    /// Says that nothing follows, as closing does, but stays to hear what still comes.
+    pub fn say_goodbye(&mut self) {
+        self.socket.say_goodbye().unwrap();
+    }
+
+    /// Reads one answer to anything but `HEAD`.
+    pub fn read(&mut self) -> Answer {
+        self.try_read().unwrap()
+    }
+
+    /// Reads one answer, which must come sooner than usual.
+    pub fn read_within(&mut self, patience: Duration) -> Answer {
+        self.socket.wait_at_most(patience).unwrap();
+        let answer = self.read();
+        self.socket.wait_at_most(PATIENCE).unwrap();
+        answer
+    }
+
+    /// Reads one answer, which may not come.
+    pub fn try_read(&mut self) -> io::Result<Answer> {
+        let mut answer = self.read_head()?;
+        let length = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
+        while self.unread.len() < length {
+            self.fill()?;
+        }
+        answer.body = self.unread.drain(..length).collect();
+        Ok(answer)
+    }
+
+    /// Reads the head of an answer, and no body: the whole answer to `HEAD`, or an interim one.
+    pub fn read_head(&mut self) -> io::Result<Answer> {
+        let end = loop {
+            if let Some(at) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+            self.fill()?;
+        };
+        let head: Vec<u8> = self.unread.drain(..end).collect();
+        let head = String::from_utf8(head).unwrap();
+        let mut lines = head.trim_end().split("\r\n");
+        let status = lines.next().unwrap();
+        assert!(status.starts_with("HTTP/1.1 "), "no answer: {head}");
+        Ok(Answer {
+            status: status[9..12].parse().unwrap(),
+            headers: lines
+                .map(|line| line.split_once(": ").unwrap())
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            body: Vec::new(),
+        })
+    }
+
+    /// Whether the server has closed the connection and sent nothing more before.
+    pub fn is_closed(&mut self) -> bool {
+        self.unread.is_empty() && self.fill().is_err()
+    }
+
+    /// Reads whatever comes until the server closes, and returns it.
+    pub fn drain(&mut self) -> Vec<u8> {
+        while self.fill().is_ok() {}
+        std::mem::take(&mut self.unread)
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        let mut chunk = [0; 8192];
+        let length = loop {
+            match self.socket.read(&mut chunk) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
+        if length == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.unread.extend_from_slice(&chunk[..length]);
+        Ok(())
+    }
+}
+
+/// The bytes of a request.
+pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let mut text = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
+    for (name, value) in headers {
+        text += &format!("{name}: {value}\r\n");
+    }
+    if !body.is_empty() {
+        text += &format!("content-length: {}\r\n", body.len());
+    }
+    let mut bytes = (text + "\r\n").into_bytes();
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// An account at work, over one connection for as long as it lives.
+pub struct Client {
+    address: Address,
+    authorization: Option<String>,
+    connection: Option<Connection>,
+}
+
+impl Client {
+    /// Whoever shows `token`.
+    pub fn new(address: &Address, token: &str) -> Self {
+        Self {
+            address: address.clone(),
+            authorization: Some(format!("Bearer {token}")),
+            connection: None,
+        }
+    }
+
+    /// Nobody in particular.
+    pub fn anonymous(address: &Address) -> Self {
+        Self { address: address.clone(), authorization: None, connection: None }
+    }
+
+    /// The bytes that would be sent.
+    pub fn bytes(&self, method: &str, path: &str, body: &[u8]) -> Vec<u8> {
+        let authorization = self.authorization.as_deref();
+        let headers: Vec<_> =
+            authorization.map(|value| ("authorization", value)).into_iter().collect();
+        request(method, path, &headers, body)
+    }
+
+    /// Sends a request and reads its answer; either may fail.
+    pub fn try_send(&mut self, method: &str, path: &str, body: &[u8]) -> io::Result<Answer> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => Connection::try_open(&self.address)?,
+        };
+        connection.try_send(&self.bytes(method, path, body))?;
+        let answer = connection.try_read()?;
+        if answer.header("connection") != Some("close") {
+            self.connection = Some(connection);
+        }
+        Ok(answer)
+    }
+
+    /// Sends a request and reads its answer.
+    pub fn send(&mut self, method: &str, path: &str, body: &[u8]) -> Answer {
+        self.try_send(method, path, body).unwrap()
+    }
+
+    /// `POST` with a body in JSON.
+    pub fn post(&mut self, path: &str, body: &Value) -> Answer {
+        self.send("POST", path, body.to_string().as_bytes())
+    }
+
+    /// Acquires a lock with nothing but a time to live.
+    pub fn acquire(&mut self, name: &str, ttl: u64) -> Answer {
+        self.acquire_with(name, &json!({ "ttl_seconds": ttl }))
+    }
+
+    /// Acquires a lock with this body.
+    pub fn acquire_with(&mut self, name: &str, body: &Value) -> Answer {
+        self.post(&format!("/locks/{name}/acquire"), body)
+    }
+
+    /// Releases a lease.
+    pub fn release(&mut self, name: &str, lease: &str) -> Answer {
+        self.post(&format!("/locks/{name}/release"), &json!({ "lease_id": lease }))
+    }
+
+    /// Renews a lease.
+    pub fn renew(&mut self, name: &str, lease: &str, ttl: u64) -> Answer {
+        let body = json!({ "lease_id": lease, "ttl_seconds": ttl });
+        self.post(&format!("/locks/{name}/renew"), &body)
+    }
+
+    /// How a lock stands.
+    pub fn get(&mut self, name: &str) -> Answer {
+        self.send("GET", &format!("/locks/{name}"), b"")
+    }
+
+    /// The account's locks; `query` begins with a question mark or is empty.
+    pub fn list(&mut self, query: &str) -> Answer {
+        self.send("GET", &format!("/locks{query}"), b"")
+    }
+}

@@ -1,0 +1,265 @@
+//! Files that are not as they should be: a clear refusal, and not a byte of them touched.
+
+use crate::common::{Server, Setup};
+use rusqlite::Connection;
+use std::{fs, path::Path};
+
+const TRY_LATER: Option<i32> = Some(75);
+const DATA: Option<i32> = Some(65);
+
+/// Starts on the file as it is: it must refuse in one line with these words, with `code`, and
+/// leave the file and what lies beside it alone.
+fn refuses(setup: &Setup, code: Option<i32>, words: &[&str]) {
+    // An empty journal is none.
+    let read = |suffix| fs::read(setup.beside(suffix)).ok().filter(|bytes| !bytes.is_empty());
+    let before = ["", "-wal", "-journal"].map(read);
+    for _ in 0..2 {
+        let refused = setup.run();
+        assert_eq!(refused.code, code, "{refused:?}");
+        let line = refused.one_line();
+        let path = setup.database().display().to_string();
+        for word in words.iter().copied().chain([&*path]) {
+            assert!(line.contains(word), "no {word:?} in {line:?}");
+        }
+        assert!(!refused.out.contains("listening"));
+        assert_eq!(["", "-wal", "-journal"].map(read), before, "{line}");
+        assert!(!setup.beside(".admin-token").exists());
+    }
+}
+
+/// A database with some locks in it, after a clean stop.
+fn filled() -> Setup {
+    let server = Setup::new().start();
+    let mut alice = server.alice();
+    for n in 0..60 {
+        let body = serde_json::json!({"ttl_seconds": 3600, "metadata": "m".repeat(500)});
+        alice.acquire_with(&format!("lock-{n}"), &body).ok();
+    }
+    let setup = server.setup.clone();
+    server.stop();
+    setup
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_untouched() {
+    let long = "this is a letter, and no database at all\n".repeat(200);
+    for text in ["x", "hello\n", &long] {
+        let setup = Setup::new();
+        fs::write(setup.database(), text).unwrap();
+        refuses(&setup, DATA, &[]);
+    }
+    // With nothing configured, no account is made for it either.
+    let setup = Setup::bare();
+    fs::write(setup.database(), &long).unwrap();
+    refuses(&setup, DATA, &[]);
+}
+
+#[test]
+fn somebody_elses_database_is_refused_and_untouched() {
+    for journal in ["delete", "wal"] {
+        let setup = Setup::new();
+        let theirs = Connection::open(setup.database()).unwrap();
+        theirs.pragma_update(None, "journal_mode", journal).unwrap();
+        theirs
+            .execute_batch("CREATE TABLE locks (name TEXT); INSERT INTO locks VALUES ('a');")
+            .unwrap();
+        theirs.close().unwrap();
+        refuses(&setup, DATA, &[]);
+    }
+}
+
+#[test]
+fn a_newer_database_is_refused_and_untouched() {
+    let setup = filled();
+    let file = Connection::open(setup.database()).unwrap();
+    file.pragma_update(None, "user_version", 99).unwrap();
+    file.close().unwrap();
+    refuses(&setup, DATA, &["99", "newer"]);
+}
+
+#[test]
+fn a_newer_database_is_refused_even_if_only_its_journal_says_so() {
+    let setup = filled();
+    let file = Connection::open(setup.database()).unwrap();
+    file.pragma_update(None, "user_version", 99).unwrap();
+    // As a program that was killed leaves it.
+    let kept = ["", "-wal"].map(|suffix| fs::read(setup.beside(suffix)).unwrap());
+    file.close().unwrap();
+    for (suffix, bytes) in ["", "-wal"].into_iter().zip(kept) {
+        fs::write(setup.beside(suffix), bytes).unwrap();
+    }
+    refuses(&setup, DATA, &["99", "newer"]);
+}
+
+#[test]
+fn a_damaged_database_is_refused_and_untouched() {
+    let setup = filled();
+    let whole = fs::read(setup.database()).unwrap();
+    let pages = whole.len() / 4096;
+    assert!(pages > 8, "pages to damage: {pages}");
+    for page in 0..pages {
+        let mut bytes = whole.clone();
+        bytes[page * 4096..(page + 1) * 4096].fill(0xa5);
+        fs::write(setup.database(), &bytes).unwrap();
+        refuses(&setup, DATA, &[]);
+    }
+    // Not the whole page but its head, and a pointer in it.
+    for page in 1..pages {
+        let mut bytes = whole.clone();
+        bytes[page * 4096..page * 4096 + 12].fill(0xff);
+        fs::write(setup.database(), &bytes).unwrap();
+        refuses(&setup, DATA, &["damaged"]);
+    }
+    fs::write(setup.database(), &whole).unwrap();
+    setup.start().alice().acquire("lock-1", 60).ok();
+}
+
+#[test]
+fn a_database_that_ends_too_early_is_refused_and_untouched() {
+    let setup = filled();
+    let whole = fs::read(setup.database()).unwrap();
+    for length in [50, 100, 4096, whole.len() / 2, whole.len() - 4096] {
+        fs::write(setup.database(), &whole[..length]).unwrap();
+        refuses(&setup, DATA, &[]);
+    }
+}
+
+#[test]
+fn rows_that_no_server_wrote_are_refused_as_damage() {
+    let setup = filled();
+    let whole = fs::read(setup.database()).unwrap();
+    let mut wrong = Vec::new();
+    for change in [
+        "UPDATE locks SET account = x'00' WHERE name = 'lock-1'",
+        "UPDATE locks SET lease = x'0011' WHERE name = 'lock-1'",
+        "UPDATE locks SET token = -5 WHERE name = 'lock-1'",
+        "UPDATE locks SET token = 1 << 60 WHERE name = 'lock-1'",
+        "UPDATE locks SET token = 999 WHERE name = 'lock-1'",
+        "UPDATE locks SET ttl_seconds = 0 WHERE name = 'lock-1'",
+        "UPDATE locks SET expires = -1 WHERE name = 'lock-1'",
+        "UPDATE locks SET name = 'a b' WHERE name = 'lock-1'",
+        "UPDATE token_mark SET mark = -1",
+        "DELETE FROM token_mark",
+        "DELETE FROM boot",
+        "UPDATE tokens SET hash = x'00' WHERE hash = (SELECT min(hash) FROM tokens)",
+        "DROP TABLE locks",
+        "ALTER TABLE locks DROP COLUMN metadata",
+    ] {
+        fs::write(setup.database(), &whole).unwrap();
+        let file = Connection::open(setup.database()).unwrap();
+        file.execute_batch(change).unwrap();
+        file.close().unwrap();
+        let before = fs::read(setup.database()).unwrap();
+        match setup.try_start() {
+            Ok(_) => wrong.push(format!("{change}: it serves")),
+            Err(exit) if exit.code != DATA || !exit.err.contains("damaged") => {
+                wrong.push(format!("{change}: {:?} {}", exit.code, exit.err));
+            }
+            Err(_) => {}
+        }
+        if fs::read(setup.database()).unwrap() != before {
+            wrong.push(format!("{change}: the file was changed"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn two_locks_with_one_token_are_refused_or_served_but_break_nothing() {
+    let setup = filled();
+    let file = Connection::open(setup.database()).unwrap();
+    file.execute_batch("UPDATE locks SET token = 2 WHERE name = 'lock-0'").unwrap();
+    file.close().unwrap();
+    match setup.try_start() {
+        Ok(mut server) => assert!(server.is_well()),
+        Err(exit) => assert_eq!(exit.code, DATA),
+    }
+}
+
+#[test]
+fn a_lock_of_an_account_that_is_not_there_is_refused_or_answered() {
+    let setup = filled();
+    let file = Connection::open(setup.database()).unwrap();
+    file.execute_batch("UPDATE locks SET account = randomblob(16) WHERE name = 'lock-1'").unwrap();
+    file.close().unwrap();
+    match setup.try_start() {
+        Ok(server) => assert_eq!(server.alice().get("lock-1").status, 200),
+        Err(exit) => assert_eq!(exit.code, DATA),
+    }
+}
+
+#[test]
+fn a_writer_that_holds_the_database_keeps_the_server_out() {
+    let setup = filled();
+    let other = Connection::open(setup.database()).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let refused = setup.run();
+    assert_eq!(refused.code, TRY_LATER, "{refused:?}");
+    let path = setup.database().display().to_string();
+    assert!(refused.one_line().contains(&path), "{refused:?}");
+    other.execute_batch("ROLLBACK").unwrap();
+    drop(other);
+    setup.start().alice().acquire("lock-1", 60).ok();
+}
+
+#[test]
+fn while_the_server_runs_nobody_else_can_write_or_read() {
+    let server = filled().start();
+    let mut alice = server.alice();
+    for _ in 0..3 {
+        let other = Connection::open(server.setup.database()).unwrap();
+        other.busy_timeout(std::time::Duration::ZERO).unwrap();
+        for statement in ["BEGIN EXCLUSIVE", "DELETE FROM locks", "PRAGMA user_version=5"] {
+            let error = other.execute_batch(statement).unwrap_err();
+            assert!(error.to_string().contains("database is locked"), "{error}");
+        }
+        let lease = alice.acquire("meanwhile", 60).lease();
+        alice.release("meanwhile", &lease).ok();
+    }
+    let setup = server.setup.clone();
+    server.stop();
+    assert_eq!(setup.start().alice().list("").ok()["total"], 60);
+}
+
+fn second_is_refused(server: &Server, second: &Setup) {
+    let refused = second.run();
+    assert_eq!(refused.code, TRY_LATER, "{refused:?}");
+    let pid = server.pid().to_string();
+    assert!(refused.one_line().contains(&pid), "{refused:?}");
+}
+
+#[test]
+fn a_second_server_on_one_file_is_refused_with_the_others_pid() {
+    let server = Setup::new().start();
+    let lease = server.alice().acquire("a", 3600).lease();
+    second_is_refused(&server, &server.setup);
+    // By whatever name the file goes.
+    let link = server.setup.folder().join("link.db");
+    std::os::unix::fs::symlink(server.setup.database(), &link).unwrap();
+    second_is_refused(&server, &server.setup.clone().database_at(&link));
+    let roundabout = server.setup.folder().join("x/../octostore.db");
+    fs::create_dir(server.setup.folder().join("x")).unwrap();
+    second_is_refused(&server, &server.setup.clone().database_at(&roundabout));
+
+    server.alice().renew("a", &lease, 3600).ok();
+    let setup = server.setup.clone();
+    server.kill();
+    setup.start().alice().renew("a", &lease, 60).ok();
+}
+
+#[test]
+fn a_file_that_cannot_be_is_one_line() {
+    for path in ["no/such/folder/octostore.db", "."] {
+        let setup = Setup::new().database_at(Path::new(path));
+        let refused = setup.run();
+        assert!(matches!(refused.code, Some(65..)), "{refused:?}");
+        assert!(!refused.one_line().is_empty());
+    }
+}
+
+#[test]
+fn an_empty_file_is_a_new_database() {
+    let setup = Setup::new();
+    fs::write(setup.database(), "").unwrap();
+    setup.start().alice().acquire("a", 60).ok();
+}

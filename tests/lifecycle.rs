@@ -1,0 +1,168 @@
+//! Stopping: what was taken is answered, what was acknowledged is on disk, and nobody who dawdles
+//! keeps the process alive.
+
+use crate::common::{ALICE, Connection, Server, Setup, at_once, request, until};
+use rustix::process::Signal;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+const BODY: &[u8] = b"{\"ttl_seconds\": 3600}";
+
+/// Longer than a stop may take, and much shorter than any other timeout of [`patient`].
+const STOPPED: Duration = Duration::from_secs(20);
+
+/// A server that of itself would wait an hour for anything.
+fn patient() -> Setup {
+    Setup::new()
+        .flag("--header-timeout", "3600")
+        .flag("--body-timeout", "3600")
+        .flag("--write-timeout", "3600")
+}
+
+/// A connection whose acquire of `name` is being handled and lacks nothing but its body.
+fn in_flight(server: &Server, name: &str) -> Connection {
+    let authorization = format!("Bearer {ALICE}");
+    let headers = [("authorization", &*authorization), ("expect", "100-continue")];
+    let bytes = request("POST", &format!("/locks/{name}/acquire"), &headers, BODY);
+    let mut connection = server.connect();
+    connection.send(&bytes[..bytes.len() - BODY.len()]);
+    assert_eq!(connection.read_head().unwrap().status, 100);
+    connection
+}
+
+fn until_nobody_is_let_in(server: &Server) {
+    until("the listening socket is closed", || Connection::try_open(&server.address).err());
+}
+
+#[test]
+fn what_is_in_flight_at_a_signal_is_answered_and_kept() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let server = patient().start();
+        let setup = server.setup.clone();
+        let mut connections = [in_flight(&server, "a"), in_flight(&server, "b")];
+        server.signal(signal);
+        until_nobody_is_let_in(&server);
+        let mut leases = Vec::new();
+        for connection in &mut connections {
+            connection.send(BODY);
+            let answer = connection.read();
+            leases.push(answer.lease());
+            assert_eq!(answer.header("connection"), Some("close"));
+        }
+        let exit = server.exit();
+        assert_eq!(exit.code, Some(0), "{exit:?}");
+
+        let server = setup.start();
+        let mut alice = server.alice();
+        for (name, lease) in ["a", "b"].into_iter().zip(leases) {
+            alice.renew(name, &lease, 3600).ok();
+        }
+    }
+}
+
+#[test]
+fn nobody_who_dawdles_keeps_the_process_alive() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let server = patient().start();
+        let mut idle = server.connect();
+        idle.send(&request("GET", "/health", &[], b""));
+        idle.read();
+        let _untouched = server.connect();
+        let mut half_a_head = server.connect();
+        half_a_head.send(b"GET /health HT");
+        let _half_a_request = in_flight(&server, "a");
+        let mut does_not_read = server.connect();
+        let bytes = server.alice().bytes("GET", "/locks", b"").repeat(2_000);
+        does_not_read.send(&bytes[..100_000]);
+
+        let begun = Instant::now();
+        server.signal(signal);
+        let exit = server.exit();
+        assert_eq!(exit.code, Some(0), "{exit:?}");
+        assert!(begun.elapsed() < STOPPED, "{:?}", begun.elapsed());
+        assert!(idle.is_closed());
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    // With a request in flight that never ends, the first signal takes its time.
+    let ended_by_the_second = (0..3).any(|_| {
+        let server = patient().start();
+        let _never_ends = in_flight(&server, "a");
+        server.signal(Signal::TERM);
+        until_nobody_is_let_in(&server);
+        server.signal(Signal::INT);
+        let code = server.exit().code;
+        assert!(matches!(code, Some(0 | 130)), "ended by itself or by the second signal: {code:?}");
+        code == Some(130)
+    });
+    assert!(ended_by_the_second);
+}
+
+#[test]
+fn a_stop_under_load_loses_nothing_acknowledged() {
+    let server = Setup::new().flag("--locks-per-account", "100000").start();
+    let setup = server.setup.clone();
+    let granted = AtomicUsize::new(0);
+    let workers = 6;
+    let leases = at_once(workers + 1, |index| {
+        let mut held = Vec::new();
+        if index == workers {
+            until("the server is busy", || (granted.load(Ordering::Relaxed) > 200).then_some(()));
+            server.signal(Signal::TERM);
+            return held;
+        }
+        let mut alice = server.alice();
+        for n in 0.. {
+            let name = format!("w{index}-{n}");
+            let path = format!("/locks/{name}/acquire");
+            // A refusal or a closed connection is the end; half an answer is none.
+            match alice.try_send("POST", &path, BODY) {
+                Ok(answer) if answer.status == 200 => {
+                    granted.fetch_add(1, Ordering::Relaxed);
+                    held.push((name, answer.lease(), answer.token()));
+                }
+                Ok(answer) => {
+                    answer.refused(503, "shutting_down");
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        held
+    });
+    let exit = server.exit();
+    assert_eq!(exit.code, Some(0), "{exit:?}");
+
+    let server = setup.start();
+    let mut alice = server.alice();
+    let mut highest = 0;
+    for (name, lease, token) in leases.iter().flatten() {
+        alice.renew(name, lease, 3600).ok();
+        highest = highest.max(*token);
+    }
+    assert!(alice.acquire("new", 60).token() > highest);
+}
+
+#[test]
+fn a_clean_stop_leaves_one_file_with_everything_in_it() {
+    let server = Setup::new().start();
+    let setup = server.setup.clone();
+    let lease = server.alice().acquire("a", 3600).lease();
+    let exit = server.stop();
+    assert!(!exit.err.contains("WARN") && !exit.err.contains("ERROR"));
+    assert!(!setup.beside("-wal").exists() && !setup.beside("-shm").exists());
+    let copy = Setup::new();
+    std::fs::copy(setup.database(), copy.database()).unwrap();
+    copy.start().alice().renew("a", &lease, 60).ok();
+}
+
+#[test]
+fn it_stops_in_good_order_before_anybody_came() {
+    let server = Setup::new().start();
+    let out = server.stop().out;
+    assert!(out.contains("listening on http://127.0.0.1:"), "{out}");
+}

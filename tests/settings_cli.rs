@@ -1,0 +1,216 @@
+//! The command line, the environment, and what is logged.
+
+use crate::common::{ALICE, BOB, Client, Connection, Setup, request};
+use serde_json::Value;
+use std::process::Command;
+
+fn help() -> String {
+    let done =
+        Command::new(env!("CARGO_BIN_EXE_octostore")).env_clear().arg("--help").output().unwrap();
+    assert!(done.status.success());
+    String::from_utf8(done.stdout).unwrap()
+}
+
+#[test]
+fn help_lists_every_setting_with_its_variable() {
+    let help = help();
+    for (flag, variable) in [
+        ("--bind", "BIND_ADDR"),
+        ("--database", "DATABASE_URL"),
+        ("--static-tokens", "STATIC_TOKENS"),
+        ("--static-tokens-file", "STATIC_TOKENS_FILE"),
+        ("--admin-key", "ADMIN_KEY"),
+        ("--github-client-id", "GITHUB_CLIENT_ID"),
+        ("--github-client-secret", "GITHUB_CLIENT_SECRET"),
+        ("--github-redirect-uri", "GITHUB_REDIRECT_URI"),
+        ("--github-api-url", "GITHUB_API_URL"),
+        ("--github-oauth-url", "GITHUB_OAUTH_URL"),
+        ("--locks-per-account", "OCTOSTORE_LOCKS_PER_ACCOUNT"),
+        ("--held-status", "OCTOSTORE_HELD_STATUS"),
+        ("--max-connections", "OCTOSTORE_MAX_CONNECTIONS"),
+        ("--mailbox-capacity", "OCTOSTORE_MAILBOX_CAPACITY"),
+        ("--header-timeout", "OCTOSTORE_HEADER_TIMEOUT"),
+        ("--body-timeout", "OCTOSTORE_BODY_TIMEOUT"),
+        ("--write-timeout", "OCTOSTORE_WRITE_TIMEOUT"),
+        ("--http-threads", "OCTOSTORE_HTTP_THREADS"),
+        ("--log-format", "OCTOSTORE_LOG_FORMAT"),
+    ] {
+        assert!(help.contains(&format!("{flag} <")), "{flag}");
+        let shown = ["=", "]"].map(|end| format!("[env: {variable}{end}"));
+        assert!(shown.iter().any(|env| help.contains(env)), "{variable}");
+    }
+    // Nor is there any other without one.
+    for paragraph in help.split("\n      --").skip(1) {
+        assert!(paragraph.contains("[env: "), "--{paragraph}");
+    }
+    for default in ["127.0.0.1:3000", "octostore.db", "100", "409"] {
+        assert!(help.contains(&format!("[default: {default}]")), "{default}");
+    }
+}
+
+#[test]
+fn help_shows_no_secret_of_the_environment() {
+    let done = Command::new(env!("CARGO_BIN_EXE_octostore"))
+        .env_clear()
+        .env("STATIC_TOKENS", "alice:hunter2")
+        .env("ADMIN_KEY", "hunter2")
+        .env("GITHUB_CLIENT_SECRET", "hunter2")
+        .arg("--help")
+        .output()
+        .unwrap();
+    assert!(!String::from_utf8(done.stdout).unwrap().contains("hunter2"));
+}
+
+#[test]
+fn a_bad_setting_is_one_line_that_names_it() {
+    for (flag, variable, value) in [
+        ("--bind", "BIND_ADDR", "nonsense"),
+        ("--bind", "BIND_ADDR", "unix:"),
+        ("--database", "DATABASE_URL", "postgres://x"),
+        ("--held-status", "OCTOSTORE_HELD_STATUS", "418"),
+        ("--locks-per-account", "OCTOSTORE_LOCKS_PER_ACCOUNT", "0"),
+        ("--locks-per-account", "OCTOSTORE_LOCKS_PER_ACCOUNT", "many"),
+        ("--max-connections", "OCTOSTORE_MAX_CONNECTIONS", "0"),
+        ("--mailbox-capacity", "OCTOSTORE_MAILBOX_CAPACITY", "-1"),
+        ("--header-timeout", "OCTOSTORE_HEADER_TIMEOUT", "0"),
+        ("--body-timeout", "OCTOSTORE_BODY_TIMEOUT", "1.5"),
+        ("--write-timeout", "OCTOSTORE_WRITE_TIMEOUT", "4000"),
+        ("--http-threads", "OCTOSTORE_HTTP_THREADS", "x"),
+        ("--log-format", "OCTOSTORE_LOG_FORMAT", "xml"),
+    ] {
+        let mut by_flag = Command::new(env!("CARGO_BIN_EXE_octostore"));
+        by_flag.env_clear().arg(format!("{flag}={value}"));
+        let mut by_variable = Command::new(env!("CARGO_BIN_EXE_octostore"));
+        by_variable.env_clear().env(variable, value);
+        for mut command in [by_flag, by_variable] {
+            let done = command.output().unwrap();
+            let said = String::from_utf8(done.stderr).unwrap();
+            assert_eq!(done.status.code(), Some(64), "{flag} {value}: {said}");
+            assert_eq!(said.lines().count(), 1, "{said}");
+            assert!(said.contains(flag) && said.contains(variable), "{said}");
+            assert!(done.stdout.is_empty());
+        }
+    }
+    let done = Command::new(env!("CARGO_BIN_EXE_octostore"))
+        .env_clear()
+        .arg("--no-such-flag")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(64));
+    assert!(said.lines().count() == 1 && said.contains("--no-such-flag"));
+}
+
+#[test]
+fn a_negative_number_is_a_bad_setting_like_any_other() {
+    let done = Command::new(env!("CARGO_BIN_EXE_octostore"))
+        .env_clear()
+        .args(["--mailbox-capacity", "-1"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(64));
+    assert!(said.contains("--mailbox-capacity"), "{said}");
+}
+
+#[test]
+fn bad_tokens_are_one_line_that_names_the_setting_and_shows_no_token() {
+    for list in ["hunter2", "alice:", ":hunter2", "a:hunter2 b", "a\u{7}:hunter2"] {
+        let refused = Setup::bare().variable("STATIC_TOKENS", list).run();
+        assert!(matches!(refused.code, Some(64 | 78)), "{refused:?}");
+        let line = refused.one_line();
+        assert!(line.contains("STATIC_TOKENS"), "{line}");
+        assert!(!line.contains("hunter2"), "{line}");
+    }
+    let refused = Setup::new().variable("RUST_LOG", "=[=").run();
+    assert!(matches!(refused.code, Some(64 | 78)), "{refused:?}");
+    assert!(refused.one_line().contains("RUST_LOG"));
+}
+
+#[test]
+fn settings_come_from_the_environment_too_and_flags_win() {
+    let setup = Setup::new().variable("OCTOSTORE_LOCKS_PER_ACCOUNT", "1");
+    let server = setup.start();
+    let mut alice = server.alice();
+    alice.acquire("a", 60).ok();
+    alice.acquire("b", 60).refused(403, "lock_limit_exceeded");
+    server.stop();
+    let server = setup.flag("--locks-per-account", "2").start();
+    let mut alice = server.alice();
+    alice.acquire("b", 60).ok();
+    alice.acquire("c", 60).refused(403, "lock_limit_exceeded");
+}
+
+#[test]
+fn the_database_may_be_given_as_an_url() {
+    let setup = Setup::new();
+    let folder = setup.folder().join("nested");
+    std::fs::create_dir(&folder).unwrap();
+    let file = folder.join("x.db");
+    let url = format!("sqlite://{}", file.display());
+    let server = setup.database_at(url.as_ref()).start();
+    assert!(file.exists());
+    assert!(server.out().contains(&file.display().to_string()));
+}
+
+#[test]
+fn version_is_printed() {
+    let done = Command::new(env!("CARGO_BIN_EXE_octostore"))
+        .env_clear()
+        .arg("--version")
+        .output()
+        .unwrap();
+    assert!(done.status.success());
+    let said = String::from_utf8(done.stdout).unwrap();
+    assert!(said.contains(env!("CARGO_PKG_VERSION")), "{said}");
+}
+
+/// Everything that a token is sent with, right and wrong, and then the logs.
+fn logs_of_a_busy_server(setup: &Setup) -> (String, Vec<String>) {
+    let server = setup.start();
+    let mut alice = server.alice();
+    let lease = alice.acquire("a", 60).lease();
+    server.bob().acquire("a", 60).json();
+    alice.renew("a", &lease, 60).ok();
+    alice.release("a", &lease).ok();
+    let fresh = alice.send("POST", "/auth/token/rotate", b"").ok();
+    let fresh = fresh["token"].as_str().unwrap().to_owned();
+    alice.list("").refused(401, "unauthorized");
+    Client::new(&server.address, "almost-a-token-77").list("").refused(401, "unauthorized");
+    Client::new(&server.address, &fresh).get("a%20b").json();
+    let mut broken: Connection = server.connect();
+    let authorization = format!("Bearer {BOB}");
+    broken.send(&request("GET", "/x\0", &[("authorization", &authorization)], b""));
+    broken.drain();
+    let mut gone = server.connect();
+    gone.send(format!("GET /locks HTTP/1.1\r\nauthorization: Bearer {BOB}").as_bytes());
+    drop(gone);
+    let exit = server.stop();
+    assert!(!exit.out.contains(&fresh));
+    let tokens = [ALICE, BOB, &fresh, "almost-a-token-77"];
+    (exit.err, tokens.map(str::to_owned).into())
+}
+
+#[test]
+fn not_even_a_trace_log_contains_a_token() {
+    for format in ["text", "json"] {
+        let setup = Setup::new().variable("RUST_LOG", "trace").flag("--log-format", format);
+        let (log, tokens) = logs_of_a_busy_server(&setup);
+        assert!(log.lines().count() > 3, "it logs: {log}");
+        for token in tokens {
+            assert!(!log.contains(&token), "{token} is in {log}");
+        }
+    }
+}
+
+#[test]
+fn json_logs_are_one_object_a_line() {
+    let setup = Setup::new().variable("RUST_LOG", "debug").flag("--log-format", "json");
+    let (log, _) = logs_of_a_busy_server(&setup);
+    for line in log.lines() {
+        let parsed: Value = serde_json::from_str(line).unwrap();
+        assert!(parsed["timestamp"].is_string() && parsed["level"].is_string());
+    }
+    let refusal = log.lines().find(|line| line.contains("\"refused\""));
+    assert!(refusal.unwrap().contains("request_id"));
+}
