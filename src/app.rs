@@ -7,19 +7,21 @@
 
 use crate::{
     auth::{BearerToken, Directory, Provisioned, PublishingStore, provision},
+    batching::{Outbox, RuntimeAlarm},
     clock::{BootId, Calendar, TimeSource},
     http::{Listener, Server},
     settings::{HeldStatus, Quotas, Settings, SettingsError},
     store::{self, OpenError, SqliteStore},
 };
 use octostore_actors::{
-    actor::{Actor, Handle},
+    actor::Actor,
     commit::{Persistence, Store, StoreFailure, Turn, Verdict},
     domain::{
         Machine, Record, account::AccountMachine, config::ConfigMachine, flag::FlagMachine,
         limiter::LimitMachine, lock::LockMachine, values::AccountId,
     },
     mailbox::{Address, mailbox},
+    reply::Alarm,
     time::Clock,
 };
 use std::{
@@ -50,15 +52,15 @@ const JOURNAL_CAPACITY: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 /// What a request handler can reach.
 pub struct Service {
     /// The lock actor.
-    pub locks: Handle<LockMachine>,
+    pub locks: Outbox<LockMachine>,
     /// The limiter actor.
-    pub limiters: Handle<LimitMachine>,
+    pub limiters: Outbox<LimitMachine>,
     /// The flag actor.
-    pub flags: Handle<FlagMachine>,
+    pub flags: Outbox<FlagMachine>,
     /// The config actor.
-    pub config: Handle<ConfigMachine>,
+    pub config: Outbox<ConfigMachine>,
     /// The account actor.
-    pub accounts: Handle<AccountMachine>,
+    pub accounts: Outbox<AccountMachine>,
     /// Who a token stands for.
     pub directory: Arc<Directory>,
     /// How instants print.
@@ -196,12 +198,14 @@ impl App {
         let mut threads = Threads { actors: Vec::new(), journal: None, failures: sender };
         let (journal, turns) = mailbox(JOURNAL_CAPACITY);
         let publishing = PublishingStore::new(store, Arc::clone(&directory));
-        threads.start_journal(Persistence::new(publishing, turns))?;
+        let alarm: Arc<dyn Alarm> = Arc::new(RuntimeAlarm::new());
+        threads.start_journal(Persistence::with_alarm(publishing, turns, Arc::clone(&alarm)))?;
         let mut actors = Actors {
             threads: &mut threads,
             journal,
             capacity: NonZeroUsize::MIN.saturating_add(settings.mailbox_capacity as usize - 1),
             clock: Arc::clone(time) as Arc<dyn Clock>,
+            alarm,
         };
         let service = Arc::new(Service {
             locks: actors.start("locks", LockMachine::new(recovered.leases, recovered.tokens))?,
@@ -296,10 +300,11 @@ struct Actors<'a> {
     journal: Address<Turn>,
     capacity: NonZeroUsize,
     clock: Arc<dyn Clock>,
+    alarm: Arc<dyn Alarm>,
 }
 
 impl Actors<'_> {
-    fn start<M>(&mut self, name: &'static str, machine: M) -> Result<Handle<M>, StartError>
+    fn start<M>(&mut self, name: &'static str, machine: M) -> Result<Outbox<M>, StartError>
     where
         M: Machine + Send + 'static,
         M::Command: Send + 'static,
@@ -307,13 +312,14 @@ impl Actors<'_> {
     {
         let (journal, clock) = (self.journal.clone(), Arc::clone(&self.clock));
         let (actor, handle) = Actor::new(machine, self.capacity, journal, clock);
+        let actor = actor.with_alarm(Arc::clone(&self.alarm));
         let thread = self.threads.spawn(name, move || {
             actor.run();
             Ok(())
         })?;
         let stop = handle.clone();
         self.threads.actors.push(RunningActor { stop: Box::new(move || stop.stop()), thread });
-        Ok(handle)
+        Ok(Outbox::new(handle))
     }
 }
 

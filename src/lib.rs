@@ -19,6 +19,7 @@
 
 pub mod app;
 pub mod auth;
+pub mod batching;
 pub mod clock;
 pub mod http;
 pub mod ids;

@@ -12,18 +12,25 @@
 mod common;
 
 mod accounts;
+mod caller;
+mod config;
+mod config_conditions;
 mod contract;
 mod contract_errors;
 mod damage;
 mod documents;
 mod durability;
+mod flags;
 mod full_disk;
 mod ghosts;
 mod hostile;
+mod isolation;
 mod lifecycle;
+mod limits;
 mod locks;
 mod malformed;
 mod overload;
+mod restart;
 mod settings_cli;
 mod sockets;
 mod stall;

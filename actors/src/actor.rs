@@ -14,7 +14,7 @@ use crate::{
     domain::{Answer, Effects, Machine, Moment, Room, Table, Ticket},
     mailbox::{Address, Mailbox, Received, Refused, mailbox},
     progress::{Epoch, Progress},
-    reply::{Home, Reply, Waiting, reply},
+    reply::{Alarm, Home, Lost, Reply, Waiting, WakeHere, reply},
     sync::{Arc, Mutex, block_on, lock},
     time::{Clock, Instant},
 };
@@ -33,16 +33,24 @@ pub const ROOM_RETRY: Duration = Duration::from_secs(1);
 /// lease clock does not.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 
-/// How many messages are handled before their effects are sent on.
-const MESSAGES_AT_ONCE: usize = 128;
+/// About how many commands are handled before their effects are sent on.
+const COMMANDS_AT_ONCE: usize = 128;
 
 enum Message<M: Machine> {
     /// A command, and where its answer goes.
     Command(M::Command, Reply<M::Outcome>),
+    /// Several of them, in order.
+    Commands(Vec<Asked<M>>),
     /// Something was put into the list of returns, or a commit was refused.
     Nudge,
     /// Everything before this was the last.
     Stop,
+}
+
+/// A command that somebody waits for.
+pub struct Asked<M: Machine> {
+    command: M::Command,
+    reply: Reply<M::Outcome>,
 }
 
 /// How to reach an actor. Clones reach the same one.
@@ -86,6 +94,26 @@ impl<M: Machine> Handle<M> {
             },
         )?;
         Ok(waiting)
+    }
+
+    /// A command, to be asked together with others, and what to wait for.
+    pub fn prepare(&self, command: M::Command) -> (Asked<M>, Waiting<M::Outcome>) {
+        let (reply, waiting) = reply(Arc::clone(&self.home));
+        (Asked { command, reply }, waiting)
+    }
+
+    /// Asks the actor several commands in one message: all of them are taken, or none is and
+    /// whoever waits is told so.
+    pub fn ask_all(&self, asked: Vec<Asked<M>>) {
+        let (asked, why) = match self.address.try_send(Message::Commands(asked)) {
+            Ok(()) => return,
+            Err(Refused::Full(Message::Commands(asked))) => (asked, Lost::Overloaded),
+            Err(Refused::Closed(Message::Commands(asked))) => (asked, Lost::OutcomeUnknown),
+            Err(_) => unreachable!("the message that was refused is the one that was sent"),
+        };
+        for Asked { reply, .. } in asked {
+            reply.refuse(why);
+        }
     }
 
     /// Takes back an answer that was picked up, and then could not be passed on.
@@ -143,6 +171,7 @@ pub struct Actor<M: Machine> {
     progress: Arc<Progress>,
     epoch: Epoch,
     clock: Arc<dyn Clock>,
+    alarm: Arc<dyn Alarm>,
     /// When this was last awake: what a deadline was overslept by counts from here.
     awake: Instant,
     /// Nothing expires before this.
@@ -191,8 +220,16 @@ where
             quiet_until: Instant::default(),
             room_from: Instant::default(),
             clock,
+            alarm: Arc::new(WakeHere),
         };
         (actor, handle)
+    }
+
+    /// Has `alarm` wake those whom this actor answers itself.
+    #[must_use]
+    pub fn with_alarm(mut self, alarm: Arc<dyn Alarm>) -> Self {
+        self.alarm = alarm;
+        self
     }
 
     /// Runs until told to stop, or until the persistence actor is gone.
@@ -220,12 +257,21 @@ where
         for message in messages {
             match message {
                 Message::Command(command, reply) => self.apply(now, command, reply),
+                Message::Commands(asked) => {
+                    handled += asked.len();
+                    for Asked { command, reply } in asked {
+                        self.apply(now, command, reply);
+                    }
+                }
                 Message::Nudge => {}
                 Message::Stop => return self.close(now),
             }
             handled += 1;
-            if handled % MESSAGES_AT_ONCE == 0 && self.send_effects() == Flow::Stopped {
-                return Flow::Stopped;
+            if handled >= COMMANDS_AT_ONCE {
+                handled = 0;
+                if self.send_effects() == Flow::Stopped {
+                    return Flow::Stopped;
+                }
             }
         }
         self.take_returns();
@@ -295,16 +341,19 @@ where
         let durable = self.progress.durable();
         let upto = self.effects.last();
         let records = self.effects.take_records();
-        let mut held = Vec::new();
+        let (mut held, mut sleepers) = (Vec::new(), Vec::new());
         for Answer { ticket, outcome, depends_on } in self.effects.take_answers() {
             let Some(reply) = self.open.remove(&ticket) else {
                 unreachable!("a machine answered a ticket twice, or one it was not given");
             };
             if depends_on <= durable {
-                reply.send(outcome);
+                sleepers.extend(reply.send_quietly(outcome));
             } else {
                 held.push(reply.hold(outcome));
             }
+        }
+        if !sleepers.is_empty() {
+            self.alarm.wake(sleepers);
         }
         self.send_turn(Turn {
             progress: Arc::clone(&self.progress),

@@ -8,7 +8,7 @@ use crate::{
     domain::{Record, RecordKey, Table},
     mailbox::{Mailbox, Received},
     progress::{Epoch, Progress, Seq},
-    reply::Held,
+    reply::{Alarm, Held, WakeHere},
     sync::Arc,
 };
 use std::{fmt, time::Duration};
@@ -101,6 +101,7 @@ const RECORDS_AT_ONCE: usize = 4096;
 pub struct Persistence<S> {
     store: S,
     journal: Mailbox<Turn>,
+    alarm: Arc<dyn Alarm>,
 }
 
 /// Whether there is another batch.
@@ -114,7 +115,12 @@ enum Next {
 impl<S: Store> Persistence<S> {
     /// Takes turns from `journal` and keeps them in `store`.
     pub fn new(store: S, journal: Mailbox<Turn>) -> Self {
-        Self { store, journal }
+        Self::with_alarm(store, journal, Arc::new(WakeHere))
+    }
+
+    /// The same, and has `alarm` wake those whose answers are let go.
+    pub fn with_alarm(store: S, journal: Mailbox<Turn>, alarm: Arc<dyn Alarm>) -> Self {
+        Self { store, journal, alarm }
     }
 
     /// Runs until every actor is gone, and gives the store back.
@@ -158,7 +164,8 @@ impl<S: Store> Persistence<S> {
                 for turn in &batch {
                     turn.progress.advance(turn.upto);
                 }
-                batch.into_iter().flat_map(|turn| turn.held).for_each(Held::release);
+                let held = batch.into_iter().flat_map(|turn| turn.held);
+                self.alarm.wake(held.filter_map(Held::release_quietly).collect());
                 self.store.tend(Pressure::Busy)
             }
             Verdict::NoRoom => {

@@ -29,9 +29,28 @@ pub enum Lost {
     /// The store had no room for it. It was undone: nothing was executed.
     #[error("the store has no room; nothing was executed")]
     StoreFull,
+    /// The actor had no room for it. Nothing was executed.
+    #[error("the mailbox is full; nothing was executed")]
+    Overloaded,
     /// The process is going down in the middle of it. It may or may not have happened.
     #[error("the outcome is unknown")]
     OutcomeUnknown,
+}
+
+/// Wakes those whom a batch of answers was told.
+pub trait Alarm: Send + Sync {
+    /// Wakes them all, now or as soon as their runtime gets to it. Must not block.
+    fn wake(&self, sleepers: Vec<Waker>);
+}
+
+/// Wakes each in turn, here and now.
+#[derive(Clone, Copy, Debug)]
+pub struct WakeHere;
+
+impl Alarm for WakeHere {
+    fn wake(&self, sleepers: Vec<Waker>) {
+        sleepers.into_iter().for_each(Waker::wake);
+    }
 }
 
 /// Makes a reply and the future that waits for it.
@@ -65,23 +84,21 @@ enum Phase<T> {
 }
 
 impl<T> Slot<T> {
-    /// Tells the answer to whoever waits; if nobody does, a value goes home.
-    fn tell(&self, answer: Result<T, Lost>) {
+    /// Tells the answer to whoever waits; if nobody does, a value goes home. Returns whom to wake.
+    #[must_use]
+    fn tell(&self, answer: Result<T, Lost>) -> Option<Waker> {
         let mut state = lock(&self.state);
         match state.phase {
             Phase::Open => {
                 state.phase = Phase::Told(answer);
-                let waker = state.waker.take();
-                drop(state);
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
+                state.waker.take()
             }
             Phase::Over => {
                 drop(state);
                 if let Ok(value) = answer {
                     self.home.give_back(value);
                 }
+                None
             }
             Phase::Told(_) => unreachable!("a reply is consumed by its one answer"),
         }
@@ -100,10 +117,19 @@ impl<T> fmt::Debug for Reply<T> {
 
 impl<T> Reply<T> {
     /// Lets `value` go at once. It depends on nothing that is not on disk.
-    pub fn send(mut self, value: T) {
-        if let Some(slot) = self.0.take() {
-            slot.tell(Ok(value));
-        }
+    pub fn send(self, value: T) {
+        wake(self.send_quietly(value));
+    }
+
+    /// The same, but leaves it to the caller to wake whoever waits.
+    #[must_use = "whoever waits is not woken yet"]
+    pub fn send_quietly(mut self, value: T) -> Option<Waker> {
+        self.0.take().and_then(|slot| slot.tell(Ok(value)))
+    }
+
+    /// Says that nothing of the command was executed, and why.
+    pub fn refuse(mut self, why: Lost) {
+        wake(self.0.take().and_then(|slot| slot.tell(Err(why))));
     }
 }
 
@@ -121,8 +147,14 @@ impl<T: Send + 'static> Reply<T> {
 impl<T> Drop for Reply<T> {
     fn drop(&mut self) {
         if let Some(slot) = self.0.take() {
-            slot.tell(Err(Lost::OutcomeUnknown));
+            wake(slot.tell(Err(Lost::OutcomeUnknown)));
         }
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
     }
 }
 
@@ -139,10 +171,14 @@ impl fmt::Debug for Held {
 
 impl Held {
     /// Lets the answer go: what it depends on is on disk.
-    pub fn release(mut self) {
-        if let Some(slot) = self.0.take() {
-            slot.release();
-        }
+    pub fn release(self) {
+        wake(self.release_quietly());
+    }
+
+    /// The same, but leaves it to the caller to wake whoever waits.
+    #[must_use = "whoever waits is not woken yet"]
+    pub fn release_quietly(mut self) -> Option<Waker> {
+        self.0.take().and_then(|slot| slot.release())
     }
 
     /// Tells whoever waits that nothing was executed: what the answer depends on was undone. The
@@ -163,7 +199,7 @@ impl Drop for Held {
 }
 
 trait Parked: Send + Sync {
-    fn release(&self);
+    fn release(&self) -> Option<Waker>;
     fn refuse(&self);
     fn forget(&self);
 }
@@ -175,15 +211,13 @@ impl<T> Slot<T> {
 }
 
 impl<T: Send> Parked for Slot<T> {
-    fn release(&self) {
-        if let Some(value) = self.unpark() {
-            self.tell(Ok(value));
-        }
+    fn release(&self) -> Option<Waker> {
+        self.unpark().and_then(|value| self.tell(Ok(value)))
     }
 
     fn refuse(&self) {
         let value = self.unpark();
-        self.tell(Err(Lost::StoreFull));
+        wake(self.tell(Err(Lost::StoreFull)));
         if let Some(value) = value {
             self.home.give_back(value);
         }
@@ -192,7 +226,7 @@ impl<T: Send> Parked for Slot<T> {
     fn forget(&self) {
         // The value does not go home: nobody knows whether what it speaks of came to be.
         drop(self.unpark());
-        self.tell(Err(Lost::OutcomeUnknown));
+        wake(self.tell(Err(Lost::OutcomeUnknown)));
     }
 }
 

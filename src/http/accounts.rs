@@ -10,7 +10,7 @@ use serde::Serialize;
 pub async fn rotate(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
     let fresh = BearerToken::generate();
     let command = AccountCommand::Rotate { presented: identity.token, fresh: fresh.hash() };
-    let outcome = context.service.accounts.ask(command)?.await?;
+    let outcome = context.service.accounts.ask(command).await?;
     // If nobody can read the fresh token, the old one must live on.
     context.delivery.holds(Fragile::Account(outcome));
     match outcome {

@@ -12,7 +12,7 @@ use super::{
 use crate::{auth::Identity, ids};
 use hyper::{StatusCode, body::Incoming, header::ETAG};
 use octostore_actors::domain::config::{
-    ConfigCommand, ConfigKey, ConfigOutcome, Description, Entry, Value, Version,
+    ConfigCommand, ConfigKey, ConfigOutcome, Description, Entry, Expected, Value, Version,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -34,11 +34,15 @@ pub async fn one(
     let account = identity.account;
     let command = match verb {
         Verb::Put => put(context, identity, key, body).await?,
-        Verb::Delete => ConfigCommand::Delete {
-            account,
-            key: existing(key)?,
-            expected: etag::expected(&context.head.headers),
-        },
+        Verb::Delete => {
+            let expected = etag::expected(&context.head.headers);
+            let key = existing(key).map_err(|absent| match expected {
+                // What is not there is not in the state that is expected either.
+                Expected::Something | Expected::OneOf(_) => ApiError::Unexpected,
+                Expected::Anything | Expected::Nothing | Expected::NoneOf(_) => absent,
+            })?;
+            ConfigCommand::Delete { account, key, expected }
+        }
         Verb::Get | Verb::Post => {
             let version = query::parameter(context.head, "version");
             // A version that cannot be is one that never was.
@@ -48,7 +52,7 @@ pub async fn one(
             ConfigCommand::Get { account, key: existing(key)?, version: version.transpose()? }
         }
     };
-    respond(context, context.service.config.ask(command)?.await?)
+    respond(context, context.service.config.ask(command).await?)
 }
 
 /// `GET /config/{key}/history`
@@ -58,7 +62,7 @@ pub async fn history(
     key: RawName<'_>,
 ) -> Result<Reply, ApiError> {
     let command = ConfigCommand::History { account: identity.account, key: existing(key)? };
-    respond(context, context.service.config.ask(command)?.await?)
+    respond(context, context.service.config.ask(command).await?)
 }
 
 /// `POST /config/{key}/rollback`
@@ -79,14 +83,14 @@ pub async fn rollback(
         at: context.service.calendar.wall(),
         quota: context.service.limits.quotas.config,
     };
-    respond(context, context.service.config.ask(command)?.await?)
+    respond(context, context.service.config.ask(command).await?)
 }
 
 /// `GET /config`
 pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
     let command =
         ConfigCommand::List { account: identity.account, selection: context.selection()? };
-    respond(context, context.service.config.ask(command)?.await?)
+    respond(context, context.service.config.ask(command).await?)
 }
 
 #[derive(Deserialize)]
@@ -171,12 +175,14 @@ fn respond(context: &Context<'_>, outcome: ConfigOutcome) -> Result<Reply, ApiEr
             Ok(with_etag(reply, &entry))
         }
         ConfigOutcome::History(entries) => {
+            let Some(present) = entries.first() else {
+                unreachable!("a key that exists has a version");
+            };
+            if etag::is_known(&context.head.headers, present.etag()) {
+                return Ok(with_etag(empty(StatusCode::NOT_MODIFIED), present));
+            }
             let versions = entries.iter().map(VersionBody::of).collect::<Result<_, _>>()?;
-            let reply = json(StatusCode::OK, &HistoryBody { versions });
-            Ok(match entries.first() {
-                Some(present) => with_etag(reply, present),
-                None => reply,
-            })
+            Ok(with_etag(json(StatusCode::OK, &HistoryBody { versions }), present))
         }
         ConfigOutcome::Deleted => Ok(json(StatusCode::OK, &DeletedBody { deleted: true })),
         ConfigOutcome::Keys(page) => {

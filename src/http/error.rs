@@ -6,7 +6,6 @@ use hyper::{
     header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use octostore_actors::{
-    actor::NotTaken,
     domain::{
         config::{ConfigQuota, InvalidConfigKey, InvalidDescription},
         flag::{InvalidFlagName, InvalidPercentage},
@@ -92,9 +91,6 @@ pub enum ApiError {
     /// Nobody can say whether it was executed.
     #[error("The server is going down; whether this was executed is unknown")]
     OutcomeUnknown,
-    /// The server is going down. Nothing was executed.
-    #[error("The server is going down; nothing was executed: try again later")]
-    ShuttingDown,
     /// A name that no limiter can have.
     #[error("Invalid rate limit name")]
     LimitName(#[from] InvalidLimitName),
@@ -153,19 +149,11 @@ pub enum ApiError {
     SignInNotConfigured,
 }
 
-impl From<NotTaken> for ApiError {
-    fn from(error: NotTaken) -> Self {
-        match error {
-            NotTaken::Overloaded => Self::Overloaded,
-            NotTaken::Stopped => Self::ShuttingDown,
-        }
-    }
-}
-
 impl From<Lost> for ApiError {
     fn from(error: Lost) -> Self {
         match error {
             Lost::StoreFull => Self::StoreFull,
+            Lost::Overloaded => Self::Overloaded,
             Lost::OutcomeUnknown => Self::OutcomeUnknown,
         }
     }
@@ -200,7 +188,6 @@ impl ApiError {
             Self::StoreFull => (StatusCode::SERVICE_UNAVAILABLE, "storage_full"),
             Self::NoToken => (StatusCode::SERVICE_UNAVAILABLE, "tokens_exhausted"),
             Self::OutcomeUnknown => (StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown"),
-            Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
             Self::LimitName(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_limit_name"),
             Self::Policy(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_policy"),
             Self::LimitNotFound => (StatusCode::NOT_FOUND, "limit_not_found"),
@@ -251,7 +238,6 @@ impl ApiError {
             | Self::StoreFull
             | Self::NoToken
             | Self::OutcomeUnknown
-            | Self::ShuttingDown
             | Self::Policy(_)
             | Self::LimitNotFound
             | Self::Percentage(_)

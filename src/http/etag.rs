@@ -7,10 +7,15 @@ use hyper::{
 use octostore_actors::domain::config::{Etag, Expected, Incarnation, Version};
 use uuid::Uuid;
 
-/// The tag as a header: `"<incarnation>-<version>"`.
+/// The tag as a header.
 pub fn header(etag: Etag) -> Option<HeaderValue> {
+    HeaderValue::try_from(text(etag)).ok()
+}
+
+/// The tag as text: `"<incarnation>-<version>"`.
+fn text(etag: Etag) -> String {
     let incarnation = Uuid::from_bytes(etag.incarnation.0);
-    HeaderValue::try_from(format!("\"{}-{}\"", incarnation.simple(), etag.version.get())).ok()
+    format!("\"{}-{}\"", incarnation.simple(), etag.version.get())
 }
 
 /// What a write expects. `If-Match` comes first; `If-None-Match` is looked at without it.
@@ -68,7 +73,9 @@ impl Tag {
         let (incarnation, version) = opaque.split_once('-')?;
         let incarnation = Incarnation(Uuid::try_parse(incarnation).ok()?.into_bytes());
         let version = Version::new(version.parse().ok()?)?;
-        Some(Self { etag: Etag { incarnation, version }, weak })
+        let etag = Etag { incarnation, version };
+        // Tags are compared character by character, and there are many ways to write a UUID.
+        (text == self::text(etag)).then_some(Self { etag, weak })
     }
 }
 

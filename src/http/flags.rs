@@ -35,7 +35,7 @@ pub async fn one(
 /// `GET /flags`
 pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
     let command = FlagCommand::List { account: identity.account, selection: context.selection()? };
-    respond(context.service.flags.ask(command)?.await?)
+    respond(context.service.flags.ask(command).await?)
 }
 
 #[derive(Deserialize)]
@@ -61,7 +61,7 @@ async fn set(
         at: context.service.calendar.wall(),
         quota: context.service.limits.quotas.flags,
     };
-    respond(context.service.flags.ask(command)?.await?)
+    respond(context.service.flags.ask(command).await?)
 }
 
 /// Whether the flag is on for the `key` of the query, or for the account. A flag that does not
@@ -75,7 +75,7 @@ async fn evaluate(
     let flag = match FlagName::new(text) {
         Ok(name) => {
             let command = FlagCommand::Get { account, name };
-            let outcome = context.service.flags.ask(command)?.await?;
+            let outcome = context.service.flags.ask(command).await?;
             let FlagOutcome::Status(flag) = outcome else {
                 unreachable!("a get is answered by a status");
             };
@@ -97,7 +97,7 @@ async fn delete(
 ) -> Result<Reply, ApiError> {
     let name = name.ok_or(ApiError::FlagNotFound)?;
     let command = FlagCommand::Delete { account: identity.account, name };
-    respond(context.service.flags.ask(command)?.await?)
+    respond(context.service.flags.ask(command).await?)
 }
 
 fn respond(outcome: FlagOutcome) -> Result<Reply, ApiError> {

@@ -47,7 +47,7 @@ pub async fn check(
         cost: policy.cost(cost)?,
         quota: context.service.limits.quotas.limits,
     };
-    respond(context, context.service.limiters.ask(command)?.await?)
+    respond(context, context.service.limiters.ask(command).await?)
 }
 
 /// `GET /limits/{name}`, `DELETE /limits/{name}`
@@ -65,13 +65,13 @@ pub async fn one(
         Verb::Delete => LimitCommand::Delete { account, name },
         Verb::Get | Verb::Put | Verb::Post => LimitCommand::Get { account, name },
     };
-    respond(context, context.service.limiters.ask(command)?.await?)
+    respond(context, context.service.limiters.ask(command).await?)
 }
 
 /// `GET /limits`
 pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
     let command = LimitCommand::List { account: identity.account, selection: context.selection()? };
-    respond(context, context.service.limiters.ask(command)?.await?)
+    respond(context, context.service.limiters.ask(command).await?)
 }
 
 #[derive(Deserialize)]

@@ -34,7 +34,7 @@ pub async fn act(
         LockAction::Release => (release(identity, name.clone(), &bytes)?, None),
         LockAction::Renew => renew(identity, name.clone(), &bytes)?,
     };
-    let outcome = context.service.locks.ask(command)?.await?;
+    let outcome = context.service.locks.ask(command).await?;
     let reply = respond(context, identity, &name, ttl, &outcome);
     // If nobody can read of this lease, it must come back.
     if matches!(outcome, LockOutcome::Granted(_) | LockOutcome::Confirmed(_)) {
@@ -51,7 +51,7 @@ pub async fn get(
 ) -> Result<Reply, ApiError> {
     let name = lock_name(name)?;
     let command = LockCommand::Get { name: name.clone() };
-    let outcome = context.service.locks.ask(command)?.await?;
+    let outcome = context.service.locks.ask(command).await?;
     respond(context, identity, &name, None, &outcome)
 }
 
@@ -59,7 +59,7 @@ pub async fn get(
 pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
     let selection = context.selection()?;
     let command = LockCommand::List { account: identity.account, selection };
-    let outcome = context.service.locks.ask(command)?.await?;
+    let outcome = context.service.locks.ask(command).await?;
     let LockOutcome::Leases(page) = outcome else {
         unreachable!("a list is answered by a list");
     };

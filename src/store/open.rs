@@ -24,7 +24,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, wal::Checkpoi
 use std::{
     collections::HashSet,
     fs::{File, OpenOptions},
-    io::{self, Read, Write},
+    io::{self, Read, Seek, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{
@@ -55,6 +55,9 @@ const FRAME_BYTES: usize = 4096 + 24;
 
 /// How many frames beyond the checkpoint a batch may need.
 const JOURNAL_SLACK: u32 = 100;
+
+/// How many frames are set aside on a disk that has not room for all.
+const LITTLE_JOURNAL: u32 = 64;
 
 /// How long to wait for another program that has the file open.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -234,15 +237,10 @@ impl Opening<'_> {
         let mut path = self.path.as_os_str().to_owned();
         path.push("-wal");
         let mut file = OpenOptions::new().write(true).open(path)?;
-        let frame = [0; FRAME_BYTES];
-        let mut fill = || {
-            for _ in 0..BUSY_CHECKPOINT + JOURNAL_SLACK {
-                file.write_all(&frame)?;
-            }
-            file.sync_all()
-        };
-        // All of it or nothing: on a small disk others need the rest.
-        fill().or_else(|error| file.set_len(0).and(Err(error)))
+        // All of it or a little: on a small disk others need the rest.
+        fill(&mut file, BUSY_CHECKPOINT + JOURNAL_SLACK)
+            .or_else(|_| fill(&mut file, LITTLE_JOURNAL))
+            .or_else(|error| file.set_len(0).and(Err(error)))
     }
 
     /// Refuses what is not ours by the first bytes of the file, before SQLite opens it.
@@ -435,6 +433,16 @@ impl Opening<'_> {
     }
 }
 
+/// Makes `journal` as long as `frames`, of zeros that are on disk.
+fn fill(journal: &mut File, frames: u32) -> io::Result<()> {
+    journal.set_len(0)?;
+    journal.rewind()?;
+    for _ in 0..frames {
+        journal.write_all(&[0; FRAME_BYTES])?;
+    }
+    journal.sync_all()
+}
+
 /// Whether a row is missing, or has a value that no server wrote.
 fn is_impossible(error: &rusqlite::Error) -> bool {
     matches!(
@@ -444,6 +452,7 @@ fn is_impossible(error: &rusqlite::Error) -> bool {
             | rusqlite::Error::FromSqlConversionFailure(..)
             | rusqlite::Error::InvalidColumnType(..)
             | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::SqlInputError { .. }
     )
 }
 

@@ -15,7 +15,8 @@ use octostore_actors::domain::{
 fn a_flag_is_stored_as_it_was_set() {
     let mut world = World::new();
     let at = WallTime::from_millis(1_000);
-    for (enabled, percentage) in [(true, None), (false, Some(0)), (true, Some(100)), (false, None)] {
+    for (enabled, percentage) in [(true, None), (false, Some(0)), (true, Some(100)), (false, None)]
+    {
         let expected = Flag {
             account: account(1),
             name: flag("a"),

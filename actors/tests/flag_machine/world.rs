@@ -4,9 +4,7 @@ use crate::common::{account, at};
 use octostore_actors::{
     domain::{
         Effects, Machine, Moment, Record, RecordKey, Room, Ticket,
-        flag::{
-            Flag, FlagCommand, FlagMachine, FlagName, FlagOutcome, FlagRecord, Percentage,
-        },
+        flag::{Flag, FlagCommand, FlagMachine, FlagName, FlagOutcome, FlagRecord, Percentage},
         page::{Page, Selection},
         values::{Quota, WallTime},
     },
