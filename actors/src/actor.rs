@@ -37,9 +37,7 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 const COMMANDS_AT_ONCE: usize = 128;
 
 enum Message<M: Machine> {
-    /// A command, and where its answer goes.
-    Command(M::Command, Reply<M::Outcome>),
-    /// Several of them, in order.
+    /// Commands, in order, each with where its answer goes.
     Commands(Vec<Asked<M>>),
     /// Something was put into the list of returns, or a commit was refused.
     Nudge,
@@ -86,13 +84,8 @@ impl<M: Machine> Handle<M> {
     /// Asks the actor. A command that is taken is answered exactly once; an answer that nobody
     /// waits for any more goes back to the machine.
     pub fn ask(&self, command: M::Command) -> Result<Waiting<M::Outcome>, NotTaken> {
-        let (reply, waiting) = reply(Arc::clone(&self.home));
-        self.address.try_send(Message::Command(command, reply)).map_err(
-            |refused| match refused {
-                Refused::Full(_) => NotTaken::Overloaded,
-                Refused::Closed(_) => NotTaken::Stopped,
-            },
-        )?;
+        let (asked, waiting) = self.prepare(command);
+        self.send(vec![asked]).map_err(|(_, why)| why)?;
         Ok(waiting)
     }
 
@@ -105,14 +98,23 @@ impl<M: Machine> Handle<M> {
     /// Asks the actor several commands in one message: all of them are taken, or none is and
     /// whoever waits is told so.
     pub fn ask_all(&self, asked: Vec<Asked<M>>) {
-        let (asked, why) = match self.address.try_send(Message::Commands(asked)) {
-            Ok(()) => return,
-            Err(Refused::Full(Message::Commands(asked))) => (asked, Lost::Overloaded),
-            Err(Refused::Closed(Message::Commands(asked))) => (asked, Lost::OutcomeUnknown),
-            Err(_) => unreachable!("the message that was refused is the one that was sent"),
-        };
+        let Err((asked, why)) = self.send(asked) else { return };
         for Asked { reply, .. } in asked {
-            reply.refuse(why);
+            reply.refuse(match why {
+                NotTaken::Overloaded => Lost::Overloaded,
+                NotTaken::Stopped => Lost::OutcomeUnknown,
+            });
+        }
+    }
+
+    fn send(&self, asked: Vec<Asked<M>>) -> Result<(), (Vec<Asked<M>>, NotTaken)> {
+        match self.address.try_send(Message::Commands(asked)) {
+            Ok(()) => Ok(()),
+            Err(Refused::Full(Message::Commands(asked))) => Err((asked, NotTaken::Overloaded)),
+            Err(Refused::Closed(Message::Commands(asked))) => Err((asked, NotTaken::Stopped)),
+            Err(Refused::Full(_) | Refused::Closed(_)) => {
+                unreachable!("what comes back is what was sent")
+            }
         }
     }
 
@@ -256,7 +258,6 @@ where
         let mut handled = 0;
         for message in messages {
             match message {
-                Message::Command(command, reply) => self.apply(now, command, reply),
                 Message::Commands(asked) => {
                     handled += asked.len();
                     for Asked { command, reply } in asked {
