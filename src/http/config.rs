@@ -47,7 +47,9 @@ pub async fn one(
             let version = query::parameter(context.head, "version");
             // A version that cannot be is one that never was.
             let version = version.map(|text| {
-                text.parse().ok().and_then(Version::new).ok_or(ApiError::ConfigNotFound)
+                let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+                let number = text.parse().ok().filter(|_| digits);
+                number.and_then(Version::new).ok_or(ApiError::ConfigNotFound)
             });
             ConfigCommand::Get { account, key: existing(key)?, version: version.transpose()? }
         }
@@ -126,7 +128,7 @@ async fn put(
     Ok(ConfigCommand::Put {
         account: identity.account,
         key,
-        value: Value::from_json(json).ok_or(ApiError::BodyTooLarge { limit: Value::MAX_BYTES })?,
+        value: Value::from_json(json).ok_or(ApiError::ValueTooLarge { limit: Value::MAX_BYTES })?,
         description: asked.description.as_deref().map(Description::new).transpose()?,
         expected: etag::expected(&context.head.headers),
         incarnation: ids::incarnation(),

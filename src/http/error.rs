@@ -118,6 +118,12 @@ pub enum ApiError {
     /// A version that cannot be.
     #[error("version must be a whole number from 1")]
     Version,
+    /// Too large a value.
+    #[error("The value may have at most {limit} bytes of JSON")]
+    ValueTooLarge {
+        /// In bytes.
+        limit: usize,
+    },
     /// Too deeply nested a value.
     #[error("The value may be nested at most {limit} deep")]
     TooDeep {
@@ -179,6 +185,7 @@ impl ApiError {
             Self::MissingField(_) => (StatusCode::UNPROCESSABLE_ENTITY, "missing_field"),
             Self::Body(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_body"),
             Self::Query(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_query"),
+            Self::ValueTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
             Self::BodyBroken => (StatusCode::BAD_REQUEST, "body_broken"),
@@ -243,6 +250,7 @@ impl ApiError {
             | Self::Percentage(_)
             | Self::FlagNotFound
             | Self::Version
+            | Self::ValueTooLarge { .. }
             | Self::TooDeep { .. }
             | Self::ConfigNotFound
             | Self::Unexpected

@@ -21,8 +21,14 @@ fn text(etag: Etag) -> String {
 /// What a write expects. `If-Match` comes first; `If-None-Match` is looked at without it.
 pub fn expected(headers: &HeaderMap) -> Expected {
     match (Condition::of(headers, IF_MATCH), Condition::of(headers, IF_NONE_MATCH)) {
+        // Both must hold: the key must be there, and must not.
+        (Some(_), Some(Condition::Any)) => Expected::OneOf(Vec::new()),
+        (Some(Condition::Tags(tags)), Some(Condition::Tags(others))) => {
+            let others = weak(others);
+            Expected::OneOf(strong(tags).into_iter().filter(|tag| !others.contains(tag)).collect())
+        }
         (Some(Condition::Any), _) => Expected::Something,
-        (Some(Condition::Tags(tags)), _) => Expected::OneOf(strong(tags)),
+        (Some(Condition::Tags(tags)), None) => Expected::OneOf(strong(tags)),
         (None, Some(Condition::Any)) => Expected::Nothing,
         (None, Some(Condition::Tags(tags))) => Expected::NoneOf(weak(tags)),
         (None, None) => Expected::Anything,
