@@ -235,7 +235,7 @@ proptest! {
     #![proptest_config(ProptestConfig {
         cases: 1_000,
         failure_persistence: None,
-        rng_seed: RngSeed::Fixed(0xc0_4f16),
+        rng_seed: RngSeed::Fixed(0x00c0_4f16),
         ..ProptestConfig::default()
     })]
 

@@ -44,7 +44,7 @@ proptest! {
     #![proptest_config(ProptestConfig {
         cases: 500,
         failure_persistence: None,
-        rng_seed: RngSeed::Fixed(0xf1a6_5),
+        rng_seed: RngSeed::Fixed(0x000f_1a65),
         ..ProptestConfig::default()
     })]
 

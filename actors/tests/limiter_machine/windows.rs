@@ -116,7 +116,7 @@ fn agrees(standing: &Standing, oracle: &Oracle, now: i128, last: Instant) {
 }
 
 proptest! {
-    #![proptest_config(config(1_000, 0x11_5e))]
+    #![proptest_config(config(1_000, 0x115e))]
 
     #[test]
     fn no_window_holds_more_than_its_quota_and_no_refusal_is_without_need(
@@ -177,7 +177,7 @@ fn is_of_late(admitted: &[(i128, i128)], made: i128, now: i128) -> bool {
 }
 
 proptest! {
-    #![proptest_config(config(1_500, 0x2_11_5e))]
+    #![proptest_config(config(1_500, 0x0002_115e))]
 
     #[test]
     fn every_policy_judges_all_that_was_admitted_under_the_windows_of_late(

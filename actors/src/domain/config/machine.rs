@@ -93,8 +93,11 @@ impl ConfigMachine {
         let (keys, bytes) =
             self.accounts.get(&entry.account).map_or((0, 0), |a| (a.keys.len(), a.bytes));
         // What the history lets go of when this version comes.
-        let full = |history: &&History| history.len() >= quota.history.get() as usize;
-        let freed = present.filter(full).and_then(VecDeque::front).map_or(0, Entry::bytes);
+        let kept = (quota.history.get() as usize).saturating_sub(1);
+        let dropped = |history: &History| -> u64 {
+            history.iter().take(history.len().saturating_sub(kept)).map(Entry::bytes).sum()
+        };
+        let freed = present.map_or(0, dropped);
         (present.is_none() && keys >= quota.keys.get() as usize)
             || bytes + entry.bytes() - freed.min(bytes) > quota.bytes
     }

@@ -10,6 +10,8 @@ use crate::time::Instant;
 use std::{collections::VecDeque, time::Duration};
 
 /// The unit in which times are kept: about a quarter of a millisecond.
+pub const TICK: Duration = Duration::from_nanos(TICK_NANOS);
+
 const TICK_NANOS: u64 = 1 << 18;
 
 /// More entries than any one window needs. Only a caller that mixes short and long windows gets
@@ -21,8 +23,8 @@ const MOST_ENTRIES: usize = 4096;
 pub struct History {
     origin: Instant,
     entries: VecDeque<Entry>,
-    /// When the first request of the last entry came.
-    last_began: u32,
+    /// When the first request of the last entry came; `None` if the entry takes no more.
+    last_began: Option<u32>,
     /// The sum of all counts.
     total: u64,
 }
@@ -51,6 +53,8 @@ impl History {
             let tick = history.tick(at);
             history.append(tick, count);
         }
+        // Nobody knows any more when its first request came, and rounding must not add up.
+        history.last_began = None;
         history
     }
 
@@ -64,7 +68,9 @@ impl History {
         let tick = self.tick(now);
         let began = self.last_began;
         match self.entries.back_mut() {
-            Some(last) if tick.saturating_sub(began) <= resolution(window) => {
+            Some(last)
+                if began.is_some_and(|began| tick.saturating_sub(began) <= resolution(window)) =>
+            {
                 last.at = last.at.max(tick);
                 last.count = last.count.saturating_add(count);
                 self.total += u64::from(count);
@@ -141,7 +147,7 @@ impl History {
     fn append(&mut self, tick: u32, count: u32) {
         let tick = tick.max(self.entries.back().map_or(0, |last| last.at));
         self.entries.push_back(Entry { at: tick, count });
-        self.last_began = tick;
+        self.last_began = Some(tick);
         self.total += u64::from(count);
     }
 

@@ -1,8 +1,8 @@
 //! The limiter machine.
 
 use super::{
-    Cost, History, LimitCommand, LimitName, LimitOutcome, LimitRecord, Policy, Reservation,
-    RetryAfter, Standing, Window,
+    Admitted, Cost, History, LimitCommand, LimitName, LimitOutcome, LimitRecord, Policy,
+    Reservation, RetryAfter, Standing, Window,
 };
 use crate::{
     domain::{
@@ -13,7 +13,10 @@ use crate::{
     progress::Seq,
     time::Instant,
 };
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
 
 /// How many idle limiters go in one call of [`Machine::on_deadline`].
 const REMOVALS_AT_ONCE: usize = 512;
@@ -26,17 +29,19 @@ pub struct LimitMachine {
     deadlines: BTreeSet<(Instant, AccountId, LimitName)>,
     /// The rows on their way to the disk, oldest first.
     pending: VecDeque<(Seq, AccountId, LimitName)>,
-    /// Deletions.
+    /// What is gone, deleted or idle.
     unsettled: Unsettled<(AccountId, LimitName), Limiter>,
 }
 
 #[derive(Clone, Debug)]
 struct Limiter {
     policy: Policy,
-    /// The longest window of late: as long as requests must be remembered.
-    horizon: Window,
-    horizon_used: Instant,
+    windows: Windows,
     history: History,
+    /// How long requests are remembered, as the latest row says.
+    horizon_written: Window,
+    /// The latest row that an answer had to wait for.
+    awaited: Seq,
     /// What may still be admitted on the row that is on disk.
     credit: u32,
     /// The row on its way, and what may still be admitted on that one.
@@ -51,13 +56,37 @@ struct Next {
     credit: u32,
 }
 
+/// The windows that checks have asked about of late: falling, and each used later than the one
+/// before it. Requests are remembered for the first of them.
+#[derive(Clone, Debug)]
+struct Windows(Vec<(Window, Instant)>);
+
+impl Windows {
+    /// How many are told apart. Beyond that the longest counts as used, which remembers more.
+    const MOST: usize = 16;
+
+    fn used(&mut self, window: Window, now: Instant) {
+        self.0.retain(|&(known, used)| known > window && now.since(used) <= known.as_duration());
+        self.0.push((window, now));
+        if self.0.len() > Self::MOST {
+            self.0.truncate(1);
+            self.0[0].1 = now;
+        }
+    }
+
+    fn longest(&self) -> Window {
+        self.0[0].0
+    }
+}
+
 impl Limiter {
     fn new(policy: Policy, now: Instant) -> Self {
         Self {
             policy,
-            horizon: policy.window,
-            horizon_used: now,
+            windows: Windows(vec![(policy.window, now)]),
             history: History::default(),
+            horizon_written: policy.window,
+            awaited: Seq::NONE,
             credit: 0,
             next: None,
             deadline: now,
@@ -67,12 +96,13 @@ impl Limiter {
     /// Takes over the policy of a check, and forgets what no policy of late asks about.
     fn follow(&mut self, policy: Policy, now: Instant) {
         self.policy = policy;
-        let unused = now.since(self.horizon_used) > self.horizon.as_duration();
-        if policy.window >= self.horizon || unused {
-            self.horizon = policy.window;
-            self.horizon_used = now;
-        }
-        self.history.forget(now, self.horizon.as_duration());
+        self.windows.used(policy.window, now);
+        self.history.forget(now, self.horizon());
+    }
+
+    /// How long requests are remembered.
+    fn horizon(&self) -> Duration {
+        self.windows.longest().as_duration()
     }
 
     fn count(&self, now: Instant) -> u64 {
@@ -85,9 +115,11 @@ impl Limiter {
         self.history.falls_to(most, now, self.policy.window.as_duration())
     }
 
-    /// Whether `cost` can be admitted on rows that are on disk or on their way.
+    /// Whether `cost` can be admitted on rows that are on disk or on their way, and that remember
+    /// it for long enough.
     fn covers(&self, cost: u32) -> bool {
-        self.next.map_or(self.credit, |next| next.credit) >= cost
+        self.horizon_written == self.windows.longest()
+            && self.next.map_or(self.credit, |next| next.credit) >= cost
     }
 
     /// Spends `cost`, which is covered; returns what must be on disk before anybody is told.
@@ -123,7 +155,7 @@ impl Limiter {
     }
 
     fn idle_at(&self) -> Option<Instant> {
-        self.history.last().map(|last| last + self.horizon.as_duration())
+        self.history.last().map(|last| last + self.horizon())
     }
 }
 
@@ -133,8 +165,11 @@ impl LimitMachine {
         let mut machine = Self::default();
         for row in rows {
             let mut limiter = Limiter::new(row.policy, now);
-            limiter.horizon = row.horizon;
-            limiter.history = History::of(row.admitted);
+            limiter.windows = Windows(vec![(row.horizon, now)]);
+            limiter.horizon_written = row.horizon;
+            let horizon = limiter.horizon();
+            let counts = |admitted: &Admitted| admitted.at + horizon > now;
+            limiter.history = History::of(row.admitted.into_iter().filter(counts));
             machine.put(row.account, row.name, limiter);
         }
         machine
@@ -167,7 +202,8 @@ impl LimitMachine {
         limiter.follow(policy, now);
         if limiter.count(now) + u64::from(cost.get()) > u64::from(policy.max_requests.get()) {
             let retry_after = RetryAfter::from(now, limiter.admits_at(cost.get(), now));
-            return (LimitOutcome::Refused(limiter.standing(&name, now), retry_after), Seq::NONE);
+            let standing = limiter.standing(&name, now);
+            return (LimitOutcome::Refused(standing, retry_after), limiter.awaited);
         }
         if !limiter.covers(cost.get()) {
             match moment.room {
@@ -178,21 +214,23 @@ impl LimitMachine {
         limiter.history.admit(now, cost.get(), policy.window);
         let depends_on = if limiter.covers(cost.get()) {
             let depends_on = limiter.spend(cost.get());
-            if limiter.next.is_none() && limiter.credit < policy.ahead() / 2 {
+            let low = limiter.next.is_none() && limiter.credit < policy.ahead() / 2;
+            if low && moment.room == Room::Available {
                 reserve(limiter, account, &name, effects, &mut self.pending);
             }
             depends_on
         } else {
             reserve(limiter, account, &name, effects, &mut self.pending)
         };
+        limiter.awaited = limiter.awaited.max(depends_on);
         (LimitOutcome::Admitted(limiter.standing(&name, now)), depends_on)
     }
 
     fn get(&self, now: Instant, account: AccountId, name: LimitName) -> (LimitOutcome, Seq) {
-        let outcome = self.find(account, &name).map_or(LimitOutcome::NotFound, |limiter| {
-            LimitOutcome::Status(limiter.standing(&name, now))
-        });
-        (outcome, self.unsettled.depends_on(&(account, name)))
+        match self.find(account, &name) {
+            Some(limiter) => (LimitOutcome::Status(limiter.standing(&name, now)), limiter.awaited),
+            None => (LimitOutcome::NotFound, self.unsettled.depends_on(&(account, name))),
+        }
     }
 
     fn delete(
@@ -226,8 +264,7 @@ impl LimitMachine {
     }
 
     fn put(&mut self, account: AccountId, name: LimitName, mut limiter: Limiter) {
-        limiter.deadline =
-            limiter.idle_at().unwrap_or(limiter.deadline + limiter.horizon.as_duration());
+        limiter.deadline = limiter.idle_at().unwrap_or(limiter.deadline + limiter.horizon());
         self.deadlines.insert((limiter.deadline, account, name.clone()));
         self.limiters.entry(account).or_default().insert(name, limiter);
     }
@@ -261,7 +298,12 @@ fn reserve(
 ) -> Seq {
     let credit = limiter.policy.ahead();
     let seq = effects.record(LimitRecord::Reserved(row(limiter, account, name, credit)));
+    if limiter.next.is_some() {
+        // Which row is on disk when an answer goes is no longer known: all wait for the new one.
+        limiter.credit = 0;
+    }
     limiter.next = Some(Next { seq, credit });
+    limiter.horizon_written = limiter.windows.longest();
     pending.push_back((seq, account, name.clone()));
     seq
 }
@@ -271,7 +313,7 @@ fn row(limiter: &Limiter, account: AccountId, name: &LimitName, credit: u32) -> 
         account,
         name: name.clone(),
         policy: limiter.policy,
-        horizon: limiter.horizon,
+        horizon: limiter.windows.longest(),
         admitted: limiter.history.iter().collect(),
         credit,
     }
@@ -322,10 +364,9 @@ impl Machine for LimitMachine {
                     self.deadlines.insert((idle_at, account, name));
                 }
                 None => {
-                    self.take(account, &name);
-                    // Nobody need wait for this: a row that stays behind is as idle after a
-                    // restart.
-                    effects.record(LimitRecord::Gone(account, name));
+                    let before = self.take(account, &name);
+                    let seq = effects.record(LimitRecord::Gone(account, name.clone()));
+                    self.unsettled.changed(seq, (account, name), before);
                 }
             }
         }
@@ -340,6 +381,8 @@ impl Machine for LimitMachine {
             if let Some(next) = limiter.next.take_if(|next| next.seq == seq) {
                 limiter.credit = next.credit;
             }
+            limiter.awaited =
+                Some(limiter.awaited).filter(|&seq| seq > durable).unwrap_or_default();
         }
     }
 
@@ -350,6 +393,7 @@ impl Machine for LimitMachine {
             self.pending.pop_back_if(|&mut (seq, _, _)| seq > durable)
         {
             if let Some(limiter) = find(&mut self.limiters, account, &name) {
+                limiter.awaited = Seq::NONE;
                 limiter.next.take_if(|next| next.seq > durable);
             }
         }

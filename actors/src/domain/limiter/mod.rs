@@ -170,7 +170,8 @@ impl Reservation {
     /// how long ago anything was: then the latest request counts as made just now.
     #[must_use]
     pub fn recovered(mut self, now: Instant, rebooted: bool) -> Self {
-        let latest = self.admitted.last().map_or(now, |last| last.at);
+        // Times are rounded up: the latest may have come up to a tick before its time.
+        let latest = self.admitted.last().map_or(now, |last| last.at.minus(history::TICK));
         for admitted in &mut self.admitted {
             admitted.at =
                 if rebooted { now.minus(latest.since(admitted.at)) } else { admitted.at.min(now) };
