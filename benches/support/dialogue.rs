@@ -42,6 +42,8 @@ enum Expected {
     Status,
     Refused,
     Alive,
+    /// An answer of another domain, by what must stand in it.
+    Contains(&'static str),
 }
 
 impl Dialogue {
@@ -64,6 +66,11 @@ impl Dialogue {
     fn next(&self) -> Expected {
         match (self.workload, &self.lease) {
             (Workload::Probe, _) => Expected::Alive,
+            (Workload::Check, _) => Expected::Contains("\"allowed\":"),
+            (Workload::Evaluate, _) => Expected::Contains("\"enabled\":true"),
+            (Workload::ConfigGet | Workload::ConfigPut, _) => {
+                Expected::Contains("\"currency\": \"EUR\"")
+            }
             (_, None) => Expected::Granted,
             (Workload::AcquireRelease, Some(_)) => Expected::Released,
             (Workload::Renew, Some(_)) => Expected::Renewed,
@@ -101,6 +108,10 @@ impl Dialogue {
             }
             Expected::Refused => drop(field(body, "\"code\":\"lock_held\"")?),
             Expected::Alive => {}
+            Expected::Contains(mark) => {
+                field(body, mark)?;
+                self.rounds += 1;
+            }
         }
         Ok(())
     }
@@ -140,7 +151,37 @@ impl Dialogue {
                 self.own
             ),
             Expected::Alive => write!(out, "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"),
+            Expected::Contains(_) => self.write_other(out),
         }
+    }
+
+    /// A request of another domain than locks. What is read must first be written.
+    fn write_other(&self, out: &mut Vec<u8>) -> std::io::Result<()> {
+        let (prefix, first) = (&self.prefix, self.rounds == 0);
+        let (method, path, body) = match self.workload {
+            Workload::Check => (
+                "POST",
+                format!("/limits/{prefix}-{}/check", self.rounds / 5_000),
+                r#"{"max_requests":10000,"window_seconds":3600}"#,
+            ),
+            Workload::Evaluate if first => {
+                ("PUT", format!("/flags/{prefix}"), r#"{"enabled":true}"#)
+            }
+            Workload::Evaluate => ("GET", format!("/flags/{prefix}?key=customer-42"), ""),
+            Workload::ConfigGet if !first => ("GET", format!("/config/{prefix}"), ""),
+            _ => (
+                "PUT",
+                format!("/config/{prefix}"),
+                r#"{"value": {"max": 250.00, "currency": "EUR"}}"#,
+            ),
+        };
+        write!(
+            out,
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\
+             content-length: {}\r\n\r\n{body}",
+            self.own,
+            body.len()
+        )
     }
 }
 

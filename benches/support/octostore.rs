@@ -24,14 +24,31 @@ pub enum Workload {
     Get,
     /// Asks for a lock that another account holds, and hears 409.
     Contended,
+    /// Checks a rate limit that is far from full.
+    Check,
+    /// Evaluates a flag for a key.
+    Evaluate,
+    /// Reads a small config value.
+    ConfigGet,
+    /// Writes the next version of it.
+    ConfigPut,
     /// Asks nothing: what HTTP alone costs here.
     Probe,
 }
 
 impl Workload {
     /// In the order of the report.
-    pub const ALL: &[Self] =
-        &[Self::AcquireRelease, Self::Renew, Self::Get, Self::Contended, Self::Probe];
+    pub const ALL: &[Self] = &[
+        Self::AcquireRelease,
+        Self::Renew,
+        Self::Get,
+        Self::Contended,
+        Self::Check,
+        Self::Evaluate,
+        Self::ConfigGet,
+        Self::ConfigPut,
+        Self::Probe,
+    ];
 
     /// As the report calls it.
     pub fn name(self) -> &'static str {
@@ -40,6 +57,10 @@ impl Workload {
             Self::Renew => "renew",
             Self::Get => "get",
             Self::Contended => "contended acquire",
+            Self::Check => "limit check",
+            Self::Evaluate => "flag evaluation",
+            Self::ConfigGet => "config get",
+            Self::ConfigPut => "config put",
             Self::Probe => "probe",
         }
     }
@@ -59,6 +80,8 @@ impl Octostore {
             (0..ACCOUNTS).map(|account| format!("bench-{account}:{}", token(account))).collect();
         let mut child = Command::new(binary)
             .args(["--bind", "127.0.0.1:0", "--locks-per-account", "1000000"])
+            .args(["--limits-per-account", "1000000", "--flags-per-account", "1000000"])
+            .args(["--configs-per-account", "1000000"])
             .arg("--database")
             .arg(folder.join("bench.db"))
             .env("STATIC_TOKENS", tokens.join(","))
