@@ -1,7 +1,7 @@
 //! The limiter, flag and config machines alone: what one decision costs, and how that grows with
 //! what there is. As `machine.rs` does for locks.
 
-use criterion::{BenchmarkId, Criterion};
+use criterion::Criterion;
 use octostore_actors::{
     domain::{
         Effects, Machine, Moment, Room, Ticket,
@@ -38,7 +38,7 @@ fn limits(criterion: &mut Criterion, size: u32) {
     let mut world = World::new(LimitMachine::default());
     (0..size).for_each(|number| drop(world.ask(check(number))));
     let mut number = numbers(size);
-    criterion.bench_function(BenchmarkId::new("limit check", size), |bencher| {
+    criterion.bench_function(&format!("limit check/{size}"), |bencher| {
         bencher.iter(|| {
             world.now = world.now + Duration::from_millis(1);
             world.ask(check(number()))
@@ -59,7 +59,7 @@ fn flags(criterion: &mut Criterion, size: u32) {
         });
     }
     let mut number = numbers(size);
-    criterion.bench_function(BenchmarkId::new("flag evaluation", size), |bencher| {
+    criterion.bench_function(&format!("flag evaluation/{size}"), |bencher| {
         bencher.iter(|| {
             let number = number();
             let command = FlagCommand::Get { account: account(number), name: flag(number) };
@@ -75,14 +75,14 @@ fn config(criterion: &mut Criterion, size: u32) {
     let mut world = World::new(ConfigMachine::default());
     (0..size).for_each(|number| drop(world.ask(put(number))));
     let mut number = numbers(size);
-    criterion.bench_function(BenchmarkId::new("config get", size), |bencher| {
+    criterion.bench_function(&format!("config get/{size}"), |bencher| {
         bencher.iter(|| {
             let number = number();
             let (account, key) = (account(number), key(number));
             world.ask(ConfigCommand::Get { account, key, version: None })
         });
     });
-    criterion.bench_function(BenchmarkId::new("config put", size), |bencher| {
+    criterion.bench_function(&format!("config put/{size}"), |bencher| {
         bencher.iter(|| world.ask(put(number())));
     });
 }

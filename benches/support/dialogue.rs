@@ -169,7 +169,13 @@ impl Dialogue {
             }
             Workload::Evaluate => ("GET", format!("/flags/{prefix}?key=customer-42"), ""),
             Workload::ConfigGet if !first => ("GET", format!("/config/{prefix}"), ""),
-            _ => (
+            Workload::ConfigGet
+            | Workload::ConfigPut
+            | Workload::AcquireRelease
+            | Workload::Renew
+            | Workload::Get
+            | Workload::Contended
+            | Workload::Probe => (
                 "PUT",
                 format!("/config/{prefix}"),
                 r#"{"value": {"max": 250.00, "currency": "EUR"}}"#,
