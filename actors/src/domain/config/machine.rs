@@ -18,7 +18,8 @@ use std::{
 };
 
 /// The versions of one key, oldest first; never empty, and without gaps.
-type History = VecDeque<Entry>;
+/// An entry is shared by the histories before and after a write, so that one costs little.
+type History = VecDeque<Arc<Entry>>;
 
 /// The config domain.
 #[derive(Debug, Default)]
@@ -43,7 +44,7 @@ impl ConfigMachine {
             let mut history = machine.take(account, &key).unwrap_or_default();
             let previous = history.back().map(|last| last.version.next());
             assert!(previous.is_none_or(|next| next == entry.version), "a history has a gap");
-            Arc::make_mut(&mut history).push_back(entry);
+            Arc::make_mut(&mut history).push_back(Arc::new(entry));
             machine.put(account, key, history);
         }
         machine
@@ -60,7 +61,7 @@ impl ConfigMachine {
         let (account, key) = (entry.account, entry.key.clone());
         let present = self.find(account, &key).cloned();
         let last = present.as_ref().and_then(|history| history.back());
-        if !expected.is_met_by(last.map(Entry::etag)) {
+        if !expected.is_met_by(last.map(|last| last.etag())) {
             return (ConfigOutcome::Unexpected, self.depends_on(account, &key));
         }
         if self.is_over(quota, &entry, present.as_deref()) {
@@ -77,7 +78,7 @@ impl ConfigMachine {
             entry.updated_at = entry.updated_at.max(last.updated_at);
         }
         let mut history = present.as_deref().cloned().unwrap_or_default();
-        history.push_back(entry.clone());
+        history.push_back(Arc::new(entry.clone()));
         while history.len() > quota.history.get() as usize {
             let Some(oldest) = history.pop_front() else { break };
             effects.record(ConfigRecord::NoVersion(account, key.clone(), oldest.version));
@@ -95,7 +96,7 @@ impl ConfigMachine {
         // What the history lets go of when this version comes.
         let kept = (quota.history.get() as usize).saturating_sub(1);
         let dropped = |history: &History| -> u64 {
-            history.iter().take(history.len().saturating_sub(kept)).map(Entry::bytes).sum()
+            history.iter().take(history.len().saturating_sub(kept)).map(|e| e.bytes()).sum()
         };
         let freed = present.map_or(0, dropped);
         (present.is_none() && keys >= quota.keys.get() as usize)
@@ -134,7 +135,7 @@ impl ConfigMachine {
 
     fn history(&self, account: AccountId, key: &ConfigKey) -> (ConfigOutcome, Seq) {
         let outcome = self.find(account, key).map_or(ConfigOutcome::NotFound, |history| {
-            ConfigOutcome::History(history.iter().rev().cloned().collect())
+            ConfigOutcome::History(history.iter().rev().map(|entry| (**entry).clone()).collect())
         });
         (outcome, self.depends_on(account, key))
     }
@@ -147,7 +148,7 @@ impl ConfigMachine {
         effects: &mut Effects<ConfigOutcome>,
     ) -> (ConfigOutcome, Seq) {
         let present = self.find(account, &key).and_then(|history| history.back());
-        if !expected.is_met_by(present.map(Entry::etag)) {
+        if !expected.is_met_by(present.map(|present| present.etag())) {
             return (ConfigOutcome::Unexpected, self.depends_on(account, &key));
         }
         let Some(history) = self.take(account, &key) else {
@@ -168,7 +169,7 @@ impl ConfigMachine {
         effects: &Effects<ConfigOutcome>,
     ) -> (ConfigOutcome, Seq) {
         let keys = self.accounts.get(&account).map(|account| &account.keys);
-        let page = selection.of(keys).filter_map(|(_, history)| history.back().cloned());
+        let page = selection.of(keys).filter_map(|(_, history)| Some((**history.back()?).clone()));
         (ConfigOutcome::Keys(page), effects.last())
     }
 
@@ -183,10 +184,10 @@ impl ConfigMachine {
         version: Option<Version>,
     ) -> Option<&Entry> {
         let history = self.find(account, key)?;
-        let Some(version) = version else { return history.back() };
+        let Some(version) = version else { return history.back().map(|entry| &**entry) };
         let first = history.front()?.version;
         let index = version.0.checked_sub(first.0)?;
-        history.get(usize::try_from(index).ok()?)
+        history.get(usize::try_from(index).ok()?).map(|entry| &**entry)
     }
 
     fn find(&self, account: AccountId, key: &ConfigKey) -> Option<&Arc<History>> {
@@ -196,19 +197,23 @@ impl ConfigMachine {
     fn put(&mut self, account: AccountId, key: ConfigKey, history: Arc<History>) {
         self.take(account, &key);
         let account = self.accounts.entry(account).or_default();
-        account.bytes += history.iter().map(Entry::bytes).sum::<u64>();
+        account.bytes += bytes_of(&history);
         account.keys.insert(key, history);
     }
 
     fn take(&mut self, account: AccountId, key: &ConfigKey) -> Option<Arc<History>> {
         let of_account = self.accounts.get_mut(&account)?;
         let history = of_account.keys.remove(key)?;
-        of_account.bytes -= history.iter().map(Entry::bytes).sum::<u64>();
+        of_account.bytes -= bytes_of(&history);
         if of_account.keys.is_empty() {
             self.accounts.remove(&account);
         }
         Some(history)
     }
+}
+
+fn bytes_of(history: &History) -> u64 {
+    history.iter().map(|entry| entry.bytes()).sum()
 }
 
 impl Machine for ConfigMachine {
