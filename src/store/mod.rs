@@ -1,6 +1,6 @@
 //! The store: SQLite, owned by the persistence thread, and the only SQL.
 //!
-//! - [`open`]: from a path to a store that may be written, or a clear refusal;
+//! - [`open`]: from a path to a store that may be written, or a clear [`refusal`];
 //! - [`lock`], [`limiter`], [`flag`], [`config`], [`account`]: one file a domain, rows to values and
 //!   back;
 //! - here: the commit, and the checkpoints between commits.
@@ -12,10 +12,12 @@ mod limiter;
 mod lock;
 mod lock_file;
 mod open;
+mod refusal;
 mod row;
 mod statements;
 
-pub use open::{OpenError, Recovered, TOKEN_BLOCK, open};
+pub use open::{Recovered, TOKEN_BLOCK, open};
+pub use refusal::OpenError;
 
 use lock_file::LockFile;
 use octostore_actors::{

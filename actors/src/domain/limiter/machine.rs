@@ -2,7 +2,8 @@
 
 use super::{
     Admitted, Cost, History, LimitCommand, LimitName, LimitOutcome, LimitRecord, Policy,
-    Reservation, RetryAfter, Standing, Window,
+    Reservation, RetryAfter,
+    limiter::{Limiter, Next, Windows},
 };
 use crate::{
     domain::{
@@ -13,10 +14,7 @@ use crate::{
     progress::Seq,
     time::Instant,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How many idle limiters go in one call of [`Machine::on_deadline`].
 const REMOVALS_AT_ONCE: usize = 512;
@@ -31,132 +29,6 @@ pub struct LimitMachine {
     pending: VecDeque<(Seq, AccountId, LimitName)>,
     /// What is gone, deleted or idle.
     unsettled: Unsettled<(AccountId, LimitName), Limiter>,
-}
-
-#[derive(Clone, Debug)]
-struct Limiter {
-    policy: Policy,
-    windows: Windows,
-    history: History,
-    /// How long requests are remembered, as the latest row says.
-    horizon_written: Window,
-    /// The latest row that an answer had to wait for.
-    awaited: Seq,
-    /// What may still be admitted on the row that is on disk.
-    credit: u32,
-    /// The row on its way, and what may still be admitted on that one.
-    next: Option<Next>,
-    /// Its place in `deadlines`.
-    deadline: Instant,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Next {
-    seq: Seq,
-    credit: u32,
-}
-
-/// The windows that checks have asked about of late: falling, and each used later than the one
-/// before it. Requests are remembered for the first of them.
-#[derive(Clone, Debug)]
-struct Windows(Vec<(Window, Instant)>);
-
-impl Windows {
-    /// How many are told apart. Beyond that the longest counts as used, which remembers more.
-    const MOST: usize = 16;
-
-    fn used(&mut self, window: Window, now: Instant) {
-        self.0.retain(|&(known, used)| known > window && now.since(used) <= known.as_duration());
-        self.0.push((window, now));
-        if self.0.len() > Self::MOST {
-            self.0.truncate(1);
-            self.0[0].1 = now;
-        }
-    }
-
-    fn longest(&self) -> Window {
-        self.0[0].0
-    }
-}
-
-impl Limiter {
-    fn new(policy: Policy, now: Instant) -> Self {
-        Self {
-            policy,
-            windows: Windows(vec![(policy.window, now)]),
-            history: History::default(),
-            horizon_written: policy.window,
-            awaited: Seq::NONE,
-            credit: 0,
-            next: None,
-            deadline: now,
-        }
-    }
-
-    /// Takes over the policy of a check, and forgets what no policy of late asks about.
-    fn follow(&mut self, policy: Policy, now: Instant) {
-        self.policy = policy;
-        self.windows.used(policy.window, now);
-        self.history.forget(now, self.horizon());
-    }
-
-    /// How long requests are remembered.
-    fn horizon(&self) -> Duration {
-        self.windows.longest().as_duration()
-    }
-
-    fn count(&self, now: Instant) -> u64 {
-        self.history.count(now, self.policy.window.as_duration())
-    }
-
-    /// When `cost` can be admitted, if nobody else asks.
-    fn admits_at(&self, cost: u32, now: Instant) -> Instant {
-        let most = u64::from(self.policy.max_requests.get().saturating_sub(cost));
-        self.history.falls_to(most, now, self.policy.window.as_duration())
-    }
-
-    /// Whether `cost` can be admitted on rows that are on disk or on their way, and that remember
-    /// it for long enough.
-    fn covers(&self, cost: u32) -> bool {
-        self.horizon_written == self.windows.longest()
-            && self.next.map_or(self.credit, |next| next.credit) >= cost
-    }
-
-    /// Spends `cost`, which is covered; returns what must be on disk before anybody is told.
-    fn spend(&mut self, cost: u32) -> Seq {
-        // The row on its way replaces the one on disk, so it must cover this as well.
-        let after = self.next.as_mut().map(|next| {
-            next.credit -= cost;
-            next.seq
-        });
-        match after {
-            Some(seq) if self.credit < cost => seq,
-            Some(_) | None => {
-                self.credit -= cost;
-                Seq::NONE
-            }
-        }
-    }
-
-    fn standing(&self, name: &LimitName, now: Instant) -> Standing {
-        let window = self.policy.window.as_duration();
-        let count = u32::try_from(self.count(now)).unwrap_or(u32::MAX);
-        let remaining = self.policy.max_requests.get().saturating_sub(count);
-        let reset_at = self.history.last().map_or(now, |last| (last + window).max(now));
-        let until = || RetryAfter::from(now, self.admits_at(1, now));
-        Standing {
-            name: name.clone(),
-            policy: self.policy,
-            count,
-            remaining,
-            reset_at,
-            retry_after: (remaining == 0).then(until),
-        }
-    }
-
-    fn idle_at(&self) -> Option<Instant> {
-        self.history.last().map(|last| last + self.horizon())
-    }
 }
 
 impl LimitMachine {
