@@ -1,5 +1,5 @@
 -- The whole schema, one section a domain. `PRAGMA user_version` says which version a file has;
--- src/store/open.rs brings an older one up to this. Times on the lease clock are nanoseconds of
+-- src/store/migrate.rs brings an older one up to this. Times on the lease clock are nanoseconds of
 -- CLOCK_BOOTTIME; ids are the 16 bytes of a UUID.
 
 -- Time: the boot that the lease clock of this file belongs to.

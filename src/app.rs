@@ -47,6 +47,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 const DRAIN_AFTER_FAILURE: Duration = Duration::from_millis(500);
 
 /// How many turns may wait for the persistence actor before the actors wait for it.
+/// Unwrapped by the compiler.
 const JOURNAL_CAPACITY: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
 /// What a request handler can reach.
@@ -387,4 +388,19 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_in_an_actor_ends_the_process_with_a_clear_message() {
+        let (sender, mut failures) = mpsc::unbounded_channel();
+        let threads = Threads { actors: Vec::new(), journal: None, failures: sender };
+        let thread = threads.spawn("locks", || panic!("two holders")).unwrap();
+        thread.join().unwrap();
+        let said = failures.blocking_recv().unwrap().to_string();
+        assert!(said.contains("locks") && said.contains("two holders"), "{said}");
+    }
 }

@@ -11,6 +11,7 @@ mod flag;
 mod limiter;
 mod lock;
 mod lock_file;
+mod migrate;
 mod open;
 mod refusal;
 mod row;

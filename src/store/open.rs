@@ -6,6 +6,7 @@
 use super::{
     BUSY_CHECKPOINT, SqliteStore, account, config, flag, is_full, limiter, lock,
     lock_file::{LockFile, NotLocked},
+    migrate::{MIGRATIONS, migrate},
     refusal::OpenError,
     row::BadRow,
     statements::Statements,
@@ -39,10 +40,6 @@ const SCHEMA: &str = include_str!("../../schema.sql");
 
 /// The version of `schema.sql`.
 pub(super) const VERSION: u32 = 1;
-
-/// How a file of an older version becomes one of the next: `MIGRATIONS[n]` takes version
-/// `n + 1` to `n + 2`.
-const MIGRATIONS: &[&str] = &[];
 
 /// "octo": says in the header of a SQLite file whose file it is.
 const APPLICATION_ID: u32 = 0x6f63_746f;
@@ -138,7 +135,7 @@ impl Opening<'_> {
             self.create(&mut connection, boot)?;
         } else {
             self.verify(&connection)?;
-            self.migrate(&mut connection, version, MIGRATIONS)?;
+            migrate(&mut connection, version, MIGRATIONS).map_err(|error| self.refuse(error))?;
         }
         let recovered = self.recover(&mut connection, boot, now)?;
 
@@ -253,27 +250,6 @@ impl Opening<'_> {
             .pragma_query_value(None, "quick_check", |row| row.get(0))
             .map_err(|error| self.refuse(error))?;
         if found == "ok" { Ok(()) } else { Err(self.damaged(found)) }
-    }
-
-    fn migrate(
-        &self,
-        connection: &mut Connection,
-        from: u32,
-        steps: &[&str],
-    ) -> Result<(), OpenError> {
-        let Some(pending) = steps.get(from as usize - 1..).filter(|steps| !steps.is_empty()) else {
-            return Ok(());
-        };
-        let migrate = |connection: &mut Connection| {
-            let transaction = connection.transaction()?;
-            for step in pending {
-                transaction.execute_batch(step)?;
-            }
-            let version = u32::try_from(steps.len() + 1).unwrap_or(u32::MAX);
-            transaction.pragma_update(None, "user_version", version)?;
-            transaction.commit()
-        };
-        migrate(connection).map_err(|error| self.refuse(error))
     }
 
     /// Reads everything, and writes what a start changes: the boot, and the reserved tokens.
