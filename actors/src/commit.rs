@@ -9,7 +9,7 @@ use crate::{
     mailbox::{Mailbox, Received},
     progress::{Epoch, Progress, Seq},
     reply::{Alarm, Held, WakeHere},
-    sync::{Arc, thread},
+    sync::{Arc, let_others_run},
 };
 use std::{fmt, time::Duration};
 
@@ -187,7 +187,7 @@ impl<S: Store> Persistence<S> {
     /// `first` and what is queued behind it, as far as it goes into one transaction.
     fn gather(&self, first: Turn) -> Vec<Turn> {
         // Whoever is about to add to the batch may do so first: a commit costs the same for many.
-        thread::yield_now();
+        let_others_run();
         let mut batch = Vec::new();
         let mut records = 0;
         let mut next = Some(first);
