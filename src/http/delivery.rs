@@ -82,32 +82,26 @@ impl Drop for Delivery {
 pub fn in_our_words(from_hyper: &[u8]) -> Option<Vec<u8>> {
     let status = from_hyper.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
     let status = StatusCode::from_bytes(status).ok().filter(StatusCode::is_client_error)?;
-    let request_id = RequestId::of(&HeaderMap::new());
-    let body = ApiError::Malformed(status).body(&request_id);
-    let mut answer = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nx-request-id: {}\r\n\
-         connection: close\r\ncontent-length: {}\r\n\r\n",
-        request_id.as_str(),
-        body.len()
-    )
-    .into_bytes();
-    answer.extend(body);
-    Some(answer)
+    Some(last_answer(status, "", &ApiError::Malformed(status)))
 }
 
 /// What connections above the bound are told.
 pub fn too_many_connections() -> Vec<u8> {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    last_answer(status, "retry-after: 1\r\n", &ApiError::TooManyConnections)
+}
+
+/// An answer without a handler, after which the connection is closed.
+fn last_answer(status: StatusCode, headers: &str, error: &ApiError) -> Vec<u8> {
     let request_id = RequestId::of(&HeaderMap::new());
-    let body = ApiError::TooManyConnections.body(&request_id);
-    let mut answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nx-request-id: {}\r\n\
-         retry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+    let body = error.body(&request_id);
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nx-request-id: {}\r\n{headers}\
+         connection: close\r\ncontent-length: {}\r\n\r\n",
         request_id.as_str(),
         body.len()
-    )
-    .into_bytes();
-    answer.extend(body);
-    answer
+    );
+    [head.into_bytes(), body].concat()
 }
 
 #[cfg(test)]
