@@ -1,12 +1,18 @@
 //! Who is asking: accounts, and the bearer tokens that stand for them.
 
+pub mod address;
 mod directory;
+mod gate;
+mod identity;
 pub mod outbound;
 mod provision;
 pub mod seal;
 pub mod sign_in;
+pub mod throttle;
 mod token;
 
-pub use directory::{Directory, Identity, PublishingStore};
-pub use provision::{Configured, ConfiguredToken, Provisioned, TokensError, provision};
+pub use directory::{Directory, NotAuthenticated, PublishingStore};
+pub use gate::Gate;
+pub use identity::{Denied, Identity};
+pub use provision::{Configured, ConfiguredToken, OnDisk, Provisioned, TokensError, provision};
 pub use token::BearerToken;
