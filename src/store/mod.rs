@@ -8,6 +8,7 @@
 mod account;
 mod audit;
 mod config;
+mod files;
 mod flag;
 mod limiter;
 mod lock;
@@ -18,7 +19,8 @@ mod refusal;
 mod row;
 mod statements;
 
-pub use open::{Recovered, TOKEN_BLOCK, open};
+pub use files::{Files, SystemFiles};
+pub use open::{Recovered, TOKEN_BLOCK, open, open_on};
 pub use refusal::OpenError;
 
 use lock_file::LockFile;
@@ -51,7 +53,7 @@ pub struct SqliteStore {
     /// How many frames the journal holds that are not in the main file yet.
     frames: Arc<AtomicU32>,
     /// Held as long as the store is: dropped after the connection.
-    _lock: LockFile,
+    _lock: Option<LockFile>,
 }
 
 impl SqliteStore {
