@@ -15,6 +15,23 @@ const FRAME_BYTES: usize = 4096 + 24;
 /// How many frames are set aside on a disk that has not room for all.
 const LITTLE_JOURNAL: u32 = 64;
 
+/// How large the journal may grow, in frames of 4 KiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalSize {
+    /// How much in it is worth a checkpoint when nobody waits.
+    pub idle: u32,
+    /// Past how much a checkpoint is made between two commits.
+    pub busy: u32,
+    /// How much more than that one batch may need.
+    pub slack: u32,
+}
+
+impl Default for JournalSize {
+    fn default() -> Self {
+        Self { idle: 256, busy: 1000, slack: 100 }
+    }
+}
+
 /// The files of one database.
 pub trait Files {
     /// The path without links, so that one file has one lock. The file itself may not exist yet.
@@ -48,6 +65,11 @@ pub trait Files {
     /// # Errors
     /// There is no room. The journal is empty.
     fn set_aside(&self, journal: &Path, frames: u32) -> io::Result<()>;
+
+    /// How large the journal may grow.
+    fn journal_size(&self) -> JournalSize {
+        JournalSize::default()
+    }
 
     /// The name under which SQLite finds them, if it is not the system's.
     fn vfs(&self) -> Option<&str>;

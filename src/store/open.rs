@@ -4,8 +4,8 @@
 //! written before the whole of it has been read and found good.
 
 use super::{
-    BUSY_CHECKPOINT, SqliteStore, account, config,
-    files::{Files, SystemFiles},
+    SqliteStore, account, config,
+    files::{Files, JournalSize, SystemFiles},
     flag, is_full, limiter, lock,
     lock_file::{LockFile, NotLocked},
     migrate::{MIGRATIONS, migrate},
@@ -47,9 +47,6 @@ const APPLICATION_ID: u32 = 0x6f63_746f;
 /// How many fencing tokens are reserved at a time. A crash skips at most this many; there are
 /// enough for 500 million crashes.
 pub const TOKEN_BLOCK: u64 = 1 << 24;
-
-/// How many frames beyond the checkpoint a batch may need.
-const JOURNAL_SLACK: u32 = 100;
 
 /// How long to wait for another program that has the file open.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -136,10 +133,11 @@ impl Opening<'_> {
                 Ok(())
             }))
             .map_err(|error| self.refuse(error))?;
-        let store = SqliteStore { connection, frames, _lock: lock };
+        let journal = self.files.journal_size();
+        let store = SqliteStore { connection, frames, journal, _lock: lock };
         // From here on the mark is in the main file, whatever becomes of the journal.
         store.checkpoint(CheckpointMode::TRUNCATE).map_err(|error| self.refuse(error))?;
-        if let Err(error) = self.extend_journal() {
+        if let Err(error) = self.extend_journal(journal) {
             tracing::warn!(%error, "no room was set aside for the journal: commits are slower");
         }
         Ok((store, recovered))
@@ -148,10 +146,10 @@ impl Opening<'_> {
     /// Fills the journal, which is empty, with zeros up to where it is checkpointed. Writing over
     /// what a file has already is much faster to sync than making it longer, and what the journal
     /// has already it does not lack when the disk is full. SQLite reads zeros as no frames.
-    fn extend_journal(&self) -> io::Result<()> {
+    fn extend_journal(&self, size: JournalSize) -> io::Result<()> {
         let mut path = self.path.as_os_str().to_owned();
         path.push("-wal");
-        self.files.set_aside(Path::new(&path), BUSY_CHECKPOINT + JOURNAL_SLACK)
+        self.files.set_aside(Path::new(&path), size.busy + size.slack)
     }
 
     /// Refuses what is not ours by the first bytes of the file, before SQLite opens it.
