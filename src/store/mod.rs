@@ -10,6 +10,7 @@ mod audit;
 mod config;
 mod files;
 mod flag;
+mod journal;
 mod limiter;
 mod lock;
 mod lock_file;

@@ -6,7 +6,9 @@
 use super::{
     SqliteStore, account, config,
     files::{Files, JournalSize, SystemFiles},
-    flag, is_full, limiter, lock,
+    flag, is_full,
+    journal::{self, Standing, WrongBit},
+    limiter, lock,
     lock_file::{LockFile, NotLocked},
     migrate::{MIGRATIONS, migrate},
     refusal::OpenError,
@@ -27,8 +29,8 @@ use octostore_actors::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, wal::CheckpointMode};
 use std::{
     collections::HashSet,
-    io,
-    path::Path,
+    io::{self, Read},
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -115,6 +117,7 @@ impl Opening<'_> {
         now: Instant,
     ) -> Result<(SqliteStore, Recovered), OpenError> {
         self.check_header()?;
+        let journal = self.check_journal()?;
         let mut connection = self.connect()?;
         let version = self.version(&connection)?;
         if version == 0 {
@@ -123,7 +126,7 @@ impl Opening<'_> {
             self.verify(&connection)?;
             migrate(&mut connection, version, MIGRATIONS).map_err(|error| self.refuse(error))?;
         }
-        let recovered = self.recover(&mut connection, boot, now)?;
+        let recovered = self.recover(&mut connection, journal, boot, now)?;
 
         let frames = Arc::new(AtomicU32::new(0));
         let seen = Arc::clone(&frames);
@@ -147,23 +150,22 @@ impl Opening<'_> {
     /// what a file has already is much faster to sync than making it longer, and what the journal
     /// has already it does not lack when the disk is full. SQLite reads zeros as no frames.
     fn extend_journal(&self, size: JournalSize) -> io::Result<()> {
-        let mut path = self.path.as_os_str().to_owned();
-        path.push("-wal");
-        self.files.set_aside(Path::new(&path), size.busy + size.slack)
+        self.files.set_aside(&self.journal(), size.busy + size.slack)
     }
 
     /// Refuses what is not ours by the first bytes of the file, before SQLite opens it.
     fn check_header(&self) -> Result<(), OpenError> {
-        let mut header = [0; 100];
-        let length = self.files.head(self.path, &mut header).map_err(|source| self.io(source))?;
-        if length == 0 {
+        let mut header = Vec::new();
+        let read =
+            self.files.read(self.path).and_then(|file| file.take(100).read_to_end(&mut header));
+        if read.map_err(|source| self.io(source))? == 0 {
             return Ok(());
         }
         let number = |at: usize| {
             u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
         };
         let path = self.path.to_owned();
-        if length < header.len()
+        if header.len() < 100
             || !header.starts_with(b"SQLite format 3\0")
             || number(68) != APPLICATION_ID
         {
@@ -174,6 +176,32 @@ impl Opening<'_> {
             return Err(OpenError::Newer { path, found });
         }
         Ok(())
+    }
+
+    /// Refuses a journal that has lost commits, which SQLite would not notice, and puts right what
+    /// can be.
+    fn check_journal(&self) -> Result<Standing, OpenError> {
+        let path = self.journal();
+        let inspected = self.files.read(&path).and_then(journal::inspect);
+        match inspected.map_err(|source| self.io(source))? {
+            Ok(standing @ (Standing::Whole | Standing::Unclear(_))) => Ok(standing),
+            Ok(standing @ Standing::OneBit(WrongBit { at, mask })) => {
+                tracing::warn!(
+                    at,
+                    mask,
+                    "one wrong bit in the journal is put right: check the disk"
+                );
+                self.files.flip(&path, at, mask).map_err(|source| self.io(source))?;
+                Ok(standing)
+            }
+            Err(damage) => Err(self.damaged(format!("of its journal (-wal), {damage}"))),
+        }
+    }
+
+    fn journal(&self) -> PathBuf {
+        let mut path = self.path.as_os_str().to_owned();
+        path.push("-wal");
+        path.into()
     }
 
     /// Opens the file for this process alone. Nothing is written yet.
@@ -237,6 +265,7 @@ impl Opening<'_> {
     fn recover(
         &self,
         connection: &mut Connection,
+        journal: Standing,
         boot: &BootId,
         now: Instant,
     ) -> Result<Recovered, OpenError> {
@@ -261,6 +290,12 @@ impl Opening<'_> {
             return Err(self.damaged("a lock or a token is of an account that is not".to_owned()));
         }
         let rebooted = last_boot != boot.as_str();
+        if let (Standing::Unclear(frame), false) = (journal, rebooted) {
+            // The power has not gone, so it was not interrupted by that.
+            return Err(
+                self.damaged(format!("frame {frame} of its journal (-wal) has a wrong bit"))
+            );
+        }
         for lease in &mut leases {
             // More than its whole time cannot be left, whatever the clock did.
             let whole = now + lease.ttl.as_duration();
