@@ -301,3 +301,59 @@ fn a_wrong_bit_in_the_journal_loses_nothing_that_was_acknowledged() {
     }
     assert!(put_right > 20, "{put_right}");
 }
+
+#[test]
+fn a_wrong_bit_in_the_file_changes_nothing_that_is_told() {
+    let server = Setup::new().start();
+    let setup = server.setup.clone();
+    let mut alice = server.alice();
+    for n in 0..5 {
+        let asked =
+            serde_json::json!({"ttl_seconds": 3600, "metadata": "m".repeat(300), "owner": "o"});
+        alice.acquire_with(&format!("lock-{n}"), &asked).ok();
+        let flag = format!(r#"{{"enabled":true,"percentage":{n}}}"#);
+        alice.send("PUT", &format!("/flags/flag-{n}"), flag.as_bytes()).ok();
+        let value = format!(r#"{{"value":"{}","description":"d"}}"#, "v".repeat(900));
+        alice.send("PUT", &format!("/config/key-{n}"), value.as_bytes()).ok();
+        alice.send("PUT", &format!("/config/key-{n}"), value.as_bytes()).ok();
+        let check = br#"{"max_requests":9,"window_seconds":3600}"#;
+        alice.send("POST", &format!("/limits/limit-{n}/check"), check).ok();
+    }
+    alice.send("POST", "/auth/tokens", br#"{"name":"n","scopes":["locks:read"]}"#);
+    let told = |server: &Server| -> Vec<String> {
+        let mut alice = server.alice();
+        let lists = ["/locks", "/flags", "/config", "/config/key-3/history", "/limits"];
+        let mut texts: Vec<_> =
+            lists.iter().map(|path| alice.send("GET", path, b"").text()).collect();
+        // When a token was last used changes with every look.
+        let mut tokens = alice.send("GET", "/auth/tokens", b"").ok();
+        for token in tokens["tokens"].as_array_mut().unwrap() {
+            token.as_object_mut().unwrap().remove("last_used_at");
+        }
+        texts.push(tokens.to_string());
+        texts
+    };
+    let before = told(&server);
+    server.stop();
+    let whole = fs::read(setup.database()).unwrap();
+    let mut refused = 0;
+    let places: Vec<usize> = (0..104).step_by(4).chain((104..whole.len()).step_by(1009)).collect();
+    for (count, &at) in places.iter().enumerate() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << (count % 8);
+        fs::write(setup.database(), &damaged).unwrap();
+        match setup.try_start() {
+            Ok(server) => {
+                assert_eq!(told(&server), before, "byte {at}, bit {}", count % 8);
+                server.kill();
+                let _ = fs::remove_file(setup.beside("-wal"));
+            }
+            Err(exit) => {
+                exit.one_line();
+                assert!(matches!(exit.code, Some(65 | 74)), "byte {at}: {exit:?}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > places.len() / 10, "{refused} of {}", places.len());
+}
