@@ -21,7 +21,7 @@ fn nobody_comes_back_twice() {
     browser.get(&server, &back).refused(401, "invalid_state");
     assert_eq!(github.asked("POST /login/oauth/access_token"), 1, "nor is the code sent twice");
 
-    // The same code, by somebody who has begun himself.
+    // The same code, by somebody who has begun too.
     let mut thief = Browser::default();
     let own = thief.go(&server, THERE);
     let code = parameter(&back, "code").unwrap();

@@ -101,7 +101,7 @@ fn without_a_redirect_uri_github_goes_by_its_own() {
 #[test]
 fn a_code_is_worth_nothing_without_its_verifier() {
     let (github, server) = start();
-    // As if somebody had begun with a challenge of his own.
+    // As if somebody had begun with another challenge.
     github.mood(|mood| mood.challenge = Some("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"));
     let answer = Browser::default().sign_in(&server, THERE);
     answer.refused(401, "sign_in_failed");

@@ -1,5 +1,5 @@
 //! A stand-in for GitHub, with what is odd about the real one: errors come with 200, whoever does
-//! not say who he is is forbidden, logins change hands, and scopes have commas between them.
+//! not introduce themselves is forbidden, logins change hands, and scopes have commas between them.
 
 use super::browser::{BACK, parameter};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -31,7 +31,7 @@ pub const ANN: User = User { id: 583_231, login: "ann", avatar_url: Some("https:
 pub struct Mood {
     /// Who signs in next.
     pub user: User,
-    /// Whether he refuses.
+    /// Whether they refuse.
     pub refuses: bool,
     /// A code challenge in place of the one that comes.
     pub challenge: Option<&'static str>,

@@ -20,7 +20,7 @@ const SEALED_FOR: &str = "sign-in attempt";
 /// A sign-in that somebody has begun.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Where he went.
+    /// Where they went.
     pub provider: ProviderId,
     /// What for.
     pub purpose: Purpose,

@@ -1,7 +1,7 @@
 //! What an OpenID Connect provider says of itself (OpenID Connect Discovery 1.0), and the keys it
 //! signs with: asked for when first needed, kept for an hour at most.
 //!
-//! Whoever waits for his turn to ask, and finds that somebody else has asked meanwhile, takes what
+//! Whoever waits for a turn to ask, and finds that somebody else has asked meanwhile, takes what
 //! that one was told. So a crowd asks once, and a provider that is down is not asked by everybody
 //! in turn.
 

@@ -1,5 +1,5 @@
-//! Signing in with a browser: somebody goes to a provider that knows him, comes back with a code,
-//! and the provider says who he is.
+//! Signing in with a browser: somebody goes to a provider that knows them, comes back with a code,
+//! and the provider says who they are.
 //!
 //! - here: the providers of this server, and what all of them have in common;
 //! - [`settings`]: what is said of them before the start;
@@ -97,14 +97,14 @@ pub struct Callback<'a> {
     pub issuer: Option<&'a str>,
 }
 
-/// Somebody who has shown who he is.
+/// Somebody who has shown who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
-    /// What makes him one and the same for ever.
+    /// What makes them one and the same for ever.
     pub key: PersonKey,
-    /// How he is called now.
+    /// How they are called now.
     pub name: AccountName,
-    /// A picture of him: an http or https URL of at most 2,048 bytes.
+    /// A picture of them: an http or https URL of at most 2,048 bytes.
     pub avatar_url: Option<String>,
 }
 
