@@ -1,12 +1,14 @@
 //! Who is asking: accounts, and the bearer tokens that stand for them.
 
 pub mod address;
+pub mod device;
 mod directory;
 mod gate;
 mod identity;
 mod provision;
 pub mod throttle;
 mod token;
+pub mod web_origin;
 
 pub use directory::{Directory, NotAuthenticated, PublishingStore};
 pub use gate::Gate;
