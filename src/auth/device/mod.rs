@@ -8,15 +8,17 @@
 //! after the time; no more is remembered than the bounds below say.
 
 mod codes;
+mod ticket;
 
 pub use codes::{DeviceCode, DeviceId, InvalidUserCode, UserCode};
+pub use ticket::{Issued, Ticket, Tickets};
 
-use super::address::{Address, Network};
+use super::{
+    address::{Address, Network},
+    sign_in::Person,
+};
 use octostore_actors::{
-    domain::{
-        account::{Origin, Subject, TokenName, scope::Scope},
-        values::AccountName,
-    },
+    domain::account::{TokenName, scope::Scope},
     time::Instant,
 };
 use std::{
@@ -72,22 +74,11 @@ pub struct Waiting {
     pub asked: Asked,
 }
 
-/// Somebody who has shown who he is: with what the account is found, or made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Somebody {
-    /// Where the account comes from.
-    pub origin: Origin,
-    /// What it is known by there.
-    pub subject: Subject,
-    /// How it is called now.
-    pub name: AccountName,
-}
-
 /// What a person says to a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// It may act as this one.
-    Allow(Somebody),
+    Allow(Person),
     /// It may not.
     Deny,
 }
@@ -188,7 +179,7 @@ impl Devices {
         let waiting = table.undecided(id, now).cloned().ok_or(Over)?;
         let device = table.devices.get_mut(id).ok_or(Over)?;
         device.state = match said {
-            Decision::Allow(somebody) => State::Allowed(somebody),
+            Decision::Allow(person) => State::Allowed(person),
             Decision::Deny => State::Denied,
         };
         Ok(waiting)
@@ -213,10 +204,10 @@ impl Devices {
                 table.remove(&id);
                 Err(NotIn::Denied)
             }
-            State::Allowed(somebody) => {
-                let (somebody, asked) = (somebody.clone(), device.waiting.asked.clone());
-                device.state = State::Claimed(somebody.clone());
-                Ok(Claim { devices: self, id, somebody, asked })
+            State::Allowed(person) => {
+                let (person, asked) = (person.clone(), device.waiting.asked.clone());
+                device.state = State::Claimed(person.clone());
+                Ok(Claim { devices: self, id, person, asked })
             }
         }
     }
@@ -236,7 +227,7 @@ pub struct Claim<'a> {
     devices: &'a Devices,
     id: DeviceId,
     /// As whom it was let in.
-    pub somebody: Somebody,
+    pub person: Person,
     /// What it asked for.
     pub asked: Asked,
 }
@@ -255,7 +246,7 @@ impl Claim<'_> {
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
         if let Some(device) = self.table().devices.get_mut(&self.id) {
-            device.state = State::Allowed(self.somebody.clone());
+            device.state = State::Allowed(self.person.clone());
         }
     }
 }
@@ -283,9 +274,9 @@ struct Device {
 #[derive(Debug)]
 enum State {
     Undecided,
-    Allowed(Somebody),
+    Allowed(Person),
     /// As allowed, and its token is being made.
-    Claimed(Somebody),
+    Claimed(Person),
     Denied,
 }
 

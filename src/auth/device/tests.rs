@@ -1,4 +1,6 @@
 use super::*;
+use crate::auth::sign_in::PersonKey;
+use octostore_actors::domain::values::AccountName;
 
 const LIFE: u64 = 600;
 
@@ -15,11 +17,11 @@ fn from(address: &str) -> Asked {
     Asked { label: None, scope: "locks:read".parse().ok(), from }
 }
 
-fn somebody() -> Somebody {
-    Somebody {
-        origin: Origin::GitHub,
-        subject: Subject::new("1").unwrap(),
+fn person() -> Person {
+    Person {
+        key: PersonKey::GitHub(1),
         name: AccountName::new("octocat").unwrap(),
+        avatar_url: None,
     }
 }
 
@@ -50,13 +52,13 @@ fn a_terminal_that_is_let_in_is_let_in_once() {
     let waiting = devices.find(&user_code, at(2.0)).unwrap();
     assert_eq!((waiting.id, &waiting.asked), (code.id(), &from("192.0.2.1")));
     assert_eq!(devices.get(&waiting.id, at(2.0)), Some(waiting.clone()));
-    let decided = devices.decide(&waiting.id, Decision::Allow(somebody()), at(3.0));
+    let decided = devices.decide(&waiting.id, Decision::Allow(person()), at(3.0));
     assert_eq!(decided, Ok(waiting.clone()));
     assert_eq!(devices.find(&user_code, at(3.0)), None, "nothing is left to be decided");
     assert_eq!(devices.get(&waiting.id, at(3.0)), None);
 
     let claim = devices.poll(code.reveal(), at(4.0)).unwrap();
-    assert_eq!((&claim.somebody, &claim.asked), (&somebody(), &waiting.asked));
+    assert_eq!((&claim.person, &claim.asked), (&person(), &waiting.asked));
     assert_eq!(why(&devices, &code, 4.0), NotIn::Pending, "one token is on its way");
     claim.spend();
     assert_eq!(why(&devices, &code, 5.0), NotIn::Unknown);
@@ -65,7 +67,7 @@ fn a_terminal_that_is_let_in_is_let_in_once() {
 #[test]
 fn a_token_that_could_not_be_made_is_made_at_the_next_poll() {
     let (devices, code, _) = one();
-    devices.decide(&code.id(), Decision::Allow(somebody()), at(1.0)).unwrap();
+    devices.decide(&code.id(), Decision::Allow(person()), at(1.0)).unwrap();
     drop(devices.poll(code.reveal(), at(2.0)).unwrap());
     devices.poll(code.reveal(), at(3.0)).unwrap().spend();
     assert_eq!(why(&devices, &code, 4.0), NotIn::Unknown);
@@ -83,8 +85,8 @@ fn a_terminal_that_is_refused_hears_so() {
 #[test]
 fn nobody_decides_twice() {
     for (first, second) in [
-        (Decision::Deny, Decision::Allow(somebody())),
-        (Decision::Allow(somebody()), Decision::Deny),
+        (Decision::Deny, Decision::Allow(person())),
+        (Decision::Allow(person()), Decision::Deny),
     ] {
         let (devices, code, _) = one();
         devices.decide(&code.id(), first.clone(), at(1.0)).unwrap();
@@ -104,7 +106,7 @@ fn a_code_runs_out() {
     assert_eq!(why(&devices, &code, last), NotIn::Pending);
     let end = LIFE as f64;
     assert_eq!(devices.find(&user_code, at(end)), None);
-    assert_eq!(devices.decide(&code.id(), Decision::Allow(somebody()), at(end)), Err(Over));
+    assert_eq!(devices.decide(&code.id(), Decision::Allow(person()), at(end)), Err(Over));
     assert_eq!(why(&devices, &code, end), NotIn::Expired);
     assert_eq!(why(&devices, &code, end + 59.9), NotIn::Expired, "it is told for a minute");
     assert_eq!(why(&devices, &code, end + 60.0), NotIn::Unknown);
@@ -114,7 +116,7 @@ fn a_code_runs_out() {
 #[test]
 fn a_terminal_that_was_let_in_and_never_asks_gets_nothing() {
     let (devices, code, _) = one();
-    devices.decide(&code.id(), Decision::Allow(somebody()), at(1.0)).unwrap();
+    devices.decide(&code.id(), Decision::Allow(person()), at(1.0)).unwrap();
     assert_eq!(why(&devices, &code, LIFE as f64), NotIn::Expired);
 }
 
@@ -136,7 +138,7 @@ fn polling_too_fast_makes_every_later_wait_five_seconds_longer() {
     ] {
         assert_eq!(why(&devices, &code, seconds), told, "at {seconds}");
     }
-    devices.decide(&code.id(), Decision::Allow(somebody()), at(69.0)).unwrap();
+    devices.decide(&code.id(), Decision::Allow(person()), at(69.0)).unwrap();
     assert!(devices.poll(code.reveal(), at(69.0)).is_ok(), "what is decided is told at once");
 }
 

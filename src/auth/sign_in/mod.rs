@@ -109,7 +109,7 @@ pub struct Person {
 }
 
 /// What makes a person one and the same, whatever he calls himself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PersonKey {
     /// The numeric id. Logins are renamed, and given to others.
     GitHub(u64),
