@@ -6,7 +6,12 @@
 #![expect(clippy::disallowed_methods, reason = "this file owns the threads")]
 
 use crate::{
-    auth::{BearerToken, Directory, Gate, OnDisk, Provisioned, PublishingStore, provision},
+    auth::{
+        BearerToken, Directory, Gate, OnDisk, Provisioned, PublishingStore,
+        outbound::Outbound,
+        provision,
+        sign_in::{Providers, attempt::Attempts},
+    },
     batching::{Outbox, RuntimeAlarm},
     clock::{BootId, Calendar, TimeSource},
     http::{Listener, Server},
@@ -66,6 +71,10 @@ pub struct Service {
     pub directory: Arc<Directory>,
     /// What everybody who wants in has to pass.
     pub gate: Gate,
+    /// The providers that people sign in with.
+    pub providers: Providers,
+    /// The sign-ins that have begun and not ended.
+    pub attempts: Attempts,
     /// How instants print.
     pub calendar: Calendar,
     /// The bounds of requests.
@@ -192,13 +201,14 @@ impl App {
         time: &Arc<dyn TimeSource>,
     ) -> Result<Self, StartError> {
         let configured = settings.configured_tokens()?;
+        let providers = settings.providers(&settings.file()?, &Outbound::new())?;
         let boot = BootId::read().map_err(StartError::Boot)?;
         let (mut store, recovered) = store::open(&settings.database.0, &boot, time.now())?;
         let calendar = Calendar::new(Arc::clone(time));
         let accounts = provision(
             OnDisk { accounts: recovered.accounts, tokens: recovered.bearers },
             &configured,
-            settings.lets_others_in(),
+            !providers.is_empty(),
             calendar.wall(),
         );
         let first_start = write_down(&settings.database.0, &mut store, &accounts)?;
@@ -227,6 +237,8 @@ impl App {
                 .start("accounts", AccountMachine::new(accounts.accounts, accounts.tokens))?,
             directory,
             gate: Gate::new(settings),
+            providers,
+            attempts: Attempts::default(),
             calendar,
             limits: Limits::of(settings),
             ready: AtomicBool::new(true),

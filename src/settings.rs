@@ -1,7 +1,13 @@
 //! Settings: command-line flags, each with an environment variable, each with a default that
 //! works.
 
-use crate::auth::{Configured, TokensError, address::TrustedProxy};
+use crate::auth::{
+    Configured, TokensError,
+    address::TrustedProxy,
+    outbound::Outbound,
+    settings_file::{SettingsFile, SettingsFileError},
+    sign_in::{GitHubSettings, Providers, ProvidersError},
+};
 use clap::{
     CommandFactory, Parser, ValueEnum,
     error::{ContextKind, ContextValue, ErrorKind},
@@ -38,28 +44,34 @@ pub struct Settings {
     #[arg(long, env = "STATIC_TOKENS_FILE", value_name = "FILE")]
     pub static_tokens_file: Option<PathBuf>,
 
+    /// A file in TOML, for what does not fit a line: sign-in providers. If it holds a secret,
+    /// only its owner may be able to read it.
+    #[arg(long, env = "OCTOSTORE_SETTINGS", value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+
     /// The key of the administrator, for everything under /admin: as a bearer token, or in the
     /// header X-Admin-Key.
     #[arg(long, env = "ADMIN_KEY", value_name = "KEY", hide_env_values = true)]
     pub admin_key: Option<Secret>,
 
-    /// The OAuth application for signing in with GitHub (read; this version does not sign in).
+    /// The OAuth application for signing in with GitHub, by its client id.
     #[arg(long, env = "GITHUB_CLIENT_ID", value_name = "ID")]
     pub github_client_id: Option<String>,
 
-    /// Its secret.
+    /// Its client secret.
     #[arg(long, env = "GITHUB_CLIENT_SECRET", value_name = "SECRET", hide_env_values = true)]
     pub github_client_secret: Option<Secret>,
 
-    /// Where GitHub sends the browser back to.
+    /// Where GitHub sends the browser back to: this server's /auth/github/callback, as browsers
+    /// see it. Without it GitHub goes by the callback URL of the application.
     #[arg(long, env = "GITHUB_REDIRECT_URI", value_name = "URL")]
     pub github_redirect_uri: Option<String>,
 
-    /// The API of a GitHub Enterprise host.
+    /// The API of a GitHub Enterprise host; its /api/v3 if this is left out.
     #[arg(long, env = "GITHUB_API_URL", value_name = "URL")]
     pub github_api_url: Option<String>,
 
-    /// The OAuth pages of a GitHub Enterprise host.
+    /// A GitHub Enterprise host, with its OAuth pages under /login/oauth.
     #[arg(long, env = "GITHUB_OAUTH_URL", value_name = "URL")]
     pub github_oauth_url: Option<String>,
 
@@ -329,6 +341,12 @@ pub enum SettingsError {
         /// What is wrong with it.
         source: TokensError,
     },
+    /// The settings file is wrong.
+    #[error("settings: {0}")]
+    File(#[from] SettingsFileError),
+    /// The providers that people sign in with are wrong.
+    #[error(transparent)]
+    Providers(#[from] ProvidersError),
 }
 
 impl Settings {
@@ -365,14 +383,35 @@ impl Settings {
         listed.and(filed).map_err(wrong("STATIC_TOKENS, STATIC_TOKENS_FILE"))
     }
 
-    /// Whether signing in is asked for.
-    pub fn signs_in(&self) -> bool {
-        self.github_client_id.is_some()
+    /// The settings file; an empty one if none is named.
+    ///
+    /// # Errors
+    /// [`SettingsError::File`].
+    pub fn file(&self) -> Result<SettingsFile, SettingsError> {
+        match &self.settings {
+            Some(path) => Ok(SettingsFile::read(path)?),
+            None => Ok(SettingsFile::default()),
+        }
     }
 
-    /// Whether anybody gets an account who is not in the configured tokens.
-    pub fn lets_others_in(&self) -> bool {
-        self.signs_in()
+    /// The providers that these settings and `file` name, to be asked over `outbound`.
+    ///
+    /// # Errors
+    /// [`SettingsError::Providers`].
+    pub fn providers(
+        &self,
+        file: &SettingsFile,
+        outbound: &Outbound,
+    ) -> Result<Providers, SettingsError> {
+        let github = GitHubSettings {
+            client_id: self.github_client_id.as_deref(),
+            client_secret: self.github_client_secret.as_ref(),
+            redirect_uri: self.github_redirect_uri.as_deref(),
+            oauth_url: self.github_oauth_url.as_deref(),
+            api_url: self.github_api_url.as_deref(),
+            section: Some(&file.github),
+        };
+        Ok(Providers::new(&github, &file.oidc, outbound)?)
     }
 
     /// How much an account may have.

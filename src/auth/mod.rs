@@ -8,6 +8,7 @@ mod identity;
 pub mod outbound;
 mod provision;
 pub mod seal;
+pub mod settings_file;
 pub mod sign_in;
 pub mod throttle;
 mod token;

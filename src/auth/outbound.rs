@@ -15,8 +15,16 @@ use hyper_util::{
     client::legacy::{self, Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use openidconnect::url::{Host, Url};
-use std::{fmt, time::Duration};
+use openidconnect::{
+    AsyncHttpClient,
+    url::{Host, Url},
+};
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 /// How long a whole exchange may take: to connect, to ask and to hear the end of the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,9 +40,11 @@ const PRODUCT: HeaderValue =
 /// after ten seconds or a mebibyte.
 #[derive(Clone)]
 pub struct Outbound {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Arc<LazyLock<HttpClient>>,
     patience: Duration,
 }
+
+type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// Why there is no answer, or none that can be used. No message shows a header or a body.
 #[derive(Debug, thiserror::Error)]
@@ -81,21 +91,9 @@ impl Authority {
 
 impl Outbound {
     /// A client that believes the certificate authorities of this system, or Mozilla's where the
-    /// system has none. Reads them from disk: make one, and clone it.
+    /// system has none. They are read from disk with the first request.
     pub fn new() -> Self {
-        let connector = match HttpsConnectorBuilder::new().with_native_roots() {
-            Ok(connector) => connector,
-            Err(error) => {
-                tracing::info!(%error, "this system has no certificates; Mozilla's are used");
-                HttpsConnectorBuilder::new().with_webpki_roots()
-            }
-        };
-        let connector = connector.https_or_http().enable_http1().build();
-        // A kept connection that the other side has closed meanwhile would fail the exchange of
-        // a code that can only be sent once.
-        let client =
-            Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
-        Self { client, patience: PATIENCE }
+        Self { client: Arc::new(LazyLock::new(http_client)), patience: PATIENCE }
     }
 
     /// Sends one request and reads the whole answer, whatever its status.
@@ -168,6 +166,20 @@ impl Outbound {
     }
 }
 
+/// An exchange that is under way.
+pub type Exchange<'a> =
+    Pin<Box<dyn Future<Output = Result<Response<Vec<u8>>, OutboundError>> + Send + 'a>>;
+
+/// The client that OAuth 2 and OpenID Connect are spoken over.
+impl<'a> AsyncHttpClient<'a> for Outbound {
+    type Error = OutboundError;
+    type Future = Exchange<'a>;
+
+    fn call(&'a self, request: Request<Vec<u8>>) -> Exchange<'a> {
+        Box::pin(self.ask(request))
+    }
+}
+
 impl Default for Outbound {
     fn default() -> Self {
         Self::new()
@@ -178,6 +190,20 @@ impl fmt::Debug for Outbound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outbound").field("patience", &self.patience).finish_non_exhaustive()
     }
+}
+
+fn http_client() -> HttpClient {
+    let connector = match HttpsConnectorBuilder::new().with_native_roots() {
+        Ok(connector) => connector,
+        Err(error) => {
+            tracing::info!(%error, "this system has no certificates; Mozilla's are used");
+            HttpsConnectorBuilder::new().with_webpki_roots()
+        }
+    };
+    let connector = connector.https_or_http().enable_http1().build();
+    // A kept connection that the other side has closed meanwhile would fail the exchange of a
+    // code, which can only be sent once.
+    Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector)
 }
 
 /// Whether what is sent to `url` can be read on the way: it cannot over TLS, and there is no way

@@ -8,14 +8,17 @@ use super::{
     Callback, Person, PersonKey, ProvidersError, Secrets, SignInError, not_exchanged, picture,
     settings::{GitHubSettings, allowed, protected_url, redirect_url},
 };
-use crate::auth::outbound::{Outbound, OutboundError};
+use crate::{
+    auth::outbound::{Exchange, Outbound, OutboundError},
+    settings::Secret,
+};
 use hyper::{
     StatusCode,
     header::{ACCEPT, AUTHORIZATION},
 };
 use oauth2::{
-    AccessToken, AuthUrl, AuthorizationCode, ClientId, ClientSecret, EndpointNotSet, EndpointSet,
-    HttpRequest, HttpResponse, TokenResponse, TokenUrl,
+    AccessToken, AsyncHttpClient, AuthUrl, AuthorizationCode, ClientId, ClientSecret,
+    EndpointNotSet, EndpointSet, HttpRequest, TokenResponse, TokenUrl,
     basic::{BasicClient, BasicTokenResponse},
 };
 use octostore_actors::domain::values::AccountName;
@@ -45,7 +48,7 @@ impl GitHub {
         const SECRET: &str = "GITHUB_CLIENT_SECRET";
         let set = |text: Option<&'_ str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
         let id = set(settings.client_id);
-        let (id, secret) = match (id, set(settings.client_secret.map(|hidden| hidden.0))) {
+        let (id, secret) = match (id, set(settings.client_secret.map(Secret::reveal))) {
             (Some(id), Some(secret)) => (id, secret),
             (None, None) => return Ok(None),
             (Some(_), None) => {
@@ -114,23 +117,9 @@ impl GitHub {
         self.client
             .exchange_code(AuthorizationCode::new(code.to_owned()))
             .set_pkce_verifier(secrets.verifier())
-            .request_async(&|request| self.ask(request))
+            .request_async(&TokenEndpoint(&self.outbound))
             .await
             .map_err(not_exchanged)
-    }
-
-    /// Asks the token endpoint, and has an answer with an error in it be no success.
-    async fn ask(&self, request: HttpRequest) -> Result<HttpResponse, OutboundError> {
-        #[derive(Deserialize)]
-        struct Failure {
-            #[serde(rename = "error")]
-            _error: String,
-        }
-        let mut answer = self.outbound.ask(request).await?;
-        if serde_json::from_slice::<Failure>(answer.body()).is_ok() {
-            *answer.status_mut() = StatusCode::BAD_REQUEST;
-        }
-        Ok(answer)
     }
 
     async fn user(&self, token: &AccessToken) -> Result<User, SignInError> {
@@ -146,6 +135,29 @@ impl GitHub {
             return Err(UNCLEAR);
         }
         serde_json::from_slice(answer.body()).map_err(|_| UNCLEAR)
+    }
+}
+
+/// GitHub's token endpoint, where an answer with an error in it is no success.
+struct TokenEndpoint<'a>(&'a Outbound);
+
+impl<'a> AsyncHttpClient<'a> for TokenEndpoint<'_> {
+    type Error = OutboundError;
+    type Future = Exchange<'a>;
+
+    fn call(&'a self, request: HttpRequest) -> Exchange<'a> {
+        #[derive(Deserialize)]
+        struct Failure {
+            #[serde(rename = "error")]
+            _error: String,
+        }
+        Box::pin(async {
+            let mut answer = self.0.ask(request).await?;
+            if serde_json::from_slice::<Failure>(answer.body()).is_ok() {
+                *answer.status_mut() = StatusCode::BAD_REQUEST;
+            }
+            Ok(answer)
+        })
     }
 }
 
@@ -184,13 +196,16 @@ fn below(base: &Url, path: &str) -> Url {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::settings::Hidden, *};
+    use super::*;
     use crate::auth::sign_in::GitHubSection;
+    use std::sync::LazyLock;
+
+    static SECRET: LazyLock<Secret> = LazyLock::new(|| "hunter2".parse().unwrap());
 
     fn settings<'a>() -> GitHubSettings<'a> {
         GitHubSettings {
             client_id: Some("id"),
-            client_secret: Some(Hidden("hunter2")),
+            client_secret: Some(&SECRET),
             ..GitHubSettings::default()
         }
     }

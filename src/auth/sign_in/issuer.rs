@@ -189,9 +189,8 @@ impl Issuer {
     }
 
     async fn discover(&self, since: Instant) -> Result<Known, Unavailable> {
-        let ask = |request| self.outbound.ask(request);
-        let metadata =
-            Metadata::discover_async(self.url.clone(), &ask).await.map_err(not_discovered)?;
+        let metadata = Metadata::discover_async(self.url.clone(), &self.outbound).await;
+        let metadata = metadata.map_err(not_discovered)?;
         let token = metadata.token_endpoint().ok_or(Unavailable::NoTokenEndpoint)?;
         let user_info = metadata.userinfo_endpoint().map(|endpoint| endpoint.url());
         let addresses = [metadata.authorization_endpoint().url(), token.url()];
@@ -203,8 +202,7 @@ impl Issuer {
     }
 
     async fn fetch_keys(&self, known: Known) -> Result<Known, Unavailable> {
-        let ask = |request| self.outbound.ask(request);
-        let keys = JsonWebKeySet::fetch_async(known.metadata.jwks_uri(), &ask).await;
+        let keys = JsonWebKeySet::fetch_async(known.metadata.jwks_uri(), &self.outbound).await;
         let metadata = known.metadata.as_ref().clone().set_jwks(keys.map_err(not_discovered)?);
         Ok(Known { metadata: Arc::new(metadata), since: known.since })
     }

@@ -199,6 +199,11 @@ impl Providers {
         Ok(Self(providers))
     }
 
+    /// Whether nobody can sign in.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The provider of this name, if there is one.
     pub fn get(&self, id: &ProviderId) -> Option<&Provider> {
         self.0.get(id)

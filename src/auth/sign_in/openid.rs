@@ -248,9 +248,8 @@ impl OpenId {
         let request = client
             .exchange_code(AuthorizationCode::new(code.to_owned()))
             .map_err(|_| Unavailable::NoTokenEndpoint)?;
-        let ask = |request| self.outbound.ask(request);
-        let answer = request.set_pkce_verifier(secrets.verifier()).request_async(&ask).await;
-        answer.map_err(not_exchanged)
+        let request = request.set_pkce_verifier(secrets.verifier());
+        request.request_async(&self.outbound).await.map_err(not_exchanged)
     }
 
     /// Verifies an ID token (OpenID Connect Core, section 3.1.3.7). If it is signed with a key

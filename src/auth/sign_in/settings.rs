@@ -1,6 +1,6 @@
 //! What the settings say of providers, and what can be wrong with it.
 
-use crate::auth::outbound::is_protected;
+use crate::{auth::outbound::is_protected, settings::Secret};
 use openidconnect::{ClientSecret, RedirectUrl, url::Url};
 use serde::Deserialize;
 use std::{
@@ -16,7 +16,7 @@ pub struct GitHubSettings<'a> {
     /// `GITHUB_CLIENT_ID`: without it nobody signs in with GitHub.
     pub client_id: Option<&'a str>,
     /// `GITHUB_CLIENT_SECRET`
-    pub client_secret: Option<Hidden<'a>>,
+    pub client_secret: Option<&'a Secret>,
     /// `GITHUB_REDIRECT_URI`: without it GitHub sends browsers to where its own page of the
     /// application says.
     pub redirect_uri: Option<&'a str>,
@@ -27,16 +27,6 @@ pub struct GitHubSettings<'a> {
     pub api_url: Option<&'a str>,
     /// `[github]`
     pub section: Option<&'a GitHubSection>,
-}
-
-/// A text that prints nowhere.
-#[derive(Clone, Copy)]
-pub struct Hidden<'a>(pub &'a str);
-
-impl std::fmt::Debug for Hidden<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Hidden(…)")
-    }
 }
 
 /// The section `[github]` of the settings file.
@@ -61,7 +51,8 @@ pub struct OpenIdSection {
     pub client_id: String,
     /// Its secret, if it has one; a public client has none.
     pub client_secret: Option<ClientSecret>,
-    /// A file with the secret, in place of the secret itself.
+    /// A file with the secret, in place of the secret itself; only its owner may be able to read
+    /// it.
     pub client_secret_file: Option<PathBuf>,
     /// Where the provider sends browsers back to: this server's
     /// `/auth/oidc/{name}/callback`, as browsers see it.
@@ -80,6 +71,15 @@ pub struct OpenIdSection {
     /// The domains of the verified e-mail addresses of those who may enter; everybody where this
     /// is left out. Whoever has both this and `allowed_groups` lets in who is in both.
     pub allowed_domains: Option<Vec<String>>,
+}
+
+impl OpenIdSection {
+    /// The same, with files where they are as seen from `folder`.
+    #[must_use]
+    pub fn beside(mut self, folder: &Path) -> Self {
+        self.client_secret_file = self.client_secret_file.map(|path| folder.join(path));
+        self
+    }
 }
 
 fn default_scopes() -> Vec<String> {
