@@ -8,9 +8,11 @@
 use crate::{
     auth::{
         BearerToken, Directory, Gate, OnDisk, Provisioned, PublishingStore,
+        device::{Devices, Tickets},
         outbound::Outbound,
         provision,
         sign_in::{Providers, attempt::Attempts},
+        web_origin::WebOrigin,
     },
     batching::{Outbox, RuntimeAlarm},
     clock::{BootId, Calendar, TimeSource},
@@ -75,6 +77,12 @@ pub struct Service {
     pub providers: Providers,
     /// The sign-ins that have begun and not ended.
     pub attempts: Attempts,
+    /// The terminals that wait to be let in.
+    pub devices: Devices,
+    /// What whoever is asked about one of them answers with.
+    pub tickets: Tickets,
+    /// Where browsers find this server, as far as the settings say.
+    pub web_origin: Option<WebOrigin>,
     /// How instants print.
     pub calendar: Calendar,
     /// The bounds of requests.
@@ -237,8 +245,11 @@ impl App {
                 .start("accounts", AccountMachine::new(accounts.accounts, accounts.tokens))?,
             directory,
             gate: Gate::new(settings),
+            web_origin: settings.public_url.clone().or_else(|| providers.web_origin()),
             providers,
             attempts: Attempts::default(),
+            devices: Devices::new(Duration::from_secs(settings.device_code_seconds.into())),
+            tickets: Tickets::default(),
             calendar,
             limits: Limits::of(settings),
             ready: AtomicBool::new(true),

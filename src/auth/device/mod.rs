@@ -87,10 +87,10 @@ pub enum Decision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoRoom {
     /// Too many wait, from everywhere.
-    #[error("too many terminals wait to be let in: try again in a minute")]
+    #[error("Too many terminals wait to be let in: try again in a minute")]
     Everywhere,
     /// Too many wait with this address.
-    #[error("too many terminals of this address wait to be let in: let them in, or try later")]
+    #[error("Too many terminals of this address wait to be let in: let them in, or try later")]
     ThisAddress,
 }
 
@@ -103,19 +103,19 @@ pub struct Over;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotIn {
     /// Nobody has decided yet.
-    #[error("nobody has let this terminal in yet: ask again")]
+    #[error("Nobody has let this terminal in yet: ask again")]
     Pending,
     /// The same, and it asks too often: it is to wait five seconds longer from now on.
-    #[error("this terminal asks too often: wait five seconds longer each time from now on")]
+    #[error("This terminal asks too often: wait five seconds longer each time from now on")]
     SlowDown,
     /// Nobody has decided in time.
-    #[error("nobody has let this terminal in in time: start again")]
+    #[error("Nobody has let this terminal in in time: start again")]
     Expired,
     /// Somebody has decided that it may not.
-    #[error("somebody has refused to let this terminal in")]
+    #[error("Somebody has refused to let this terminal in")]
     Denied,
     /// No terminal waits with this code, or it has got its token already.
-    #[error("no terminal waits with this device_code: it is wrong, or was used: start again")]
+    #[error("No terminal waits with this device_code: it is wrong, or was used: start again")]
     Unknown,
 }
 
@@ -199,14 +199,14 @@ impl Devices {
         }
         match &device.state {
             State::Undecided => Err(device.wait(now)),
-            State::Claimed(_) => Err(NotIn::Pending),
+            State::Claimed => Err(NotIn::Pending),
             State::Denied => {
                 table.remove(&id);
                 Err(NotIn::Denied)
             }
             State::Allowed(person) => {
                 let (person, asked) = (person.clone(), device.waiting.asked.clone());
-                device.state = State::Claimed(person.clone());
+                device.state = State::Claimed;
                 Ok(Claim { devices: self, id, person, asked })
             }
         }
@@ -276,7 +276,7 @@ enum State {
     Undecided,
     Allowed(Person),
     /// As allowed, and its token is being made.
-    Claimed(Person),
+    Claimed,
     Denied,
 }
 

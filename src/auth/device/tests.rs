@@ -84,10 +84,9 @@ fn a_terminal_that_is_refused_hears_so() {
 
 #[test]
 fn nobody_decides_twice() {
-    for (first, second) in [
-        (Decision::Deny, Decision::Allow(person())),
-        (Decision::Allow(person()), Decision::Deny),
-    ] {
+    for (first, second) in
+        [(Decision::Deny, Decision::Allow(person())), (Decision::Allow(person()), Decision::Deny)]
+    {
         let (devices, code, _) = one();
         devices.decide(&code.id(), first.clone(), at(1.0)).unwrap();
         for again in [first.clone(), second.clone()] {

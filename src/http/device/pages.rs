@@ -11,16 +11,17 @@ use crate::{
         pages::{Text, page},
     },
 };
-use hyper::StatusCode;
+use hyper::{StatusCode, header::RETRY_AFTER};
 use octostore_actors::domain::account::scope::{Access, Area, Grant, Scope};
+use std::time::Duration;
 
 /// Why somebody is to type a code again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
     /// No terminal waits with it.
     Unknown,
-    /// Too many codes were wrong.
-    TooMany,
+    /// Too many codes were wrong: how long to wait.
+    TooMany(Duration),
 }
 
 /// Where a code is typed.
@@ -32,7 +33,7 @@ pub fn enter(again: Option<Again>) -> Reply {
             "<p class=\"warn\" role=\"alert\">No terminal waits with that code: it is mistyped, was \
              used already, or took too long. Look at your terminal, or start again there.</p>\n",
         ),
-        Some(Again::TooMany) => (
+        Some(Again::TooMany(_)) => (
             StatusCode::TOO_MANY_REQUESTS,
             "<p class=\"warn\" role=\"alert\">Too many wrong codes came from your address. Wait a \
              minute, then try again.</p>\n",
@@ -46,7 +47,11 @@ pub fn enter(again: Option<Again>) -> Reply {
          placeholder=\"XXXX-XXXX\">\n\
          <div class=\"do\"><button class=\"go\">Continue</button></div>\n</form>\n"
     );
-    page(status, "Sign in from a terminal", &main)
+    let mut reply = page(status, "Sign in from a terminal", &main);
+    if let Some(Again::TooMany(wait)) = again {
+        reply.headers_mut().insert(RETRY_AFTER, (wait.as_secs() + 1).into());
+    }
+    reply
 }
 
 /// What asks to be let in, and the ways to sign in for it.
