@@ -31,7 +31,7 @@ use hyper::{StatusCode, body::Incoming, header::HOST};
 use octostore_actors::domain::{
     account::{AccountCommand, NewToken, TokenName, TokenSource, scope::Scope},
     audit::{Action, Who},
-    values::{Quota, WallTime},
+    values::Quota,
 };
 use serde::Serialize;
 
@@ -92,11 +92,10 @@ pub async fn token(context: &Context<'_>, asked: &Parameters) -> Result<Reply, O
     match hand_over(context, admission(context, &claim, &bearer)?).await {
         Ok((_, token)) => {
             claim.spend();
-            let now = service.calendar.wall();
             let body = TokenBody {
                 access_token: bearer.reveal(),
                 token_type: "Bearer",
-                expires_in: token.expires_at.map(|end| seconds_between(now, end)),
+                expires_in: service.limits.sign_in_life.map(|life| life.as_secs()),
                 scope: token.scope.to_string(),
             };
             Ok(json(StatusCode::OK, &body))
@@ -162,10 +161,6 @@ fn here(context: &Context<'_>) -> Option<WebOrigin> {
         WebOrigin::of_host(only.to_str().ok()?)
     };
     context.service.web_origin.clone().or_else(said)
-}
-
-fn seconds_between(now: WallTime, end: WallTime) -> u64 {
-    u64::try_from(end.as_millis() - now.as_millis()).unwrap_or(0) / 1000
 }
 
 /// RFC 8628, section 3.2.

@@ -104,7 +104,7 @@ pub fn allowed(waiting: &Waiting) -> Reply {
 /// That the terminal is not let in.
 pub fn denied(waiting: &Waiting) -> Reply {
     let main = format!(
-        "<p>The terminal that shows <code>{}</code> was told so, and gets nothing. You can close \
+        "<p>The terminal that shows <code>{}</code> is told so, and gets nothing. You can close \
          this page.</p>\n",
         waiting.user_code
     );
@@ -123,7 +123,8 @@ pub fn failed(status: StatusCode, why: &str) -> Reply {
 
 /// RFC 8628, section 5.4: a code that somebody else sent lets somebody else in.
 const WARNING: &str = "<p class=\"warn\">Go on only if you have just started this yourself, and your \
-     own terminal shows this code. Whoever sent you here with a code of his gets in as you.</p>\n";
+     own terminal shows this code. If somebody else gave it to you, you would let him in as \
+     yourself.</p>\n";
 
 /// What is known of a terminal, and what it wants.
 fn facts(waiting: &Waiting) -> String {
