@@ -1,7 +1,10 @@
 //! What every test needs: a client, a server, and bounded patience.
 
 mod answer;
+pub mod browser;
 mod client;
+pub mod github;
+pub mod provider;
 mod server;
 
 pub use answer::{Answer, is_stamp, is_uuid};

@@ -266,8 +266,14 @@ impl OpenId {
             Err(ClaimsVerificationError::SignatureVerification(
                 SignatureVerificationError::NoMatchingKey,
             )) => {
-                let metadata = self.issuer.with_fresh_keys(calendar).await?;
-                self.verify_with(token, &metadata, secrets, now)
+                match self.issuer.with_fresh_keys(calendar).await {
+                    Ok(metadata) => self.verify_with(token, &metadata, secrets, now),
+                    // It had no such key a moment ago.
+                    Err(Unavailable::AskedJustNow) => {
+                        return Err(SignInError::IdToken(IdTokenFault::Signature));
+                    }
+                    Err(error) => return Err(error.into()),
+                }
             }
             verified => verified,
         }
