@@ -19,6 +19,8 @@ mod config_conditions;
 mod contract;
 mod contract_errors;
 mod damage;
+mod device;
+mod device_abuse;
 mod documents;
 mod durability;
 mod flags;

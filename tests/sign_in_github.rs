@@ -10,10 +10,10 @@ use crate::common::{
 use serde_json::Value;
 use std::sync::{Arc, Barrier};
 
-const THERE: &str = "/auth/github";
-const BACK_HERE: &str = "/auth/github/callback";
+pub const THERE: &str = "/auth/github";
+pub const BACK_HERE: &str = "/auth/github/callback";
 
-fn setup(github: &GitHub) -> Setup {
+pub fn setup(github: &GitHub) -> Setup {
     Setup::bare()
         .variable("GITHUB_CLIENT_ID", CLIENT_ID)
         .variable("GITHUB_CLIENT_SECRET", CLIENT_SECRET)
@@ -23,7 +23,7 @@ fn setup(github: &GitHub) -> Setup {
         .variable("OCTOSTORE_FAILED_SIGN_INS", "1000")
 }
 
-fn start() -> (GitHub, Server) {
+pub fn start() -> (GitHub, Server) {
     let github = GitHub::start();
     let server = setup(&github).start();
     (github, server)

@@ -69,6 +69,10 @@ impl Parameters {
     /// # Errors
     /// It is no form and no JSON object of texts and numbers, or names a parameter twice.
     pub fn read(body: &[u8]) -> Result<Self, OAuthError> {
+        // Forms with files have another form, in which none of ours would be found.
+        if body.starts_with(b"--") {
+            return Err(OAuthError::Body);
+        }
         let looks_like_json = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
         let all = if looks_like_json {
             let Object(all) = serde_json::from_slice(body).map_err(|_| OAuthError::Body)?;
@@ -121,11 +125,12 @@ impl<'de> Deserialize<'de> for Object {
                 while let Some((name, value)) = map.next_entry::<String, Value>()? {
                     let value = match value {
                         Value::String(text) => text,
-                        Value::Number(number) => number.to_string(),
-                        // What is no parameter of ours is not looked at, whatever it is; and one
-                        // of ours is as good as absent.
-                        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
-                            String::new()
+                        Value::Null => String::new(),
+                        // What is no parameter of ours is not looked at, whatever it is. One of
+                        // ours must not be as good as absent: a scope that nobody can read would
+                        // be the widest then.
+                        Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+                            value.to_string()
                         }
                     };
                     all.push((name, value));
@@ -269,6 +274,9 @@ mod tests {
             assert_eq!(get(body, "empty"), None, "without a value it is not there");
             assert_eq!(get(body, "none"), None);
         }
+        assert_eq!(get(r#"{"scope":null}"#, "scope"), None);
+        let list = get(r#"{"scope":["locks:read"]}"#, "scope");
+        assert_eq!(list.as_deref(), Some(r#"["locks:read"]"#), "there, and no scope");
     }
 
     #[test]
@@ -287,7 +295,7 @@ mod tests {
 
     #[test]
     fn what_is_neither_form_nor_object_is_refused() {
-        for body in [&b"{"[..], b"{}x", b"{\"a\":}", b"\xff\xfe"] {
+        for body in [&b"{"[..], b"{}x", b"{\"a\":}", b"\xff\xfe", b"--x\r\nname=\"scope\""] {
             let refused = Parameters::read(body).unwrap_err();
             assert!(matches!(refused, OAuthError::Body), "{body:?}");
         }

@@ -26,9 +26,7 @@ use crate::{
 };
 use hyper::{
     StatusCode,
-    header::{
-        HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
-    },
+    header::{HeaderValue, LOCATION, REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS},
 };
 use octostore_actors::domain::{
     account::{
@@ -55,6 +53,10 @@ const COOKIE: Cookie = Cookie {
 /// `GET /auth/github`, `GET /auth/oidc/{provider}`: sends the browser to the provider, for a
 /// token; with a `user_code`, for the terminal that shows it.
 pub async fn begin(context: &Context<'_>, path: ProviderPath<'_>) -> Result<Reply, ApiError> {
+    let id = provider_id(path)?;
+    if context.service.providers.get(&id).is_none() {
+        return Err(ApiError::SignInNotConfigured);
+    }
     let purpose = match query::parameter(context.head, "user_code") {
         None => Purpose::Token,
         Some(typed) => match device::find(context, &typed).await {
@@ -62,7 +64,7 @@ pub async fn begin(context: &Context<'_>, path: ProviderPath<'_>) -> Result<Repl
             Err(again) => return Ok(device::unknown(again)),
         },
     };
-    send_away(context, &provider_id(path)?, purpose).await
+    send_away(context, &id, purpose).await
 }
 
 /// Sends the browser to a provider.
@@ -253,9 +255,9 @@ fn discreet(reply: Reply) -> Reply {
     const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
     const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
     let mut reply = uncached(reply);
-    let headers: [(HeaderName, HeaderValue); 2] =
-        [(REFERRER_POLICY, NO_REFERRER), (X_CONTENT_TYPE_OPTIONS, NOSNIFF)];
-    reply.headers_mut().extend(headers);
+    let headers = reply.headers_mut();
+    headers.insert(REFERRER_POLICY, NO_REFERRER);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     reply
 }
 

@@ -6,6 +6,7 @@ mod client;
 pub mod github;
 pub mod provider;
 mod server;
+pub mod terminal;
 
 pub use answer::{Answer, is_stamp, is_uuid};
 pub use client::{Address, Client, Connection, request};
