@@ -35,6 +35,7 @@ mod malformed;
 mod overload;
 mod restart;
 mod settings_cli;
+mod sign_in_abuse;
 mod sign_in_github;
 mod sign_in_id_token;
 mod sign_in_openid;

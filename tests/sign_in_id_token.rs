@@ -1,7 +1,12 @@
 //! ID tokens: a forged, stale or borrowed one signs nobody in, and a provider may change its keys.
 
 use crate::{
-    common::{Server, at_once, browser::Browser, browser::parameter, provider::Provider},
+    common::{
+        Server, at_once,
+        browser::{Browser, parameter},
+        provider::Provider,
+        until,
+    },
     sign_in_openid::{CLIENT_SECRET, THERE, setup, sign_in},
 };
 use serde_json::{Value, json};
@@ -17,66 +22,76 @@ fn start(provider: &Provider) -> Server {
     setup(provider, "").start()
 }
 
+/// Signs in with an ID token that was tampered with in this way, and checks that nobody is let in,
+/// and for which reason.
+fn refused(provider: &Provider, server: &Server, what: &str, tampered: &Value, why: &str) {
+    let before = server.err().len();
+    provider.order(&json!({ "id_token": tampered }));
+    let answer = sign_in(server);
+    assert_eq!(answer.status, 401, "{what}: {}", answer.text());
+    answer.refused(401, "sign_in_failed");
+    until("the log says why", || server.err()[before..].contains('\n').then_some(()));
+    let said = server.err().split_off(before);
+    assert!(said.contains(why), "{what}: {said}");
+}
+
 #[test]
 fn a_token_that_does_not_fit_signs_nobody_in() {
+    const TIME: &str = "it is too old, or from the future";
+    const NONCE: &str = "it was made for another sign-in";
+    const AUDIENCE: &str = "it is for another client";
+    const ISSUER: &str = "it is of another issuer";
+    const SUBJECT: &str = "its subject is empty, or longer";
+    const UNREADABLE: &str = "the answer of the token endpoint";
     let Some(provider) = Provider::start() else { return };
     let server = start(&provider);
-    let long = "x".repeat(256);
-    for (what, claims) in [
-        ("expired", json!({ "iat": seconds(-600), "exp": seconds(-90) })),
-        ("expired at the beginning of time", json!({ "exp": 0 })),
-        ("without an end", json!({ "exp": null })),
-        ("from the future", json!({ "iat": seconds(120), "exp": seconds(3600) })),
-        ("without a beginning", json!({ "iat": null })),
-        ("for another sign-in", json!({ "nonce": "another" })),
-        ("for any sign-in", json!({ "nonce": null })),
-        ("for another client", json!({ "aud": "another" })),
-        ("for others too", json!({ "aud": ["octostore", "another"] })),
-        ("for nobody", json!({ "aud": [] })),
-        ("for anybody", json!({ "aud": null })),
-        ("asked for by another client", json!({ "azp": "another" })),
-        ("of another issuer", json!({ "iss": "https://another.example" })),
-        ("of an issuer that differs in a slash", json!({ "iss": format!("{}/", provider.issuer) })),
-        ("of no issuer", json!({ "iss": null })),
-        ("about nobody", json!({ "sub": null })),
-        ("about an empty subject", json!({ "sub": "" })),
-        ("about a subject without end", json!({ "sub": long })),
-        ("about a number", json!({ "sub": 7 })),
+    let slash = format!("{}/", provider.issuer);
+    for (what, claims, why) in [
+        ("expired", json!({ "iat": seconds(-600), "exp": seconds(-90) }), TIME),
+        ("expired at the beginning of time", json!({ "exp": 0 }), TIME),
+        ("without an end", json!({ "exp": null }), UNREADABLE),
+        ("from the future", json!({ "iat": seconds(120), "exp": seconds(3600) }), TIME),
+        ("without a beginning", json!({ "iat": null }), UNREADABLE),
+        ("for another sign-in", json!({ "nonce": "another" }), NONCE),
+        ("for any sign-in", json!({ "nonce": null }), NONCE),
+        ("for another client", json!({ "aud": "another" }), AUDIENCE),
+        ("for others too", json!({ "aud": ["octostore", "another"] }), AUDIENCE),
+        ("for nobody", json!({ "aud": [] }), AUDIENCE),
+        ("for anybody", json!({ "aud": null }), AUDIENCE),
+        ("asked for by another client", json!({ "azp": "another" }), AUDIENCE),
+        ("of another issuer", json!({ "iss": "https://another.example" }), ISSUER),
+        ("of an issuer that differs in a slash", json!({ "iss": slash }), ISSUER),
+        ("of no issuer", json!({ "iss": null }), UNREADABLE),
+        ("about nobody", json!({ "sub": null }), UNREADABLE),
+        ("about an empty subject", json!({ "sub": "" }), SUBJECT),
+        ("about a subject without end", json!({ "sub": "x".repeat(256) }), SUBJECT),
+        ("about a number", json!({ "sub": 7 }), UNREADABLE),
     ] {
-        provider.order(&json!({ "id_token": { "claims": claims } }));
-        let answer = sign_in(&server);
-        assert_eq!(answer.status, 401, "{what}: {}", answer.text());
-        answer.refused(401, "sign_in_failed");
+        refused(&provider, &server, what, &json!({ "claims": claims }), why);
     }
-    provider.order(&json!({ "id_token": { "claims": {} } }));
+    provider.order(&json!({ "id_token": { "claims": { "sub": "x".repeat(255) } } }));
     sign_in(&server).ok();
 }
 
 #[test]
 fn a_token_that_the_provider_has_not_signed_signs_nobody_in() {
+    const UNSIGNED: &str = "none of the provider's keys has signed it";
     let Some(provider) = Provider::start() else { return };
     let server = start(&provider);
     sign_in(&server).ok();
     let hmac = |alg: &str, key: &str| json!({ "header": { "alg": alg }, "key": key });
-    for (what, forged) in [
-        ("by a stranger, under the provider's name for its key", json!({ "key": "stranger" })),
-        ("by a stranger", json!({ "key": "stranger", "header": { "kid": "stranger" } })),
-        ("by a stranger, under no name", json!({ "key": "stranger", "header": { "kid": null } })),
-        ("by nobody", json!({ "key": "none" })),
-        ("by nobody, in other letters", json!({ "key": "none", "header": { "alg": "None" } })),
-        ("with the secret of the client", hmac("HS256", CLIENT_SECRET)),
-        ("with the secret of the client, longer", hmac("HS512", CLIENT_SECRET)),
-        ("with what everybody knows", hmac("HS256", "octostore")),
-        (
-            "with what must be understood and is not",
-            json!({ "header": { "b64": true, "crit": ["b64"] } }),
-        ),
-        ("as an access token", json!({ "header": { "typ": "at+jwt" } })),
+    for (what, forged, why) in [
+        ("by a stranger, under the name of a key", json!({ "key": "stranger" }), UNSIGNED),
+        ("by a stranger", json!({ "key": "stranger", "header": { "kid": "x" } }), UNSIGNED),
+        ("by nobody", json!({ "key": "none" }), UNSIGNED),
+        ("by None", json!({ "key": "none", "header": { "alg": "None" } }), "token endpoint"),
+        ("by nobody, as RS256", json!({ "key": "none", "header": { "alg": "RS256" } }), UNSIGNED),
+        ("with the secret of the client", hmac("HS256", CLIENT_SECRET), UNSIGNED),
+        ("with the longest HMAC", hmac("HS512", &CLIENT_SECRET.repeat(4)), UNSIGNED),
+        ("with what everybody knows", hmac("HS256", &"octostore".repeat(4)), UNSIGNED),
+        ("as an access token", json!({ "header": { "typ": "at+jwt" } }), "of a kind"),
     ] {
-        provider.order(&json!({ "id_token": forged }));
-        let answer = sign_in(&server);
-        assert_eq!(answer.status, 401, "{what}: {}", answer.text());
-        answer.refused(401, "sign_in_failed");
+        refused(&provider, &server, what, &forged, why);
     }
     provider.order(&json!({ "id_token": null }));
     sign_in(&server).ok();
@@ -103,13 +118,33 @@ fn a_provider_may_change_its_keys() {
     sign_in(&server).ok();
     assert_eq!(provider.asked("/.well-known/openid-configuration"), 1);
     assert_eq!(provider.asked("/jwks"), 1, "what is known is not asked for");
-    provider.order(&json!({ "rotate": true }));
+    provider.order(&json!({ "rotate": "RS256" }));
     sign_in(&server).ok();
     assert_eq!(provider.asked("/jwks"), 2);
     // Whoever has the old key is a stranger now.
     provider.order(&json!({ "id_token": { "key": "stranger" } }));
     sign_in(&server).refused(401, "sign_in_failed");
     assert_eq!(provider.asked("/jwks"), 2, "a bad signature under a known name asks nobody");
+}
+
+#[test]
+fn a_crowd_asks_once_for_a_new_key() {
+    let Some(provider) = Provider::start() else { return };
+    let server = start(&provider);
+    sign_in(&server).ok();
+    provider.order(&json!({ "rotate": "RS256" }));
+    at_once(8, |_| sign_in(&server).ok());
+    assert_eq!(provider.asked("/jwks"), 2);
+}
+
+#[test]
+fn a_provider_may_sign_in_any_way_that_counts() {
+    let Some(provider) = Provider::start() else { return };
+    for algorithm in ["PS256", "ES256", "ES384", "EdDSA"] {
+        provider.order(&json!({ "rotate": algorithm }));
+        let answer = sign_in(&start(&provider));
+        assert_eq!(answer.status, 200, "{algorithm}: {}", answer.text());
+    }
 }
 
 #[test]

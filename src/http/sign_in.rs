@@ -67,8 +67,8 @@ pub async fn begin(context: &Context<'_>, path: ProviderPath<'_>) -> Result<Repl
     send_away(context, &id, purpose).await
 }
 
-/// Sends the browser to a provider.
-async fn send_away(
+/// Sends the browser to a provider, for `purpose`.
+pub async fn send_away(
     context: &Context<'_>,
     id: &ProviderId,
     purpose: Purpose,

@@ -4,11 +4,12 @@
 // It prints `issuer URL` when it is ready, and ends with its standard input.
 //
 //   GET  /control   what it was asked, and the secrets that it gave away
-//   POST /control   a JSON object; each of its keys is described at `orders`
+//   POST /control   a JSON object; each of its keys is described at `orders`, but for `rotate`:
+//                   the algorithm of a new key that takes the place of the old one
 
 import { createServer } from 'node:http';
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
-import { SignJWT, UnsecuredJWT, decodeJwt, decodeProtectedHeader, importJWK } from 'jose';
+import { SignJWT, decodeJwt, decodeProtectedHeader, importJWK } from 'jose';
 import { Provider } from 'oidc-provider';
 import MemoryAdapter from 'oidc-provider/lib/adapters/memory_adapter.js';
 
@@ -20,13 +21,14 @@ const orders = {
   refuse: false,
   // Whether claims are told at the UserInfo endpoint alone, as OpenID Connect has it for scopes.
   thin: false,
-  // How ID tokens are changed: { claims, header, key: 'stranger' | 'none' | a text for HMAC }.
+  // How ID tokens are changed: { claims, header, key: 'stranger' | 'none' | a text for HMAC }. A
+  // claim that is null is left out.
   id_token: null,
   // A code challenge in place of the one that comes.
   challenge: null,
   // What the discovery document says instead.
   metadata: {},
-  // What /userinfo says instead.
+  // What the UserInfo endpoint says instead.
   userinfo: null,
   // Whether it answers 503 to everything.
   down: false,
@@ -35,12 +37,17 @@ const orders = {
 const people = new Map();
 const asked = [];
 const secrets = [];
-let key = makeKey();
-const stranger = makeKey();
+let key = makeKey('RS256');
+const stranger = makeKey('RS256');
 
-function makeKey() {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  return { ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), alg: 'RS256', use: 'sig' };
+function makeKey(alg) {
+  const [type, options] = {
+    ES256: ['ec', { namedCurve: 'P-256' }],
+    ES384: ['ec', { namedCurve: 'P-384' }],
+    EdDSA: ['ed25519', {}],
+  }[alg] ?? ['rsa', { modulusLength: 2048 }];
+  const { privateKey } = generateKeyPairSync(type, options);
+  return { ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), alg, use: 'sig' };
 }
 
 // Its storage is that of the module, so that what one provider began the next one ends.
@@ -48,13 +55,14 @@ class Adapter extends MemoryAdapter {}
 
 const HTTP = 'http://127.0.0.1:1/auth/oidc/test/callback';
 const HTTPS = 'https://octostore.example/auth/oidc/test/callback';
-const client = {
-  redirect_uris: [HTTP, HTTPS],
-  grant_types: ['authorization_code'],
-  response_types: ['code'],
-};
 
 function makeProvider(issuer) {
+  const client = {
+    redirect_uris: [HTTP, HTTPS],
+    grant_types: ['authorization_code'],
+    response_types: ['code'],
+    id_token_signed_response_alg: key.alg,
+  };
   const provider = new Provider(issuer, {
     adapter: Adapter,
     jwks: { keys: [key] },
@@ -74,6 +82,7 @@ function makeProvider(issuer) {
       email: ['email', 'email_verified'],
     },
     conformIdTokenClaims: orders.thin,
+    enabledJWA: { idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA'] },
     cookies: { keys: ['a key of the tests'] },
     features: { devInteractions: { enabled: false } },
     interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
@@ -117,11 +126,14 @@ async function changed(token, { claims, header, key: with_key }) {
   for (const [name, value] of Object.entries(payload)) {
     if (value === null) delete payload[name];
   }
-  if (with_key === 'none') return new UnsecuredJWT(payload).encode();
+  if (with_key === 'none') {
+    const parts = [{ alg: 'none', ...header }, payload].map((part) => JSON.stringify(part));
+    return `${parts.map((part) => Buffer.from(part).toString('base64url')).join('.')}.`;
+  }
   const protectedHeader = { ...decodeProtectedHeader(token), ...header };
   const signing = with_key === 'stranger' ? await importJWK(stranger, 'RS256')
     : with_key ? new TextEncoder().encode(with_key)
-      : await importJWK(key, 'RS256');
+      : await importJWK(key, key.alg);
   return new SignJWT(payload).setProtectedHeader(protectedHeader).sign(signing);
 }
 
@@ -132,7 +144,7 @@ async function control(request, response) {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
     const order = JSON.parse(Buffer.concat(chunks).toString());
-    if (order.rotate) key = makeKey();
+    if (order.rotate) key = makeKey(order.rotate);
     delete order.rotate;
     Object.assign(orders, order);
     provider = makeProvider(provider.issuer);

@@ -4,7 +4,7 @@
 use super::{
     Callback, Person, PersonKey, ProvidersError, Secrets, SignInError,
     claims::{Claims, Wanted},
-    issuer::{Issuer, Metadata, Unavailable},
+    issuer::{Found, Issuer, Metadata, Unavailable},
     not_exchanged,
     settings::{OpenIdSection, allowed, protected_url, redirect_url, secret_file},
 };
@@ -15,11 +15,11 @@ use hyper::{
 };
 use octostore_actors::domain::values::WallTime;
 use openidconnect::{
-    AuthType, AuthenticationFlow, AuthorizationCode, ClaimsVerificationError, Client, ClientId,
-    ClientSecret, EmptyExtraTokenFields, EndpointMaybeSet, EndpointNotSet, EndpointSet, IdToken,
-    IdTokenClaims, IdTokenFields, IdTokenVerifier, IssuerUrl, OAuth2TokenResponse, RedirectUrl,
-    Scope, SignatureVerificationError, StandardErrorResponse, StandardTokenResponse, TokenResponse,
-    UserInfoUrl,
+    AuthType, AuthenticationFlow, AuthorizationCode, ClaimsVerificationError as Error, Client,
+    ClientId, ClientSecret, EmptyExtraTokenFields, EndpointMaybeSet, EndpointNotSet, EndpointSet,
+    IdToken, IdTokenClaims, IdTokenFields, IdTokenVerifier, IssuerUrl, OAuth2TokenResponse,
+    RedirectUrl, Scope, SignatureVerificationError as Fault, StandardErrorResponse,
+    StandardTokenResponse, TokenResponse, UserInfoUrl,
     core::{
         CoreAuthDisplay, CoreAuthPrompt, CoreClientAuthMethod, CoreErrorResponseType,
         CoreGenderClaim, CoreJsonWebKey, CoreJweContentEncryptionAlgorithm,
@@ -28,7 +28,10 @@ use openidconnect::{
     },
     url::Url,
 };
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 /// How far the clocks of the provider and of this server may be apart.
 const SKEW: Duration = Duration::from_secs(60);
@@ -257,27 +260,28 @@ impl OpenId {
     async fn verify(
         &self,
         token: &Token,
-        metadata: &Metadata,
+        metadata: &Arc<Metadata>,
         secrets: &Secrets,
         calendar: &Calendar,
     ) -> Result<IdTokenClaims<Claims, CoreGenderClaim>, SignInError> {
         let now = calendar.wall();
-        match self.verify_with(token, metadata, secrets, now) {
-            Err(ClaimsVerificationError::SignatureVerification(
-                SignatureVerificationError::NoMatchingKey,
-            )) => {
-                match self.issuer.with_fresh_keys(calendar).await {
-                    Ok(metadata) => self.verify_with(token, &metadata, secrets, now),
-                    // It had no such key a moment ago.
-                    Err(Unavailable::AskedJustNow) => {
-                        return Err(SignInError::IdToken(IdTokenFault::Signature));
-                    }
-                    Err(error) => return Err(error.into()),
-                }
+        let mut metadata = Arc::clone(metadata);
+        let mut is_latest = false;
+        loop {
+            match self.verify_with(token, &metadata, secrets, now) {
+                Ok(claims) => return Ok(claims),
+                Err(Error::SignatureVerification(Fault::NoMatchingKey)) if !is_latest => {}
+                Err(error) => return Err(SignInError::IdToken(fault(&error))),
             }
-            verified => verified,
+            match self.issuer.with_fresh_keys(&metadata, calendar).await {
+                Ok(found) => Found { metadata, is_latest } = found,
+                // It had no such key a moment ago.
+                Err(Unavailable::AskedJustNow) => {
+                    return Err(SignInError::IdToken(IdTokenFault::Signature));
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
-        .map_err(|error| SignInError::IdToken(fault(&error)))
     }
 
     fn verify_with(
@@ -286,7 +290,7 @@ impl OpenId {
         metadata: &Metadata,
         secrets: &Secrets,
         now: WallTime,
-    ) -> Result<IdTokenClaims<Claims, CoreGenderClaim>, ClaimsVerificationError> {
+    ) -> Result<IdTokenClaims<Claims, CoreGenderClaim>, Error> {
         let millis = u64::try_from(now.as_millis()).unwrap_or(0);
         let now = Duration::from_millis(millis);
         let latest_issue = i64::try_from((now + SKEW).as_millis()).unwrap_or(i64::MAX);
@@ -303,7 +307,7 @@ impl OpenId {
         let claims = token.claims(&verifier, &secrets.nonce())?;
         let party = claims.authorized_party();
         if party.is_some_and(|party| *party != self.client_id) {
-            return Err(ClaimsVerificationError::InvalidAudience(String::new()));
+            return Err(Error::InvalidAudience(String::new()));
         }
         Ok(claims.clone())
     }
@@ -344,8 +348,7 @@ fn secret(section: &OpenIdSection) -> Result<Option<ClientSecret>, ProvidersErro
 }
 
 /// What is wrong, without what the token says.
-fn fault(error: &ClaimsVerificationError) -> IdTokenFault {
-    use ClaimsVerificationError as Error;
+fn fault(error: &Error) -> IdTokenFault {
     if matches!(error, Error::SignatureVerification(_)) {
         IdTokenFault::Signature
     } else if matches!(error, Error::InvalidIssuer(_)) {
