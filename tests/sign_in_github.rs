@@ -238,6 +238,10 @@ fn a_token_that_nobody_heard_of_is_none() {
         github.mood(|mood| mood.gate = Some(Arc::clone(&gate)));
         let mut connection = server.connect();
         connection.send(&request("GET", &back, &[("cookie", &browser.kept().unwrap())], b""));
+        if round % 2 == 0 {
+            // With more on the way, the server does not see that nobody is there until it answers.
+            connection.send(&request("GET", "/health", &[], b""));
+        }
         gate.wait();
         // While the server stands still, what makes the token comes in, and the goodbye.
         server.pause();

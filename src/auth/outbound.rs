@@ -12,7 +12,7 @@ use hyper::{
 };
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{self, Client, connect::HttpConnector},
+    client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
 use openidconnect::{
@@ -20,6 +20,7 @@ use openidconnect::{
     url::{Host, Url},
 };
 use std::{
+    error::Error,
     fmt,
     pin::Pin,
     sync::{Arc, LazyLock},
@@ -54,7 +55,7 @@ pub enum OutboundError {
     Unprotected(Authority),
     /// No connection, or it broke off.
     #[error("{0} cannot be reached: {1}")]
-    Unreachable(Authority, #[source] legacy::Error),
+    Unreachable(Authority, String),
     /// The answer broke off.
     #[error("the answer of {0} broke off")]
     BrokeOff(Authority),
@@ -154,7 +155,8 @@ impl Outbound {
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Vec<u8>>, OutboundError> {
         let answer = self.client.request(request).await;
-        let answer = answer.map_err(|error| OutboundError::Unreachable(to.clone(), error))?;
+        let answer =
+            answer.map_err(|error| OutboundError::Unreachable(to.clone(), innermost(&error)))?;
         let (head, body) = answer.into_parts();
         match Limited::new(body, LARGEST_BODY).collect().await {
             Ok(body) => Ok(Response::from_parts(head, body.to_bytes().into())),
@@ -190,6 +192,15 @@ impl fmt::Debug for Outbound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outbound").field("patience", &self.patience).finish_non_exhaustive()
     }
+}
+
+/// What an error comes down to: the system's words, or those of TLS.
+fn innermost(error: &dyn Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
 }
 
 fn http_client() -> HttpClient {
@@ -285,6 +296,7 @@ mod tests {
         drop(listener);
         let error = Outbound::new().get_json(&url).await.unwrap_err();
         assert!(matches!(error, OutboundError::Unreachable(..)), "{error}");
+        assert!(error.to_string().contains("refused"), "{error}");
     }
 
     #[tokio::test]
