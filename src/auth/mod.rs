@@ -2,7 +2,9 @@
 
 mod directory;
 mod provision;
+pub mod settings_file;
 mod token;
+pub mod workload;
 
 pub use directory::{Directory, Identity, PublishingStore};
 pub use provision::{Configured, ConfiguredToken, Provisioned, TokensError, provision};
