@@ -64,20 +64,57 @@ CREATE TABLE config (
     PRIMARY KEY (account, key, version)
 ) STRICT;
 
--- Accounts: `origin` says where the account comes from and, with `name`, makes it one and the
--- same over restarts.
+-- Accounts: `origin` says where the account comes from and, with `subject`, makes it one and the
+-- same for ever; `name` is how people call it. A quota that is NULL is what everybody has.
 CREATE TABLE accounts (
-    id     BLOB PRIMARY KEY NOT NULL,
-    origin TEXT NOT NULL,
-    name   TEXT NOT NULL,
-    UNIQUE (origin, name)
+    id                  BLOB PRIMARY KEY NOT NULL,
+    origin              TEXT NOT NULL,
+    subject             TEXT NOT NULL,
+    name                TEXT NOT NULL,
+    admin               INTEGER NOT NULL,
+    disabled            INTEGER NOT NULL,
+    locks               INTEGER,
+    limits              INTEGER,
+    flags               INTEGER,
+    configs             INTEGER,
+    requests_per_second INTEGER,
+    created_at          INTEGER NOT NULL,
+    UNIQUE (origin, subject)
 ) STRICT, WITHOUT ROWID;
 
--- Accounts: bearer tokens, by their SHA-256. A dead one stays, so that no configuration brings
--- it back.
+-- Accounts: bearer tokens, by their SHA-256. A configured one that is dead stays, so that no
+-- configuration brings it back. A scope that is NULL is everything its account may.
 CREATE TABLE tokens (
-    hash    BLOB PRIMARY KEY NOT NULL,
-    account BLOB NOT NULL,
-    source  TEXT NOT NULL,
-    live    INTEGER NOT NULL
+    hash         BLOB PRIMARY KEY NOT NULL,
+    id           BLOB NOT NULL,
+    account      BLOB NOT NULL,
+    name         TEXT NOT NULL,
+    source       TEXT NOT NULL,
+    scope        TEXT,
+    created_at   INTEGER NOT NULL,
+    expires_at   INTEGER,
+    last_used_at INTEGER,
+    live         INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Audit log: who did what, on which name, from where, and how it ended. AUTOINCREMENT, so that no
+-- number comes twice, not even of an entry that retention has removed.
+CREATE TABLE audit (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    at      INTEGER NOT NULL,
+    who     TEXT NOT NULL,
+    account BLOB,
+    token   BLOB,
+    source  TEXT NOT NULL,
+    request TEXT NOT NULL,
+    action  TEXT NOT NULL,
+    target  TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    detail  TEXT
+) STRICT;
+
+-- Audit log: entries are added and, when their time is over, removed; never changed.
+CREATE TRIGGER audit_is_append_only BEFORE UPDATE ON audit
+BEGIN
+    SELECT RAISE(ABORT, 'the audit log is append-only');
+END;

@@ -6,11 +6,11 @@
 #![expect(clippy::disallowed_methods, reason = "this file owns the threads")]
 
 use crate::{
-    auth::{BearerToken, Directory, Provisioned, PublishingStore, provision},
+    auth::{BearerToken, Directory, Gate, OnDisk, Provisioned, PublishingStore, provision},
     batching::{Outbox, RuntimeAlarm},
     clock::{BootId, Calendar, TimeSource},
     http::{Listener, Server},
-    settings::{HeldStatus, Quotas, Settings, SettingsError},
+    settings::{HeldStatus, Settings, SettingsError},
     store::{self, OpenError, SqliteStore},
 };
 use octostore_actors::{
@@ -64,6 +64,8 @@ pub struct Service {
     pub accounts: Outbox<AccountMachine>,
     /// Who a token stands for.
     pub directory: Arc<Directory>,
+    /// What everybody who wants in has to pass.
+    pub gate: Gate,
     /// How instants print.
     pub calendar: Calendar,
     /// The bounds of requests.
@@ -88,8 +90,8 @@ impl Service {
 /// The bounds of requests, from the settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How much an account may have.
-    pub quotas: Quotas,
+    /// How long the token of a sign-in lasts; `None` is until it is revoked.
+    pub sign_in_life: Option<Duration>,
     /// What a held lock is answered with.
     pub held_status: HeldStatus,
     /// How many connections may be open.
@@ -105,7 +107,8 @@ pub struct Limits {
 impl Limits {
     fn of(settings: &Settings) -> Self {
         Self {
-            quotas: settings.quotas(),
+            sign_in_life: (settings.sign_in_days > 0)
+                .then(|| Duration::from_secs(u64::from(settings.sign_in_days) * 86_400)),
             held_status: settings.held_status,
             max_connections: settings.max_connections,
             header_timeout: settings.header_timeout.into(),
@@ -191,10 +194,17 @@ impl App {
         let configured = settings.configured_tokens()?;
         let boot = BootId::read().map_err(StartError::Boot)?;
         let (mut store, recovered) = store::open(&settings.database.0, &boot, time.now())?;
-        let accounts = provision(recovered.accounts, recovered.bearers, &configured);
+        let calendar = Calendar::new(Arc::clone(time));
+        let accounts = provision(
+            OnDisk { accounts: recovered.accounts, tokens: recovered.bearers },
+            &configured,
+            settings.lets_others_in(),
+            calendar.wall(),
+        );
         let first_start = write_down(&settings.database.0, &mut store, &accounts)?;
 
-        let directory = Arc::new(Directory::new(&accounts.accounts, &accounts.tokens));
+        let directory =
+            Arc::new(Directory::new(settings.quotas(), &accounts.accounts, &accounts.tokens));
         let (sender, failures) = mpsc::unbounded_channel();
         let mut threads = Threads { actors: Vec::new(), journal: None, failures: sender };
         let (journal, turns) = mailbox(JOURNAL_CAPACITY);
@@ -213,9 +223,11 @@ impl App {
             limiters: actors.start("limits", LimitMachine::new(recovered.limits, time.now()))?,
             flags: actors.start("flags", FlagMachine::new(recovered.flags))?,
             config: actors.start("config", ConfigMachine::new(recovered.config))?,
-            accounts: actors.start("accounts", AccountMachine::new(accounts.tokens))?,
+            accounts: actors
+                .start("accounts", AccountMachine::new(accounts.accounts, accounts.tokens))?,
             directory,
-            calendar: Calendar::new(Arc::clone(time)),
+            gate: Gate::new(settings),
+            calendar,
             limits: Limits::of(settings),
             ready: AtomicBool::new(true),
         });

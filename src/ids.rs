@@ -3,7 +3,7 @@
 
 use octostore_actors::domain::{
     config::Incarnation,
-    values::{AccountId, LeaseId},
+    values::{AccountId, LeaseId, TokenId},
 };
 use std::sync::{
     LazyLock,
@@ -24,6 +24,11 @@ pub fn incarnation() -> Incarnation {
 /// A new account id.
 pub fn account_id() -> AccountId {
     AccountId::from_bytes(Uuid::new_v4().into_bytes())
+}
+
+/// A new token id.
+pub fn token_id() -> TokenId {
+    TokenId::from_bytes(Uuid::new_v4().into_bytes())
 }
 
 /// A new request id, for requests that bring none: unlike any other of this process, and as good

@@ -1,12 +1,12 @@
 //! Settings: command-line flags, each with an environment variable, each with a default that
 //! works.
 
-use crate::auth::{Configured, TokensError};
+use crate::auth::{Configured, TokensError, address::TrustedProxy};
 use clap::{
     CommandFactory, Parser, ValueEnum,
     error::{ContextKind, ContextValue, ErrorKind},
 };
-use octostore_actors::domain::{config::ConfigQuota, values::Quota};
+use octostore_actors::domain::{account::Allowance, config::ConfigQuota, values::Quota};
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 /// Distributed locks with fencing tokens over plain HTTP: one binary, SQLite inside, every
@@ -38,8 +38,8 @@ pub struct Settings {
     #[arg(long, env = "STATIC_TOKENS_FILE", value_name = "FILE")]
     pub static_tokens_file: Option<PathBuf>,
 
-    /// The key of the administrator (read, and kept for the administration interface, which
-    /// this version does not have).
+    /// The key of the administrator, for everything under /admin: as a bearer token, or in the
+    /// header X-Admin-Key.
     #[arg(long, env = "ADMIN_KEY", value_name = "KEY", hide_env_values = true)]
     pub admin_key: Option<Secret>,
 
@@ -82,6 +82,32 @@ pub struct Settings {
     #[arg(long, env = "OCTOSTORE_CONFIGS_PER_ACCOUNT", value_name = "N", default_value_t = 1000,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub configs_per_account: u32,
+
+    /// How many tokens made on request an account may have, besides its sign-ins.
+    #[arg(long, env = "OCTOSTORE_TOKENS_PER_ACCOUNT", value_name = "N", default_value_t = 100,
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub tokens_per_account: u32,
+
+    /// How many requests an account may send a second; further ones are answered 429. 0 is as
+    /// many as it likes.
+    #[arg(long, env = "OCTOSTORE_REQUESTS_PER_SECOND", value_name = "N", default_value_t = 0,
+          value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub requests_per_second: u32,
+
+    /// How many days the token of a sign-in lasts. 0 is until it is revoked.
+    #[arg(long, env = "OCTOSTORE_SIGN_IN_DAYS", value_name = "N", default_value_t = 90,
+          value_parser = clap::value_parser!(u32).range(0..=3650))]
+    pub sign_in_days: u32,
+
+    /// How often sign-ins from one address may fail in a minute; further ones are answered 429.
+    #[arg(long, env = "OCTOSTORE_FAILED_SIGN_INS", value_name = "N", default_value_t = 60,
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub failed_sign_ins: u32,
+
+    /// Proxies whose X-Forwarded-For is believed: addresses, networks, or unix for whoever comes
+    /// over a Unix socket; several with commas between them.
+    #[arg(long, env = "OCTOSTORE_TRUSTED_PROXIES", value_name = "LIST", value_delimiter = ',')]
+    pub trusted_proxies: Vec<TrustedProxy>,
 
     /// How many bytes the config values of an account may have together, history included.
     #[arg(long, env = "OCTOSTORE_CONFIG_BYTES_PER_ACCOUNT", value_name = "BYTES",
@@ -144,6 +170,28 @@ pub struct Quotas {
     pub flags: Quota,
     /// Configuration.
     pub config: ConfigQuota,
+    /// Tokens made on request.
+    pub tokens: Quota,
+    /// Requests a second; `None` is as many as it likes.
+    pub requests_per_second: Option<Quota>,
+}
+
+impl Quotas {
+    /// The same, where nothing else is said of an account.
+    #[must_use]
+    pub fn with(&self, allowance: &Allowance) -> Self {
+        Self {
+            locks: allowance.locks.unwrap_or(self.locks),
+            limits: allowance.limits.unwrap_or(self.limits),
+            flags: allowance.flags.unwrap_or(self.flags),
+            config: ConfigQuota {
+                keys: allowance.configs.unwrap_or(self.config.keys),
+                ..self.config
+            },
+            tokens: self.tokens,
+            requests_per_second: allowance.requests_per_second.or(self.requests_per_second),
+        }
+    }
 }
 
 /// Where to listen.
@@ -243,6 +291,13 @@ pub enum LogFormat {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
+impl Secret {
+    /// The secret in clear, for whoever has to compare or send it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
 impl FromStr for Secret {
     type Err = std::convert::Infallible;
 
@@ -315,6 +370,11 @@ impl Settings {
         self.github_client_id.is_some()
     }
 
+    /// Whether anybody gets an account who is not in the configured tokens.
+    pub fn lets_others_in(&self) -> bool {
+        self.signs_in()
+    }
+
     /// How much an account may have.
     pub fn quotas(&self) -> Quotas {
         Quotas {
@@ -326,6 +386,9 @@ impl Settings {
                 bytes: self.config_bytes_per_account,
                 history: Quota::new(self.config_history),
             },
+            tokens: Quota::new(self.tokens_per_account),
+            requests_per_second: (self.requests_per_second > 0)
+                .then(|| Quota::new(self.requests_per_second)),
         }
     }
 }

@@ -205,13 +205,17 @@ impl<S: Store> Persistence<S> {
 }
 
 /// Keeps the last record of each key: a record is state, so earlier ones are of no interest.
+/// Records without a key all stay.
 fn fold(mut records: Vec<Record>) -> Vec<Record> {
     if records.len() < 2 {
         return records;
     }
     let mut seen: Table<RecordKey, ()> = Table::default();
-    let mut keep: Vec<bool> =
-        records.iter().rev().map(|record| seen.insert(record.key(), ()).is_none()).collect();
+    let mut keep: Vec<bool> = records
+        .iter()
+        .rev()
+        .map(|record| record.key().is_none_or(|key| seen.insert(key, ()).is_none()))
+        .collect();
     records.retain(|_| keep.pop().unwrap_or(true));
     records
 }

@@ -1,93 +1,170 @@
-//! The view that requests are authenticated against: a map from token hash to account, made of
-//! what was committed and of nothing else.
+//! The view that requests are authenticated against: a map from token hash to what the token
+//! opens, made of what was committed and of nothing else.
 
-use super::BearerToken;
+use super::{
+    BearerToken,
+    identity::{Identity, Pace, Pass},
+};
+use crate::settings::Quotas;
 use octostore_actors::{
     commit::{Pressure, Store, StoreFailure, Verdict},
     domain::{
         Record,
-        account::{Account, AccountRecord, Token, TokenState},
-        values::{AccountId, AccountName, TokenHash},
+        account::{Account, AccountRecord, Standing, Token, TokenState},
+        values::{AccountId, AccountName, TokenHash, WallTime},
     },
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
     time::Duration,
 };
 
-/// Who sent a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The account.
-    pub account: AccountId,
-    /// Its name.
-    pub name: AccountName,
-    /// The token it showed.
-    pub token: TokenHash,
+/// Why a token opens nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAuthenticated {
+    /// There is no such token, or it has ended.
+    Unknown,
+    /// Its account may do nothing.
+    Disabled,
 }
 
 /// Accounts and live tokens as they are on disk. Reading takes a lock that a writer only ever
-/// holds for the insertion of one row.
-#[derive(Debug, Default)]
-pub struct Directory(RwLock<View>);
+/// holds for one row and the tokens of one account.
+#[derive(Debug)]
+pub struct Directory {
+    everybody: Quotas,
+    view: RwLock<View>,
+}
 
 #[derive(Debug, Default)]
 struct View {
-    names: HashMap<AccountId, AccountName>,
-    live: HashMap<TokenHash, AccountId>,
+    members: HashMap<AccountId, Member>,
+    passes: HashMap<TokenHash, Arc<Pass>>,
+}
+
+#[derive(Debug)]
+struct Member {
+    account: Arc<Account>,
+    pace: Arc<Pace>,
+    tokens: HashSet<TokenHash>,
 }
 
 impl Directory {
-    /// The directory of these accounts and tokens.
-    pub fn new(accounts: &[Account], tokens: &[Token]) -> Self {
-        let directory = Self::default();
-        for account in accounts {
-            directory.publish(&AccountRecord::Account(account.clone()));
-        }
-        for token in tokens {
-            directory.publish(&AccountRecord::Token(token.clone()));
-        }
+    /// The directory of these accounts and tokens, which may have what `everybody` may unless
+    /// something else is said of them.
+    pub fn new(everybody: Quotas, accounts: &[Account], tokens: &[Token]) -> Self {
+        let directory = Self { everybody, view: RwLock::default() };
+        let accounts = accounts.iter().map(|account| AccountRecord::Account(account.clone()));
+        let tokens = tokens.iter().map(|token| AccountRecord::Token(token.clone()));
+        directory.publish(&accounts.chain(tokens).collect::<Vec<_>>());
         directory
     }
 
-    /// Whose token this is. It is looked up by its hash, so that how long it takes says nothing
-    /// about how close a wrong one came.
-    pub fn authenticate(&self, presented: &[u8]) -> Option<Identity> {
-        let token = BearerToken::hash_of(presented);
-        let view = self.read();
-        let account = *view.live.get(&token)?;
-        let name = view.names.get(&account)?.clone();
-        Some(Identity { account, name, token })
+    /// Whose token this is at `now`. It is looked up by its hash, so that how long it takes says
+    /// nothing about how close a wrong one came.
+    ///
+    /// # Errors
+    /// See [`NotAuthenticated`].
+    pub fn authenticate(
+        &self,
+        presented: &[u8],
+        now: WallTime,
+    ) -> Result<Identity, NotAuthenticated> {
+        let hash = BearerToken::hash_of(presented);
+        let pass = self.read().passes.get(&hash).cloned();
+        let pass = pass.filter(|pass| pass.token.is_live(now)).ok_or(NotAuthenticated::Unknown)?;
+        match pass.account.standing {
+            Standing::Enabled => Ok(Identity::new(pass)),
+            Standing::Disabled => Err(NotAuthenticated::Disabled),
+        }
     }
 
     /// The name of an account.
     pub fn name(&self, account: AccountId) -> Option<AccountName> {
-        self.read().names.get(&account).cloned()
+        self.read().members.get(&account).map(|member| member.account.name.clone())
     }
 
-    fn publish(&self, record: &AccountRecord) {
-        let mut view = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        match record {
-            AccountRecord::Account(account) => {
-                view.names.insert(account.id, account.name.clone());
+    /// When any token of an account was last used, to a minute; and how many it has.
+    pub fn use_of(&self, account: AccountId) -> (Option<WallTime>, usize) {
+        let view = self.read();
+        let Some(member) = view.members.get(&account) else { return (None, 0) };
+        let passes = member.tokens.iter().filter_map(|hash| view.passes.get(hash));
+        (passes.filter_map(|pass| pass.last_used()).max(), member.tokens.len())
+    }
+
+    /// When a token was last used, to a minute.
+    pub fn last_used(&self, token: &TokenHash) -> Option<WallTime> {
+        self.read().passes.get(token)?.last_used()
+    }
+
+    fn publish(&self, records: &[AccountRecord]) {
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        // Accounts first: a token may have been made in one go with its account.
+        for record in records {
+            if let AccountRecord::Account(account) = record {
+                view.put_account(account, &self.everybody);
             }
-            AccountRecord::Token(token) => match token.state {
-                TokenState::Live => {
-                    view.live.insert(token.hash, token.account);
-                }
-                TokenState::Dead => {
-                    view.live.remove(&token.hash);
-                }
-            },
-            AccountRecord::NoToken(hash) => {
-                view.live.remove(hash);
+        }
+        for record in records {
+            match record {
+                AccountRecord::Account(_) => {}
+                AccountRecord::Token(token) => match token.state {
+                    TokenState::Live => view.put_token(token, &self.everybody),
+                    TokenState::Dead => view.remove_token(&token.hash),
+                },
+                AccountRecord::NoToken(hash) => view.remove_token(hash),
             }
         }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, View> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.view.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl View {
+    fn put_account(&mut self, account: &Account, everybody: &Quotas) {
+        let member = self.members.entry(account.id).or_insert_with(|| Member {
+            account: Arc::new(account.clone()),
+            pace: Arc::default(),
+            tokens: HashSet::new(),
+        });
+        member.account = Arc::new(account.clone());
+        for hash in &member.tokens {
+            if let Some(pass) = self.passes.get_mut(hash) {
+                match account.standing {
+                    Standing::Enabled => {}
+                    Standing::Disabled => pass.end(),
+                }
+                let (account, pace) = (Arc::clone(&member.account), Arc::clone(&member.pace));
+                let renewed = Pass::new(account, pass.token.clone(), pace, everybody);
+                renewed.was_used(pass.last_used());
+                *pass = Arc::new(renewed);
+            }
+        }
+    }
+
+    fn put_token(&mut self, token: &Token, everybody: &Quotas) {
+        let Some(member) = self.members.get_mut(&token.account) else {
+            debug_assert!(false, "a token is of an account that is not");
+            return;
+        };
+        member.tokens.insert(token.hash);
+        let (account, pace) = (Arc::clone(&member.account), Arc::clone(&member.pace));
+        let pass = Pass::new(account, token.clone(), pace, everybody);
+        if let Some(before) = self.passes.get(&token.hash) {
+            pass.was_used(before.last_used());
+        }
+        self.passes.insert(token.hash, Arc::new(pass));
+    }
+
+    fn remove_token(&mut self, hash: &TokenHash) {
+        let Some(pass) = self.passes.remove(hash) else { return };
+        pass.end();
+        if let Some(member) = self.members.get_mut(&pass.account.id) {
+            member.tokens.remove(hash);
+        }
     }
 }
 
@@ -115,14 +192,19 @@ impl<S: Store> Store for PublishingStore<S> {
         let verdict = self.store.commit(records);
         match verdict {
             Verdict::Committed => {
+                let mut published = Vec::new();
                 for record in records {
                     match record {
-                        Record::Account(record) => self.directory.publish(record),
+                        Record::Account(record) => published.push(record.clone()),
                         Record::Lock(_)
                         | Record::Limit(_)
                         | Record::Flag(_)
-                        | Record::Config(_) => {}
+                        | Record::Config(_)
+                        | Record::Audit(_) => {}
                     }
+                }
+                if !published.is_empty() {
+                    self.directory.publish(&published);
                 }
             }
             Verdict::NoRoom | Verdict::Unknown(_) => {}

@@ -1,11 +1,17 @@
 //! Who is asking: accounts, and the bearer tokens that stand for them.
 
+pub mod address;
 mod directory;
+mod gate;
+mod identity;
 mod provision;
 pub mod settings_file;
+pub mod throttle;
 mod token;
 pub mod workload;
 
-pub use directory::{Directory, Identity, PublishingStore};
-pub use provision::{Configured, ConfiguredToken, Provisioned, TokensError, provision};
+pub use directory::{Directory, NotAuthenticated, PublishingStore};
+pub use gate::Gate;
+pub use identity::{Denied, Identity};
+pub use provision::{Configured, ConfiguredToken, OnDisk, Provisioned, TokensError, provision};
 pub use token::BearerToken;

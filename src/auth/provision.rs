@@ -3,8 +3,11 @@
 use super::BearerToken;
 use crate::ids;
 use octostore_actors::domain::{
-    account::{Account, AccountRecord, Origin, Token, TokenSource, TokenState},
-    values::{AccountId, AccountName, TokenHash},
+    account::{
+        Account, AccountRecord, Allowance, Origin, Role, Standing, Subject, Token, TokenName,
+        TokenSource, TokenState, scope::Scope,
+    },
+    values::{AccountId, AccountName, TokenHash, WallTime},
 };
 use std::{
     collections::HashMap,
@@ -133,6 +136,15 @@ impl Configured {
     }
 }
 
+/// The accounts and tokens that a start finds.
+#[derive(Debug, Default)]
+pub struct OnDisk {
+    /// All accounts.
+    pub accounts: Vec<Account>,
+    /// All tokens.
+    pub tokens: Vec<Token>,
+}
+
 /// What a start changes.
 #[derive(Debug)]
 pub struct Provisioned {
@@ -152,13 +164,17 @@ pub struct Provisioned {
 /// - a configured token opens the account of its name, which is made if there is none, unless
 ///   it was rotated away: a dead token stays dead;
 /// - a token that was configured and no longer is opens nothing;
-/// - where nothing is configured and no account is on disk, there is `admin`.
+/// - where no account is on disk, and none can come of the configuration or by signing in
+///   (`lets_others_in`), there is `admin`;
+/// - what has run out at `now` is forgotten.
 pub fn provision(
-    accounts: Vec<Account>,
-    tokens: Vec<Token>,
+    OnDisk { accounts, tokens }: OnDisk,
     configured: &Configured,
+    lets_others_in: bool,
+    now: WallTime,
 ) -> Provisioned {
     let mut state = State {
+        now,
         by_hash: tokens.iter().enumerate().map(|(index, token)| (token.hash, index)).collect(),
         done: Provisioned {
             accounts,
@@ -168,7 +184,7 @@ pub fn provision(
             rotated: Vec::new(),
         },
     };
-    state.drop_unconfigured(configured);
+    state.drop_what_is_over(configured);
     for entry in &configured.0 {
         let account = state.account(Origin::Static, &entry.name);
         let hash = entry.token.hash();
@@ -176,12 +192,12 @@ pub fn provision(
             Some(Token { state: TokenState::Dead, .. }) => {
                 state.done.rotated.push(entry.name.clone())
             }
-            Some(token) if token.account == account => {}
-            // The name before the token was changed: it follows.
+            Some(token) if token.account == account && token.source == TokenSource::Static => {}
+            // It was issued, and is configured now; or the name before it was changed: it follows.
             Some(_) | None => state.token(hash, account, TokenSource::Static),
         }
     }
-    if configured.is_empty() && state.done.accounts.is_empty() {
+    if configured.is_empty() && !lets_others_in && state.done.accounts.is_empty() {
         let token = BearerToken::generate();
         #[expect(clippy::expect_used, reason = "a literal within the bounds")]
         let name = AccountName::new("admin").expect("`admin` is a possible name");
@@ -193,17 +209,24 @@ pub fn provision(
 }
 
 struct State {
+    now: WallTime,
     done: Provisioned,
     by_hash: HashMap<TokenHash, usize>,
 }
 
 impl State {
-    fn drop_unconfigured(&mut self, configured: &Configured) {
+    /// Forgets what is configured no longer, and what has run out.
+    fn drop_what_is_over(&mut self, configured: &Configured) {
         let wanted: Vec<TokenHash> = configured.0.iter().map(|entry| entry.token.hash()).collect();
+        let now = self.now;
         let gone = |token: &Token| {
-            token.source == TokenSource::Static
-                && token.state == TokenState::Live
-                && !wanted.contains(&token.hash)
+            token.state == TokenState::Live
+                && match token.source {
+                    TokenSource::Static => !wanted.contains(&token.hash),
+                    TokenSource::Issued | TokenSource::SignIn | TokenSource::Workload => {
+                        !token.is_live(now)
+                    }
+                }
         };
         let records = &mut self.done.records;
         self.done.tokens.retain(|token| {
@@ -222,7 +245,19 @@ impl State {
         if let Some(known) = known {
             return known.id;
         }
-        let account = Account { id: ids::account_id(), origin, name: name.clone() };
+        let account = Account {
+            id: ids::account_id(),
+            origin,
+            subject: Subject::from(name),
+            name: name.clone(),
+            role: match origin {
+                Origin::Local => Role::Admin,
+                Origin::Static | Origin::GitHub | Origin::OpenId => Role::Member,
+            },
+            standing: Standing::Enabled,
+            allowance: Allowance::default(),
+            created_at: self.now,
+        };
         self.done.records.push(AccountRecord::Account(account.clone()));
         let id = account.id;
         self.done.accounts.push(account);
@@ -230,7 +265,24 @@ impl State {
     }
 
     fn token(&mut self, hash: TokenHash, account: AccountId, source: TokenSource) {
-        let token = Token { hash, account, source, state: TokenState::Live };
+        #[expect(clippy::expect_used, reason = "a literal within the bounds")]
+        let name = TokenName::new(match source {
+            TokenSource::Static => "configured",
+            TokenSource::Issued | TokenSource::SignIn | TokenSource::Workload => "first start",
+        })
+        .expect("both are possible names");
+        let token = Token {
+            hash,
+            id: ids::token_id(),
+            account,
+            name,
+            source,
+            scope: Scope::Everything,
+            created_at: self.now,
+            expires_at: None,
+            last_used_at: None,
+            state: TokenState::Live,
+        };
         self.done.records.push(AccountRecord::Token(token.clone()));
         match self.by_hash.get(&hash) {
             Some(&index) => self.done.tokens[index] = token,
@@ -246,6 +298,12 @@ impl State {
 mod tests {
     use super::*;
 
+    const NOW: WallTime = WallTime::from_millis(1_700_000_000_000);
+
+    fn first_start(configured: &Configured) -> Provisioned {
+        provision(OnDisk::default(), configured, false, NOW)
+    }
+
     fn configured(list: &str) -> Configured {
         Configured::parse_list(list).unwrap().and(Configured::default()).unwrap()
     }
@@ -257,12 +315,13 @@ mod tests {
     }
 
     fn restart(done: Provisioned, list: &str) -> Provisioned {
-        provision(done.accounts, done.tokens, &configured(list))
+        let found = OnDisk { accounts: done.accounts, tokens: done.tokens };
+        provision(found, &configured(list), false, NOW)
     }
 
     #[test]
     fn a_first_start_with_nothing_configured_makes_admin_once() {
-        let first = provision(vec![], vec![], &Configured::default());
+        let first = first_start(&Configured::default());
         let token = first.admin.clone().unwrap();
         assert_eq!(live(&first, token.reveal()).unwrap().as_str(), "admin");
         let second = restart(first, "");
@@ -272,7 +331,7 @@ mod tests {
 
     #[test]
     fn configured_tokens_open_accounts_that_stay_the_same() {
-        let first = provision(vec![], vec![], &configured("ci:one,dev:two"));
+        let first = first_start(&configured("ci:one,dev:two"));
         assert!(first.admin.is_none());
         let ci = first.accounts[0].id;
         assert_eq!(live(&first, "two").unwrap().as_str(), "dev");
@@ -284,7 +343,7 @@ mod tests {
 
     #[test]
     fn a_rotated_token_stays_dead_whatever_is_configured() {
-        let mut first = provision(vec![], vec![], &configured("ci:one"));
+        let mut first = first_start(&configured("ci:one"));
         first.tokens[0].state = TokenState::Dead;
         let second = restart(first, "ci:one");
         assert_eq!(live(&second, "one"), None);

@@ -11,11 +11,16 @@ use super::{
 };
 use crate::{auth::Identity, ids};
 use hyper::{StatusCode, body::Incoming, header::ETAG};
-use octostore_actors::domain::config::{
-    ConfigCommand, ConfigKey, ConfigOutcome, Description, Entry, Expected, Value, Version,
+use octostore_actors::domain::{
+    account::scope::{Access, Area},
+    config::{
+        ConfigCommand, ConfigKey, ConfigOutcome, Description, Entry, Expected, Value, Version,
+    },
+    values::AccountId,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 /// The largest body of a put: the largest value, and what else a put says.
 const PUT_LIMIT: usize = Value::MAX_BYTES + BODY_LIMIT;
@@ -31,9 +36,9 @@ pub async fn one(
     verb: Verb,
     body: Incoming,
 ) -> Result<Reply, ApiError> {
-    let account = identity.account;
+    let account = identity.may(Area::Config, verb.access(), &text(key))?;
     let command = match verb {
-        Verb::Put => put(context, identity, key, body).await?,
+        Verb::Put => put(context, identity, account, key, body).await?,
         Verb::Delete => {
             let expected = etag::expected(&context.head.headers);
             let key = existing(key).map_err(|absent| match expected {
@@ -63,7 +68,8 @@ pub async fn history(
     identity: &Identity,
     key: RawName<'_>,
 ) -> Result<Reply, ApiError> {
-    let command = ConfigCommand::History { account: identity.account, key: existing(key)? };
+    let account = identity.may(Area::Config, Access::Read, &text(key))?;
+    let command = ConfigCommand::History { account, key: existing(key)? };
     respond(context, context.service.config.ask(command).await?)
 }
 
@@ -74,24 +80,25 @@ pub async fn rollback(
     key: RawName<'_>,
     body: Incoming,
 ) -> Result<Reply, ApiError> {
+    let account = identity.may(Area::Config, Access::Write, &text(key))?;
     let key = existing(key)?;
-    let asked: RollbackBody = body::parse(&context.read(body, BODY_LIMIT).await?)?;
+    let asked: RollbackBody = body::parse(&context.read(identity, body, BODY_LIMIT).await?)?;
     let version = asked.version.ok_or(ApiError::MissingField("version"))?;
     let command = ConfigCommand::Rollback {
-        account: identity.account,
+        account,
         key,
         version: version.as_u64().and_then(Version::new).ok_or(ApiError::Version)?,
         expected: etag::expected(&context.head.headers),
         at: context.service.calendar.wall(),
-        quota: context.service.limits.quotas.config,
+        quota: identity.quotas().config,
     };
     respond(context, context.service.config.ask(command).await?)
 }
 
 /// `GET /config`
 pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
-    let command =
-        ConfigCommand::List { account: identity.account, selection: context.selection()? };
+    let (account, selection) = context.visible(identity, Area::Config)?;
+    let command = ConfigCommand::List { account, selection };
     respond(context, context.service.config.ask(command).await?)
 }
 
@@ -115,32 +122,37 @@ struct RollbackBody {
 async fn put(
     context: &Context<'_>,
     identity: &Identity,
+    account: AccountId,
     key: RawName<'_>,
     body: Incoming,
 ) -> Result<ConfigCommand, ApiError> {
-    let key = ConfigKey::new(&key.decode().unwrap_or_default())?;
-    let bytes = context.read(body, PUT_LIMIT).await?;
+    let key = ConfigKey::new(&text(key))?;
+    let bytes = context.read(identity, body, PUT_LIMIT).await?;
     let asked: PutBody<'_> = body::parse(&bytes)?;
     let json = asked.value.ok_or(ApiError::MissingField("value"))?.get();
     if depth(json) > MAX_DEPTH {
         return Err(ApiError::TooDeep { limit: MAX_DEPTH });
     }
     Ok(ConfigCommand::Put {
-        account: identity.account,
+        account,
         key,
         value: Value::from_json(json).ok_or(ApiError::ValueTooLarge { limit: Value::MAX_BYTES })?,
         description: asked.description.as_deref().map(Description::new).transpose()?,
         expected: etag::expected(&context.head.headers),
         incarnation: ids::incarnation(),
         at: context.service.calendar.wall(),
-        quota: context.service.limits.quotas.config,
+        quota: identity.quotas().config,
     })
 }
 
 /// A key that cannot be is one that does not exist.
 fn existing(key: RawName<'_>) -> Result<ConfigKey, ApiError> {
-    let key = key.decode().and_then(|key| ConfigKey::new(&key).ok());
-    key.ok_or(ApiError::ConfigNotFound)
+    ConfigKey::new(&text(key)).map_err(|_| ApiError::ConfigNotFound)
+}
+
+/// What is no UTF-8 is no key either.
+fn text(key: RawName<'_>) -> Cow<'_, str> {
+    key.decode().unwrap_or_default()
 }
 
 /// How deeply the JSON text `json` is nested.

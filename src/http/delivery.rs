@@ -25,7 +25,7 @@ pub enum Fragile {
     /// A lease.
     Lock(LockOutcome),
     /// A token.
-    Account(AccountOutcome),
+    Account(Box<AccountOutcome>),
 }
 
 impl Delivery {
@@ -71,7 +71,7 @@ impl Drop for Delivery {
         for answer in fragile.drain(..) {
             match answer {
                 Fragile::Lock(outcome) => self.service.locks.give_back(outcome),
-                Fragile::Account(outcome) => self.service.accounts.give_back(outcome),
+                Fragile::Account(outcome) => self.service.accounts.give_back(*outcome),
             }
         }
     }

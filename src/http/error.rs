@@ -1,12 +1,17 @@
 //! What can be wrong with a request, and the only place that says which status that is.
 
 use super::{Reply, json_bytes, request_id::RequestId, to_json};
+use crate::auth::Denied;
 use hyper::{
     StatusCode,
     header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use octostore_actors::{
     domain::{
+        account::{
+            InvalidTokenName,
+            scope::{InvalidNamePrefix, InvalidScope},
+        },
         config::{ConfigQuota, InvalidConfigKey, InvalidDescription},
         flag::{InvalidFlagName, InvalidPercentage},
         limiter::{InvalidLimitName, InvalidPolicy},
@@ -15,6 +20,7 @@ use octostore_actors::{
     reply::Lost,
 };
 use serde::Serialize;
+use std::time::Duration;
 
 /// Why a request is refused. One cause each; the message says what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +28,36 @@ pub enum ApiError {
     /// No token, or one that opens nothing: the same words for both.
     #[error("Invalid or missing authorization header")]
     Unauthorized,
+    /// The account may do nothing.
+    #[error("This account is disabled: ask an administrator of this server")]
+    AccountDisabled,
+    /// The token or the account may not do this.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The account asks faster than it may.
+    #[error("This account sends more requests a second than it may: wait, and send fewer")]
+    TooFast(Duration),
+    /// Too many attempts to get in have failed.
+    #[error("Too many attempts from this address have failed: wait, and check what it sends")]
+    TooManyFailures(Duration),
+    /// A token name that cannot be.
+    #[error("Invalid token name")]
+    TokenName(#[from] InvalidTokenName),
+    /// A scope that cannot be.
+    #[error("Invalid scope")]
+    Scope(#[from] InvalidScope),
+    /// A name prefix that cannot be.
+    #[error("Invalid name prefix")]
+    Prefix(#[from] InvalidNamePrefix),
+    /// An end that cannot be.
+    #[error("A token ends between one second and ten years from now")]
+    Expiry,
+    /// The new token would be more than the one that asks.
+    #[error("A token cannot make one that may do more, or lasts longer, than itself")]
+    ExceedsToken,
+    /// No such token.
+    #[error("Token not found")]
+    TokenNotFound,
     /// The request is none, or too large a one.
     #[error("The request is not well-formed HTTP/1.1, or its head is too large")]
     Malformed(StatusCode),
@@ -173,6 +209,17 @@ impl ApiError {
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            Self::AccountDisabled => (StatusCode::FORBIDDEN, "account_disabled"),
+            Self::Denied(Denied::NotAdmin) => (StatusCode::FORBIDDEN, "not_an_administrator"),
+            Self::Denied(_) => (StatusCode::FORBIDDEN, "insufficient_scope"),
+            Self::TooFast(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+            Self::TooManyFailures(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_failures"),
+            Self::TokenName(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_token_name"),
+            Self::Scope(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_scope"),
+            Self::Prefix(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_prefix"),
+            Self::Expiry => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_expiry"),
+            Self::ExceedsToken => (StatusCode::FORBIDDEN, "exceeds_token"),
+            Self::TokenNotFound => (StatusCode::NOT_FOUND, "token_not_found"),
             Self::Malformed(status) => (*status, "malformed_request"),
             Self::TooManyConnections => (StatusCode::SERVICE_UNAVAILABLE, "too_many_connections"),
             Self::UnknownPath => (StatusCode::NOT_FOUND, "not_found"),
@@ -224,12 +271,22 @@ impl ApiError {
             Self::FlagName(why) => Some(why.to_string()),
             Self::ConfigKey(why) => Some(why.to_string()),
             Self::Description(why) => Some(why.to_string()),
+            Self::TokenName(why) => Some(why.to_string()),
+            Self::Scope(why) => Some(why.to_string()),
+            Self::Prefix(why) => Some(why.to_string()),
             Self::Body(why) => Some(why.to_string()),
             Self::LeaseId => Some("a lease_id is a UUID, as the acquire answered it".to_owned()),
             Self::Query(_) => {
                 Some("prefix and after are text, limit is a whole number from 1 to 1000".to_owned())
             }
             Self::Unauthorized
+            | Self::AccountDisabled
+            | Self::Denied(_)
+            | Self::TooFast(_)
+            | Self::TooManyFailures(_)
+            | Self::Expiry
+            | Self::ExceedsToken
+            | Self::TokenNotFound
             | Self::Malformed(_)
             | Self::TooManyConnections
             | Self::UnknownPath
@@ -282,6 +339,20 @@ impl ApiError {
         }
         if let Self::MethodNotAllowed { allow } = self {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Self::Denied(Denied::Scope(area, access)) = self {
+            // RFC 6750, section 3.1.
+            let challenge = format!(
+                "Bearer error=\"insufficient_scope\", scope=\"{}:{}\"",
+                area.as_str(),
+                access.as_str()
+            );
+            if let Ok(challenge) = HeaderValue::try_from(challenge) {
+                headers.insert(WWW_AUTHENTICATE, challenge);
+            }
+        }
+        if let Self::TooFast(wait) | Self::TooManyFailures(wait) = self {
+            headers.insert(RETRY_AFTER, (wait.as_secs() + 1).into());
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);

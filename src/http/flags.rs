@@ -10,8 +10,10 @@ use super::{
 };
 use crate::auth::Identity;
 use hyper::{StatusCode, body::Incoming};
-use octostore_actors::domain::flag::{
-    Flag, FlagCommand, FlagName, FlagOutcome, InvalidPercentage, Percentage,
+use octostore_actors::domain::{
+    account::scope::Area,
+    flag::{Flag, FlagCommand, FlagName, FlagOutcome, InvalidPercentage, Percentage},
+    values::AccountId,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -25,16 +27,18 @@ pub async fn one(
     body: Incoming,
 ) -> Result<Reply, ApiError> {
     let text = name.decode().unwrap_or_default();
+    let account = identity.may(Area::Flags, verb.access(), &text)?;
     match verb {
-        Verb::Put => set(context, identity, FlagName::new(&text)?, body).await,
-        Verb::Delete => delete(context, identity, FlagName::new(&text).ok()).await,
-        Verb::Get | Verb::Post => evaluate(context, identity, &text).await,
+        Verb::Put => set(context, identity, account, FlagName::new(&text)?, body).await,
+        Verb::Delete => delete(context, account, FlagName::new(&text).ok()).await,
+        Verb::Get | Verb::Post => evaluate(context, account, &text).await,
     }
 }
 
 /// `GET /flags`
 pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
-    let command = FlagCommand::List { account: identity.account, selection: context.selection()? };
+    let (account, selection) = context.visible(identity, Area::Flags)?;
+    let command = FlagCommand::List { account, selection };
     respond(context.service.flags.ask(command).await?)
 }
 
@@ -47,19 +51,20 @@ struct SetBody {
 async fn set(
     context: &Context<'_>,
     identity: &Identity,
+    account: AccountId,
     name: FlagName,
     body: Incoming,
 ) -> Result<Reply, ApiError> {
-    let asked: SetBody = body::parse(&context.read(body, BODY_LIMIT).await?)?;
+    let asked: SetBody = body::parse(&context.read(identity, body, BODY_LIMIT).await?)?;
     let percentage =
         |percent: Whole| percent.as_u64().ok_or(InvalidPercentage).and_then(Percentage::new);
     let command = FlagCommand::Set {
-        account: identity.account,
+        account,
         name,
         enabled: asked.enabled.ok_or(ApiError::MissingField("enabled"))?,
         percentage: asked.percentage.map(percentage).transpose()?,
         at: context.service.calendar.wall(),
-        quota: context.service.limits.quotas.flags,
+        quota: identity.quotas().flags,
     };
     respond(context.service.flags.ask(command).await?)
 }
@@ -68,10 +73,9 @@ async fn set(
 /// exist is off for everybody.
 async fn evaluate(
     context: &Context<'_>,
-    identity: &Identity,
+    account: AccountId,
     text: &str,
 ) -> Result<Reply, ApiError> {
-    let account = identity.account;
     let flag = match FlagName::new(text) {
         Ok(name) => {
             let command = FlagCommand::Get { account, name };
@@ -92,11 +96,11 @@ async fn evaluate(
 
 async fn delete(
     context: &Context<'_>,
-    identity: &Identity,
+    account: AccountId,
     name: Option<FlagName>,
 ) -> Result<Reply, ApiError> {
     let name = name.ok_or(ApiError::FlagNotFound)?;
-    let command = FlagCommand::Delete { account: identity.account, name };
+    let command = FlagCommand::Delete { account, name };
     respond(context.service.flags.ask(command).await?)
 }
 

@@ -14,9 +14,12 @@ use hyper::{
     body::Incoming,
     header::{HeaderName, HeaderValue, RETRY_AFTER},
 };
-use octostore_actors::domain::limiter::{
-    InvalidPolicy, LimitCommand, LimitName, LimitOutcome, MaxRequests, Policy, RetryAfter,
-    Standing, Window,
+use octostore_actors::domain::{
+    account::scope::{Access, Area},
+    limiter::{
+        InvalidPolicy, LimitCommand, LimitName, LimitOutcome, MaxRequests, Policy, RetryAfter,
+        Standing, Window,
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -34,18 +37,19 @@ pub async fn check(
     body: Incoming,
 ) -> Result<Reply, ApiError> {
     let name = LimitName::new(&name.decode().unwrap_or_default())?;
-    let asked: CheckBody = body::parse(&context.read(body, BODY_LIMIT).await?)?;
+    let account = identity.may(Area::Limits, Access::Write, name.as_str())?;
+    let asked: CheckBody = body::parse(&context.read(identity, body, BODY_LIMIT).await?)?;
     let policy = Policy {
         max_requests: MaxRequests::new(whole(asked.max_requests, "max_requests")?)?,
         window: Window::from_seconds(whole(asked.window_seconds, "window_seconds")?)?,
     };
     let cost = asked.cost.map_or(Some(1), Whole::as_u64).ok_or(InvalidPolicy::Cost)?;
     let command = LimitCommand::Check {
-        account: identity.account,
+        account,
         name,
         policy,
         cost: policy.cost(cost)?,
-        quota: context.service.limits.quotas.limits,
+        quota: identity.quotas().limits,
     };
     respond(context, context.service.limiters.ask(command).await?)
 }
@@ -57,10 +61,10 @@ pub async fn one(
     name: RawName<'_>,
     verb: Verb,
 ) -> Result<Reply, ApiError> {
-    let account = identity.account;
     // A name that cannot be is of no limiter.
-    let name = name.decode().and_then(|name| LimitName::new(&name).ok());
-    let name = name.ok_or(ApiError::LimitNotFound)?;
+    let text = name.decode().unwrap_or_default();
+    let account = identity.may(Area::Limits, verb.access(), &text)?;
+    let name = LimitName::new(&text).map_err(|_| ApiError::LimitNotFound)?;
     let command = match verb {
         Verb::Delete => LimitCommand::Delete { account, name },
         Verb::Get | Verb::Put | Verb::Post => LimitCommand::Get { account, name },
@@ -70,7 +74,8 @@ pub async fn one(
 
 /// `GET /limits`
 pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
-    let command = LimitCommand::List { account: identity.account, selection: context.selection()? };
+    let (account, selection) = context.visible(identity, Area::Limits)?;
+    let command = LimitCommand::List { account, selection };
     respond(context, context.service.limiters.ask(command).await?)
 }
 

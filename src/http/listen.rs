@@ -1,7 +1,7 @@
 //! Listening sockets, TCP and Unix.
 
 use super::stream::Socket;
-use crate::settings::Bind;
+use crate::{auth::address::Address, settings::Bind};
 use std::{
     io,
     os::unix::fs::{FileTypeExt, PermissionsExt},
@@ -71,16 +71,18 @@ impl Listener {
         }
     }
 
-    /// Waits for the next connection.
-    pub(super) async fn accept(&self) -> io::Result<Socket> {
+    /// Waits for the next connection, and says whose it is.
+    pub(super) async fn accept(&self) -> io::Result<(Socket, Address)> {
         match &self.0 {
             Kind::Tcp(listener) => {
-                let (socket, _) = listener.accept().await?;
+                let (socket, peer) = listener.accept().await?;
                 // Answers are small and must not wait for one another.
                 socket.set_nodelay(true)?;
-                Ok(Socket::Tcp(socket))
+                Ok((Socket::Tcp(socket), Address::Ip(peer.ip())))
             }
-            Kind::Unix { listener, .. } => Ok(Socket::Unix(listener.accept().await?.0)),
+            Kind::Unix { listener, .. } => {
+                Ok((Socket::Unix(listener.accept().await?.0), Address::Local))
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use super::{
 use crate::{auth::Identity, ids, settings::HeldStatus};
 use hyper::{StatusCode, body::Incoming};
 use octostore_actors::domain::{
+    account::scope::{Access, Area},
     lock::{Holder, Lease, LockCommand, LockOutcome},
     values::{AccountId, LeaseId, LockName, Metadata, Owner, Ttl},
 };
@@ -28,14 +29,15 @@ pub async fn act(
     body: Incoming,
 ) -> Result<Reply, ApiError> {
     let name = lock_name(name)?;
-    let bytes = context.read(body, BODY_LIMIT).await?;
+    let account = identity.may(Area::Locks, Access::Write, name.as_str())?;
+    let bytes = context.read(identity, body, BODY_LIMIT).await?;
     let (command, ttl) = match action {
-        LockAction::Acquire => acquire(context, identity, name.clone(), &bytes)?,
-        LockAction::Release => (release(identity, name.clone(), &bytes)?, None),
-        LockAction::Renew => renew(identity, name.clone(), &bytes)?,
+        LockAction::Acquire => acquire(identity, account, name.clone(), &bytes)?,
+        LockAction::Release => (release(account, name.clone(), &bytes)?, None),
+        LockAction::Renew => renew(account, name.clone(), &bytes)?,
     };
     let outcome = context.service.locks.ask(command).await?;
-    let reply = respond(context, identity, &name, ttl, &outcome);
+    let reply = respond(context, account, &name, ttl, &outcome);
     // If nobody can read of this lease, it must come back.
     if matches!(outcome, LockOutcome::Granted(_) | LockOutcome::Confirmed(_)) {
         context.delivery.holds(Fragile::Lock(outcome));
@@ -50,15 +52,16 @@ pub async fn get(
     name: RawName<'_>,
 ) -> Result<Reply, ApiError> {
     let name = lock_name(name)?;
+    let account = identity.may(Area::Locks, Access::Read, name.as_str())?;
     let command = LockCommand::Get { name: name.clone() };
     let outcome = context.service.locks.ask(command).await?;
-    respond(context, identity, &name, None, &outcome)
+    respond(context, account, &name, None, &outcome)
 }
 
 /// `GET /locks`
 pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
-    let selection = context.selection()?;
-    let command = LockCommand::List { account: identity.account, selection };
+    let (account, selection) = context.visible(identity, Area::Locks)?;
+    let command = LockCommand::List { account, selection };
     let outcome = context.service.locks.ask(command).await?;
     let LockOutcome::Leases(page) = outcome else {
         unreachable!("a list is answered by a list");
@@ -76,8 +79,8 @@ struct AcquireBody {
 }
 
 fn acquire(
-    context: &Context<'_>,
     identity: &Identity,
+    account: AccountId,
     name: LockName,
     bytes: &[u8],
 ) -> Result<(LockCommand, Option<Ttl>), ApiError> {
@@ -85,14 +88,11 @@ fn acquire(
     let ttl = ttl(asked.ttl_seconds)?;
     let command = LockCommand::Acquire {
         name,
-        holder: Holder {
-            account: identity.account,
-            owner: asked.owner.as_deref().map(Owner::new).transpose()?,
-        },
+        holder: Holder { account, owner: asked.owner.as_deref().map(Owner::new).transpose()? },
         ttl,
         lease: ids::lease_id(),
         metadata: asked.metadata.as_deref().map(Metadata::new).transpose()?,
-        quota: context.service.limits.quotas.locks,
+        quota: identity.quotas().locks,
     };
     Ok((command, Some(ttl)))
 }
@@ -102,10 +102,10 @@ struct ReleaseBody {
     lease_id: Option<String>,
 }
 
-fn release(identity: &Identity, name: LockName, bytes: &[u8]) -> Result<LockCommand, ApiError> {
+fn release(account: AccountId, name: LockName, bytes: &[u8]) -> Result<LockCommand, ApiError> {
     let asked: ReleaseBody = body::parse(bytes)?;
     let lease = lease_id(asked.lease_id.as_deref())?;
-    Ok(LockCommand::Release { name, account: identity.account, lease })
+    Ok(LockCommand::Release { name, account, lease })
 }
 
 #[derive(Deserialize)]
@@ -115,19 +115,19 @@ struct RenewBody {
 }
 
 fn renew(
-    identity: &Identity,
+    account: AccountId,
     name: LockName,
     bytes: &[u8],
 ) -> Result<(LockCommand, Option<Ttl>), ApiError> {
     let asked: RenewBody = body::parse(bytes)?;
     let lease = lease_id(asked.lease_id.as_deref())?;
     let ttl = ttl(asked.ttl_seconds)?;
-    Ok((LockCommand::Renew { name, account: identity.account, lease, ttl }, Some(ttl)))
+    Ok((LockCommand::Renew { name, account, lease, ttl }, Some(ttl)))
 }
 
 fn respond(
     context: &Context<'_>,
-    identity: &Identity,
+    account: AccountId,
     name: &LockName,
     ttl: Option<Ttl>,
     outcome: &LockOutcome,
@@ -135,7 +135,7 @@ fn respond(
     match outcome {
         LockOutcome::Granted(lease) | LockOutcome::Confirmed(lease) => {
             let renew_after = ttl.map(|ttl| ttl.as_duration() / 3);
-            let body = LeaseBody::of(context, "acquired", lease, identity.account, renew_after);
+            let body = LeaseBody::of(context, "acquired", lease, account, renew_after);
             Ok(json(StatusCode::OK, &body))
         }
         LockOutcome::Held(lease) => Ok(held(context, lease)),
@@ -143,7 +143,7 @@ fn respond(
             Ok(json(StatusCode::OK, &ReleasedBody { status: "released", message: "Lock released" }))
         }
         LockOutcome::Status(Some(lease)) => {
-            let body = LeaseBody::of(context, "held", lease, identity.account, None);
+            let body = LeaseBody::of(context, "held", lease, account, None);
             Ok(json(StatusCode::OK, &body))
         }
         LockOutcome::Status(None) => Ok(json(

@@ -3,11 +3,13 @@
 //! - [`server`]: sockets, connections, the order of stopping;
 //! - here: one request, from its head to its answer;
 //! - [`router`]: which paths there are;
+//! - [`caller`]: who is asking;
 //! - [`locks`], [`limits`], [`flags`], [`config`], [`accounts`]: one file a domain;
 //! - [`error`]: what can be wrong, and the only place that maps it to a status.
 
 mod accounts;
 mod body;
+mod caller;
 mod config;
 mod delivery;
 mod error;
@@ -27,18 +29,21 @@ mod wire;
 pub use listen::{ListenError, Listener};
 pub use server::Server;
 
-use crate::{app::Service, auth::Identity};
+use crate::{
+    app::Service,
+    auth::{Identity, address::Address},
+};
 use bytes::Bytes;
 use delivery::Delivery;
 use error::ApiError;
 use http_body_util::Full;
 use hyper::{
-    HeaderMap, Request, Response, StatusCode,
+    Request, Response, StatusCode,
     body::Incoming,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
+    header::{CONTENT_TYPE, HeaderValue},
     http::request::Parts,
 };
-use octostore_actors::domain::page::Selection;
+use octostore_actors::domain::{account::scope::Area, page::Selection, values::AccountId};
 use request_id::{RequestId, X_REQUEST_ID};
 use router::{Probe, Resource};
 use serde::Serialize;
@@ -52,11 +57,24 @@ struct Context<'a> {
     delivery: &'a Delivery,
     request_id: &'a RequestId,
     head: &'a Parts,
+    peer: Address,
 }
 
 impl Context<'_> {
-    /// Reads the body, as a request about this may have it.
-    async fn read(&self, body: Incoming, limit: usize) -> Result<Bytes, ApiError> {
+    /// Reads the body of a request of `identity`, whose token must still be good when the body has
+    /// come: it may have taken its time.
+    async fn read(
+        &self,
+        identity: &Identity,
+        body: Incoming,
+        limit: usize,
+    ) -> Result<Bytes, ApiError> {
+        let bytes = self.read_anonymous(body, limit).await?;
+        if identity.is_current() { Ok(bytes) } else { Err(ApiError::Unauthorized) }
+    }
+
+    /// Reads the body of a request that shows no token.
+    async fn read_anonymous(&self, body: Incoming, limit: usize) -> Result<Bytes, ApiError> {
         body::read(body, limit, self.service.limits.body_timeout).await
     }
 
@@ -64,13 +82,23 @@ impl Context<'_> {
     fn selection(&self) -> Result<Selection, ApiError> {
         query::selection(self.head.uri.query())
     }
+
+    /// Which names of a list are wanted, as far as `identity` may see them, and of which account.
+    fn visible(&self, identity: &Identity, area: Area) -> Result<(AccountId, Selection), ApiError> {
+        Ok(identity.may_list(area, self.selection()?)?)
+    }
 }
 
 /// Answers one request.
-async fn handle(service: &Service, delivery: &Delivery, request: Request<Incoming>) -> Reply {
+async fn handle(
+    service: &Service,
+    delivery: &Delivery,
+    peer: Address,
+    request: Request<Incoming>,
+) -> Reply {
     let (head, body) = request.into_parts();
     let request_id = RequestId::of(&head.headers);
-    let context = Context { service, delivery, request_id: &request_id, head: &head };
+    let context = Context { service, delivery, request_id: &request_id, head: &head, peer };
     let mut reply = match answer(&context, body).await {
         Ok(reply) => reply,
         Err(error) => {
@@ -95,7 +123,7 @@ async fn answer(context: &Context<'_>, body: Incoming) -> Result<Reply, ApiError
     if let Resource::SignIn = resource {
         return Err(ApiError::SignInNotConfigured);
     }
-    let identity = &authenticate(context.service, &head.headers)?;
+    let identity = &caller::authenticate(context)?;
     match resource {
         Resource::Probe(_) | Resource::SignIn => unreachable!("answered above"),
         Resource::Locks => locks::list(context, identity).await,
@@ -112,28 +140,11 @@ async fn answer(context: &Context<'_>, body: Incoming) -> Result<Reply, ApiError
         Resource::Config(key) => config::one(context, identity, key, verb, body).await,
         Resource::ConfigHistory(key) => config::history(context, identity, key).await,
         Resource::ConfigRollback(key) => config::rollback(context, identity, key, body).await,
+        Resource::Me => Ok(accounts::me(identity)),
+        Resource::Tokens => accounts::tokens(context, identity, verb, body).await,
+        Resource::Token(id) => accounts::revoke(context, identity, id).await,
         Resource::RotateToken => accounts::rotate(context, identity).await,
     }
-}
-
-/// Who sends this: exactly one `Authorization: Bearer TOKEN`.
-fn authenticate(service: &Service, headers: &HeaderMap) -> Result<Identity, ApiError> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return Err(ApiError::Unauthorized);
-    };
-    bearer(value.as_bytes())
-        .and_then(|token| service.directory.authenticate(token))
-        .ok_or(ApiError::Unauthorized)
-}
-
-/// The token in the value of an `Authorization` header (RFC 6750, section 2.1).
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, rest) = value.split_at_checked("Bearer ".len())?;
-    let token = rest.trim_ascii();
-    let known = scheme.eq_ignore_ascii_case(b"Bearer ");
-    let bounded = (1..=crate::auth::BearerToken::MAX_LENGTH).contains(&token.len());
-    (known && bounded).then_some(token)
 }
 
 fn answer_probe(service: &Service, probe: Probe) -> Reply {
@@ -181,19 +192,4 @@ fn reply(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Reply {
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, content_type);
     reply
-}
-
-#[cfg(test)]
-mod tests {
-    use super::bearer;
-
-    #[test]
-    fn a_bearer_token_is_found_and_nothing_else_is() {
-        assert_eq!(bearer(b"Bearer abc"), Some(&b"abc"[..]));
-        assert_eq!(bearer(b"bearer  abc "), Some(&b"abc"[..]));
-        let long = [b"Bearer ".as_slice(), &[b'x'; 513]].concat();
-        for bad in [&b""[..], b"Bearer", b"Bearer ", b"Basic abc", b"Bearerabc", b"abc", &long] {
-            assert_eq!(bearer(bad), None, "{bad:?}");
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! Paths: which there are, and which methods each answers to.
 
+use octostore_actors::domain::account::scope::Access;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 
@@ -32,6 +33,12 @@ pub enum Resource<'a> {
     ConfigHistory(RawName<'a>),
     /// `/config/{key}/rollback`.
     ConfigRollback(RawName<'a>),
+    /// `/auth/me`.
+    Me,
+    /// `/auth/tokens`.
+    Tokens,
+    /// `/auth/tokens/{id}`.
+    Token(RawName<'a>),
     /// `/auth/token/rotate`.
     RotateToken,
     /// `/auth/github` and its callback, `/auth/oidc/{provider}` and its callback.
@@ -105,6 +112,9 @@ impl<'a> Resource<'a> {
             [Some("config"), Some(key), Some("rollback"), None, _] => {
                 Self::ConfigRollback(RawName(key))
             }
+            [Some("auth"), Some("me"), None, ..] => Self::Me,
+            [Some("auth"), Some("tokens"), None, ..] => Self::Tokens,
+            [Some("auth"), Some("tokens"), Some(id), None, _] => Self::Token(RawName(id)),
             [Some("auth"), Some("token"), Some("rotate"), None, _] => Self::RotateToken,
             [Some("auth"), Some("github"), None, ..]
             | [Some("auth"), Some("github"), Some("callback"), None, _]
@@ -124,7 +134,10 @@ impl<'a> Resource<'a> {
             | Self::Flags
             | Self::ConfigKeys
             | Self::ConfigHistory(_)
+            | Self::Me
             | Self::SignIn => "GET, HEAD",
+            Self::Tokens => "GET, HEAD, POST",
+            Self::Token(_) => "DELETE",
             Self::Limit(_) => "GET, HEAD, DELETE",
             Self::Flag(_) | Self::Config(_) => "GET, HEAD, PUT, DELETE",
             Self::LockAction(..)
@@ -158,6 +171,16 @@ pub enum Verb {
     Post,
     /// Remove.
     Delete,
+}
+
+impl Verb {
+    /// What a token must allow for it.
+    pub fn access(self) -> Access {
+        match self {
+            Self::Get => Access::Read,
+            Self::Put | Self::Post | Self::Delete => Access::Write,
+        }
+    }
 }
 
 #[cfg(test)]

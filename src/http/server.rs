@@ -7,7 +7,7 @@ use super::{
     stream::{Socket, Stream},
     timer::{CoarseTimer, poll_every},
 };
-use crate::app::Service;
+use crate::{app::Service, auth::address::Address};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
@@ -99,8 +99,8 @@ impl Connections {
     async fn accept_from(self, listener: Listener) {
         loop {
             match listener.accept().await {
-                Ok(socket) => match Arc::clone(&self.room).try_acquire_owned() {
-                    Ok(permit) => drop(tokio::spawn(self.serve(socket, permit))),
+                Ok((socket, peer)) => match Arc::clone(&self.room).try_acquire_owned() {
+                    Ok(permit) => drop(tokio::spawn(self.serve(socket, peer, permit))),
                     Err(_) => turn_away(&socket),
                 },
                 // The connection went away before it was taken, or the system has no file
@@ -116,6 +116,7 @@ impl Connections {
     fn serve(
         &self,
         socket: Socket,
+        peer: Address,
         permit: OwnedSemaphorePermit,
     ) -> impl Future<Output = ()> + use<> {
         let service = Arc::clone(&self.service);
@@ -123,7 +124,7 @@ impl Connections {
         let stream = Stream::new(socket, service.limits.write_timeout, Arc::clone(&delivery));
         let service = service_fn(move |request| {
             let (service, delivery) = (Arc::clone(&service), Arc::clone(&delivery));
-            async move { Ok::<_, Infallible>(handle(&service, &delivery, request).await) }
+            async move { Ok::<_, Infallible>(handle(&service, &delivery, peer, request).await) }
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         let mut phase = self.phase.clone();

@@ -3,8 +3,11 @@
 use rusqlite::Connection;
 
 /// How a file of an older version becomes one of the next: `MIGRATIONS[n]` takes version `n + 1`
-/// to `n + 2`. The first version is the present one, so there is none yet.
-pub const MIGRATIONS: &[&str] = &[];
+/// to `n + 2`.
+pub const MIGRATIONS: &[&str] = &[ACCOUNTS_AND_AUDIT];
+
+/// Accounts that come from sign-in providers, tokens with scopes, and the audit log.
+const ACCOUNTS_AND_AUDIT: &str = include_str!("migrate_1_to_2.sql");
 
 /// Brings a file of version `from` up to the last of `steps`, in one transaction: it is of the old
 /// version or of the new one, whatever happens.

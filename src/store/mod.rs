@@ -1,11 +1,12 @@
 //! The store: SQLite, owned by the persistence thread, and the only SQL.
 //!
 //! - [`open`]: from a path to a store that may be written, or a clear [`refusal`];
-//! - [`lock`], [`limiter`], [`flag`], [`config`], [`account`]: one file a domain, rows to values and
+//! - [`lock`], [`limiter`], [`flag`], [`config`], [`account`], [`audit`]: one file a domain, rows to values and
 //!   back;
 //! - here: the commit, and the checkpoints between commits.
 
 mod account;
+mod audit;
 mod config;
 mod flag;
 mod limiter;
@@ -76,6 +77,7 @@ impl SqliteStore {
                 Record::Flag(record) => flag::write(&mut statements, record)?,
                 Record::Config(record) => config::write(&mut statements, record)?,
                 Record::Account(record) => account::write(&mut statements, record)?,
+                Record::Audit(entry) => audit::write(&mut statements, entry)?,
             }
         }
         statements.get("COMMIT")?.execute([])?;

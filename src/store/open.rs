@@ -39,7 +39,7 @@ use std::{
 const SCHEMA: &str = include_str!("../../schema.sql");
 
 /// The version of `schema.sql`.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// "octo": says in the header of a SQLite file whose file it is.
 const APPLICATION_ID: u32 = 0x6f63_746f;

@@ -8,6 +8,7 @@
 //! them below; the compiler names the places.
 
 pub mod account;
+pub mod audit;
 pub mod config;
 pub mod flag;
 pub mod limiter;
@@ -19,6 +20,7 @@ pub mod values;
 
 use crate::{progress::Seq, time::Instant};
 use account::AccountRecord;
+use audit::AuditEntry;
 use config::{ConfigKey, ConfigRecord, Version};
 use flag::{FlagName, FlagRecord};
 use limiter::{LimitName, LimitRecord};
@@ -164,17 +166,20 @@ pub enum Record {
     Config(ConfigRecord),
     /// Of the account domain.
     Account(AccountRecord),
+    /// Of the audit log, from whichever domain.
+    Audit(AuditEntry),
 }
 
 impl Record {
-    /// What the record is the state of.
-    pub fn key(&self) -> RecordKey {
+    /// What the record is the state of. `None`: it stands for itself, and nothing replaces it.
+    pub fn key(&self) -> Option<RecordKey> {
         match self {
-            Self::Lock(record) => record.key(),
-            Self::Limit(record) => record.key(),
-            Self::Flag(record) => record.key(),
-            Self::Config(record) => record.key(),
-            Self::Account(record) => record.key(),
+            Self::Lock(record) => Some(record.key()),
+            Self::Limit(record) => Some(record.key()),
+            Self::Flag(record) => Some(record.key()),
+            Self::Config(record) => Some(record.key()),
+            Self::Account(record) => Some(record.key()),
+            Self::Audit(_) => None,
         }
     }
 }
@@ -193,7 +198,8 @@ record_of!(
     Limit(LimitRecord),
     Flag(FlagRecord),
     Config(ConfigRecord),
-    Account(AccountRecord)
+    Account(AccountRecord),
+    Audit(AuditEntry)
 );
 
 /// What a [`Record`] is the state of.

@@ -23,6 +23,12 @@ impl Default for Selection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageLimit(u16);
 
+impl Default for PageLimit {
+    fn default() -> Self {
+        Self::MAX
+    }
+}
+
 impl PageLimit {
     /// The largest page, and the default.
     pub const MAX: Self = Self(1_000);
@@ -30,6 +36,11 @@ impl PageLimit {
     /// `None` when out of bounds.
     pub fn new(limit: u16) -> Option<Self> {
         (1..=Self::MAX.0).contains(&limit).then_some(Self(limit))
+    }
+
+    /// As a number.
+    pub const fn get(self) -> u16 {
+        self.0
     }
 }
 

@@ -11,6 +11,10 @@ pub struct AccountId([u8; 16]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseId([u8; 16]);
 
+/// One bearer token, by its UUID: a name for it that opens nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenId([u8; 16]);
+
 /// The SHA-256 of a bearer token. The token itself is kept nowhere.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TokenHash([u8; 32]);
@@ -32,7 +36,24 @@ macro_rules! bytes {
 }
 bytes!(AccountId, 16);
 bytes!(LeaseId, 16);
+bytes!(TokenId, 16);
 bytes!(TokenHash, 32);
+
+/// Prints ids as UUIDs: lower case, hyphenated.
+macro_rules! uuid_text {
+    ($($type:ident),*) => {$(
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                for (index, byte) in self.0.iter().enumerate() {
+                    let hyphen = if matches!(index, 4 | 6 | 8 | 10) { "-" } else { "" };
+                    write!(f, "{hyphen}{byte:02x}")?;
+                }
+                Ok(())
+            }
+        }
+    )*};
+}
+uuid_text!(AccountId, LeaseId, TokenId);
 
 impl fmt::Debug for TokenHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -232,6 +253,14 @@ impl WallTime {
     /// In milliseconds since 1970.
     pub const fn as_millis(self) -> i64 {
         self.0
+    }
+
+    /// So many seconds later, or the end of time.
+    #[must_use]
+    pub const fn plus_seconds(self, seconds: u64) -> Self {
+        let millis = seconds.saturating_mul(1000);
+        let millis = if millis > i64::MAX as u64 { i64::MAX } else { millis.cast_signed() };
+        Self(self.0.saturating_add(millis))
     }
 }
 

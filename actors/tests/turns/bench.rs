@@ -76,7 +76,7 @@ impl Store for Shared {
         match disk.troubles.pop_front().unwrap_or(Trouble::None) {
             Trouble::None => {
                 for record in records {
-                    disk.rows.insert(record.key(), record.clone());
+                    disk.rows.extend(record.key().map(|key| (key, record.clone())));
                 }
                 Verdict::Committed
             }

@@ -1,162 +1,316 @@
-//! Accounts and their bearer tokens.
-//!
-//! What always holds: a live token belongs to one account; a token that was rotated away stays
-//! on record as dead, so that no configuration brings it back.
-//!
-//! Looking a token up is not asked here: handlers read a view of what was committed. This
-//! machine decides changes, one at a time, so that of two rotations of one token one wins.
+//! The account machine.
 
 use super::{
-    Effects, Machine, Moment, RecordKey, Room, Table, Ticket, Unsettled,
-    values::{AccountId, AccountName, TokenHash},
+    Account, AccountCommand, AccountOutcome, Allowance, Change, NewToken, Origin, Role, Standing,
+    Subject, Token, TokenSource, TokenState, rows::Rows, scope::Scope,
 };
-use crate::{progress::Seq, time::Instant};
-
-/// What the account domain can be asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AccountCommand {
-    /// Replace a token by a fresh one of the same account.
-    Rotate {
-        /// The token that asks, which will be dead.
-        presented: TokenHash,
-        /// The one that takes its place: new, and unlike any other.
-        fresh: TokenHash,
+use crate::{
+    domain::{
+        Effects, Machine, Moment, Room, Ticket,
+        audit::{Action, AuditEntry, AuditOutcome, AuditText, Provenance, Who},
+        values::{AccountId, AccountName, Quota, TokenHash, TokenId, WallTime},
     },
-}
-
-/// What the account domain answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AccountOutcome {
-    /// The old token is dead, the fresh one lives.
-    Rotated {
-        /// The old one.
-        presented: TokenHash,
-        /// The fresh one.
-        fresh: TokenHash,
-    },
-    /// The presented token is not alive (any more).
-    UnknownToken,
-    /// The store has no room for another token.
-    NoRoom,
-}
-
-/// An account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
-    /// Its identity.
-    pub id: AccountId,
-    /// Where it comes from; with `name`, what makes it one and the same over restarts.
-    pub origin: Origin,
-    /// How people call it: the `holder` of its locks.
-    pub name: AccountName,
-}
-
-/// Where an account comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Origin {
-    /// Named in the configuration.
-    Static,
-    /// Made by the server itself at its first start.
-    Local,
-}
-
-/// A bearer token, known by its hash alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Token {
-    /// What it is known by.
-    pub hash: TokenHash,
-    /// Whose it is.
-    pub account: AccountId,
-    /// Where it comes from.
-    pub source: TokenSource,
-    /// Whether it opens anything.
-    pub state: TokenState,
-}
-
-/// Where a token comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenSource {
-    /// The configuration: it lives while it is configured.
-    Static,
-    /// The server made it.
-    Issued,
-}
-
-/// Whether a token opens anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenState {
-    /// It does.
-    Live,
-    /// It was rotated away, and stays dead.
-    Dead,
-}
-
-/// A row of the account domain as it must be on disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AccountRecord {
-    /// The account is so.
-    Account(Account),
-    /// The token is so.
-    Token(Token),
-    /// There is no such token.
-    NoToken(TokenHash),
-}
-
-impl AccountRecord {
-    /// What the record is the state of.
-    pub fn key(&self) -> RecordKey {
-        match self {
-            Self::Account(account) => RecordKey::Account(account.id),
-            Self::Token(token) => RecordKey::Token(token.hash),
-            Self::NoToken(hash) => RecordKey::Token(*hash),
-        }
-    }
-}
+    progress::Seq,
+    time::Instant,
+};
 
 /// The account domain.
 #[derive(Debug, Default)]
 pub struct AccountMachine {
-    tokens: Table<TokenHash, Token>,
-    unsettled: Unsettled<TokenHash, Token>,
+    rows: Rows,
 }
 
 impl AccountMachine {
-    /// The machine as it was when `tokens` were what is on disk.
-    pub fn new(tokens: impl IntoIterator<Item = Token>) -> Self {
-        let tokens = tokens.into_iter().map(|token| (token.hash, token)).collect();
-        Self { tokens, unsettled: Unsettled::default() }
+    /// The machine as it was when `accounts` and `tokens` were what is on disk.
+    pub fn new(
+        accounts: impl IntoIterator<Item = Account>,
+        tokens: impl IntoIterator<Item = Token>,
+    ) -> Self {
+        Self { rows: Rows::new(accounts, tokens) }
     }
 
     fn rotate(
         &mut self,
         moment: Moment,
         presented: TokenHash,
-        fresh: TokenHash,
+        (fresh, id): (TokenHash, TokenId),
+        by: Provenance,
         effects: &mut Effects<AccountOutcome>,
     ) -> (AccountOutcome, Seq) {
-        let old = match self.tokens.get(&presented) {
-            Some(old) if old.state == TokenState::Live => old.clone(),
-            Some(_) | None => {
-                return (AccountOutcome::UnknownToken, self.unsettled.depends_on(&presented));
-            }
+        let Some(replaced) = self.rows.live(&presented, by.at).cloned() else {
+            return (AccountOutcome::UnknownToken, self.rows.token_depends_on(presented));
         };
         match moment.room {
             Room::Available => {}
             Room::Exhausted => return (AccountOutcome::NoRoom, Seq::NONE),
         }
-        assert!(!self.tokens.contains_key(&fresh), "a fresh token is unlike any other");
-        self.set(Token { state: TokenState::Dead, ..old.clone() }, effects);
-        let issued = Token { hash: fresh, source: TokenSource::Issued, ..old };
-        (AccountOutcome::Rotated { presented, fresh }, self.set(issued, effects))
+        assert!(self.rows.token(&fresh).is_none(), "a fresh token is unlike any other");
+        let fresh = Token {
+            hash: fresh,
+            id,
+            source: match replaced.source {
+                TokenSource::Static | TokenSource::Issued => TokenSource::Issued,
+                TokenSource::SignIn => TokenSource::SignIn,
+                TokenSource::Workload => TokenSource::Workload,
+            },
+            created_at: by.at,
+            last_used_at: None,
+            ..replaced.clone()
+        };
+        self.end(&replaced, effects);
+        self.rows.set_token(fresh.clone(), effects);
+        let detail = format!("replaced by {id}");
+        let seq = note(by, Action::TokenRotate, &replaced.id.to_string(), &detail, effects);
+        (AccountOutcome::Rotated { replaced, fresh }, seq)
     }
 
-    fn set(&mut self, token: Token, effects: &mut Effects<AccountOutcome>) -> Seq {
-        let seq = effects.record(AccountRecord::Token(token.clone()));
-        let hash = token.hash;
-        let before = self.tokens.insert(hash, token);
-        self.unsettled.changed(seq, hash, before);
-        seq
+    fn issue(
+        &mut self,
+        moment: Moment,
+        presented: TokenHash,
+        asked: NewToken,
+        quota: Quota,
+        by: Provenance,
+        effects: &mut Effects<AccountOutcome>,
+    ) -> (AccountOutcome, Seq) {
+        let asker = self.rows.live(&presented, by.at).cloned();
+        let account = asker.as_ref().and_then(|asker| self.rows.account(asker.account)).cloned();
+        let (Some(asker), Some(account)) = (asker, account) else {
+            return (AccountOutcome::UnknownToken, self.rows.token_depends_on(presented));
+        };
+        let scope = asked.scope.clone().unwrap_or_else(|| asker.scope.clone());
+        let outlives = match (asked.expires_at, asker.expires_at) {
+            (Some(asked), Some(own)) => asked > own,
+            (Some(_) | None, None) | (None, Some(_)) => false,
+        };
+        if outlives || !scope.is_within(&asker.scope) {
+            return (AccountOutcome::Exceeds, self.rows.token_depends_on(presented));
+        }
+        let asked = NewToken {
+            scope: Some(scope),
+            expires_at: asked.expires_at.or(asker.expires_at),
+            ..asked
+        };
+        self.hand_out(moment, account, asked, quota, (Action::TokenCreate, by), effects)
     }
+
+    fn admit(
+        &mut self,
+        moment: Moment,
+        account: Account,
+        asked: NewToken,
+        quota: Quota,
+        (action, mut by): (Action, Provenance),
+        effects: &mut Effects<AccountOutcome>,
+    ) -> (AccountOutcome, Seq) {
+        let account = match self.rows.account_of(account.origin, &account.subject) {
+            Some(known) => Account { name: account.name, ..known.clone() },
+            None => account,
+        };
+        by.who = Who::Account(account.id);
+        match account.standing {
+            Standing::Enabled => {}
+            Standing::Disabled => {
+                return (AccountOutcome::Disabled, self.rows.account_depends_on(account.id));
+            }
+        }
+        self.hand_out(moment, account, asked, quota, (action, by), effects)
+    }
+
+    /// Makes a token of `account`, which is made or renamed if need be.
+    fn hand_out(
+        &mut self,
+        moment: Moment,
+        account: Account,
+        asked: NewToken,
+        quota: Quota,
+        (action, by): (Action, Provenance),
+        effects: &mut Effects<AccountOutcome>,
+    ) -> (AccountOutcome, Seq) {
+        match moment.room {
+            Room::Available => {}
+            Room::Exhausted => return (AccountOutcome::NoRoom, Seq::NONE),
+        }
+        self.drop_expired(account.id, by.at, effects);
+        if !self.make_room(account.id, asked.source, quota, effects) {
+            return (AccountOutcome::OverQuota(quota), effects.last());
+        }
+        if self.rows.account(account.id) != Some(&account) {
+            self.rows.set_account(account.clone(), effects);
+        }
+        assert!(self.rows.token(&asked.hash).is_none(), "a fresh token is unlike any other");
+        let token = Token {
+            hash: asked.hash,
+            id: asked.id,
+            account: account.id,
+            name: asked.name,
+            source: asked.source,
+            scope: asked.scope.unwrap_or(Scope::Everything),
+            created_at: by.at,
+            expires_at: asked.expires_at,
+            last_used_at: None,
+            state: TokenState::Live,
+        };
+        self.rows.set_token(token.clone(), effects);
+        let detail = format!("{} of {}, named {}", token.id, account.name, token.name);
+        let target = account.id.to_string();
+        let seq = note(by, action, &target, &detail, effects);
+        (AccountOutcome::Issued(account, token), seq)
+    }
+
+    /// Whether the account may have one more token of this kind. The oldest sign-in makes room
+    /// for the newest: nobody is locked out by having signed in too often.
+    fn make_room(
+        &mut self,
+        account: AccountId,
+        source: TokenSource,
+        quota: Quota,
+        effects: &mut Effects<AccountOutcome>,
+    ) -> bool {
+        let mut alike: Vec<_> = self
+            .rows
+            .tokens_of(account)
+            .filter(|token| token.source == source)
+            .map(|token| (token.created_at, token.hash))
+            .collect();
+        let most = quota.get() as usize;
+        match source {
+            TokenSource::Static | TokenSource::Issued | TokenSource::Workload => alike.len() < most,
+            TokenSource::SignIn => {
+                alike.sort_unstable();
+                let surplus = (alike.len() + 1).saturating_sub(most);
+                for &(_, hash) in alike.iter().take(surplus) {
+                    self.rows.drop_token(hash, effects);
+                }
+                most > 0
+            }
+        }
+    }
+
+    /// Removes the tokens of an account that have run out.
+    fn drop_expired(
+        &mut self,
+        account: AccountId,
+        at: WallTime,
+        effects: &mut Effects<AccountOutcome>,
+    ) {
+        let tokens = self.rows.tokens_of(account);
+        let expired: Vec<_> =
+            tokens.filter(|token| !token.is_live(at)).map(|token| token.hash).collect();
+        for hash in expired {
+            self.rows.drop_token(hash, effects);
+        }
+    }
+
+    fn revoke(
+        &mut self,
+        account: AccountId,
+        scope: &Scope,
+        id: TokenId,
+        by: Provenance,
+        effects: &mut Effects<AccountOutcome>,
+    ) -> (AccountOutcome, Seq) {
+        let found = self.rows.token_of(account, id).filter(|token| token.scope.is_within(scope));
+        let Some(token) = found.cloned() else {
+            return (AccountOutcome::NotFound, effects.last());
+        };
+        self.end(&token, effects);
+        let seq = note(by, Action::TokenRevoke, &id.to_string(), token.name.as_str(), effects);
+        (AccountOutcome::Revoked(token), seq)
+    }
+
+    /// Ends a token. What is configured is remembered as dead.
+    fn end(&mut self, token: &Token, effects: &mut Effects<AccountOutcome>) {
+        match token.source {
+            TokenSource::Static => {
+                self.rows.set_token(Token { state: TokenState::Dead, ..token.clone() }, effects)
+            }
+            TokenSource::Issued | TokenSource::SignIn | TokenSource::Workload => {
+                self.rows.drop_token(token.hash, effects)
+            }
+        };
+    }
+
+    fn used(
+        &mut self,
+        moment: Moment,
+        hash: TokenHash,
+        at: WallTime,
+        effects: &mut Effects<AccountOutcome>,
+    ) -> (AccountOutcome, Seq) {
+        let newer = self.rows.live(&hash, at).filter(|token| token.last_used_at < Some(at));
+        if let (Some(token), Room::Available) = (newer.cloned(), moment.room) {
+            self.rows.set_token(Token { last_used_at: Some(at), ..token }, effects);
+        }
+        // Nobody waits for this to be on disk.
+        (AccountOutcome::Noted, Seq::NONE)
+    }
+
+    fn tokens(
+        &self,
+        account: AccountId,
+        scope: &Scope,
+        at: WallTime,
+        effects: &Effects<AccountOutcome>,
+    ) -> (AccountOutcome, Seq) {
+        let tokens = self.rows.tokens_of(account);
+        let mut tokens: Vec<_> =
+            tokens.filter(|t| t.is_live(at) && t.scope.is_within(scope)).cloned().collect();
+        tokens.sort_by_key(|token| (token.created_at, token.id));
+        (AccountOutcome::Tokens(tokens), effects.last())
+    }
+
+    fn change(
+        &mut self,
+        id: AccountId,
+        change: Change,
+        by: Provenance,
+        effects: &mut Effects<AccountOutcome>,
+    ) -> (AccountOutcome, Seq) {
+        let Some(account) = self.rows.account(id).cloned() else {
+            return (AccountOutcome::NotFound, effects.last());
+        };
+        let (account, action, detail) = match change {
+            Change::Standing(standing) => {
+                let action = match standing {
+                    Standing::Enabled => Action::AccountEnable,
+                    Standing::Disabled => Action::AccountDisable,
+                };
+                (Account { standing, ..account }, action, String::new())
+            }
+            Change::Role(role) => {
+                let detail = match role {
+                    Role::Member => "member",
+                    Role::Admin => "admin",
+                };
+                (Account { role, ..account }, Action::AccountRole, detail.to_owned())
+            }
+            Change::Quotas(allowance) => {
+                let detail = allowance.to_string();
+                (Account { allowance, ..account }, Action::AccountQuotas, detail)
+            }
+        };
+        self.rows.set_account(account.clone(), effects);
+        let seq = note(by, action, &id.to_string(), &detail, effects);
+        (AccountOutcome::Account(account), seq)
+    }
+}
+
+/// Writes into the audit log that something was done. An empty `detail` is none.
+fn note(
+    by: Provenance,
+    action: Action,
+    target: &str,
+    detail: &str,
+    effects: &mut Effects<AccountOutcome>,
+) -> Seq {
+    effects.record(AuditEntry {
+        by,
+        action,
+        target: AuditText::truncated(target),
+        outcome: AuditOutcome::Done,
+        detail: (!detail.is_empty()).then(|| AuditText::truncated(detail)),
+    })
 }
 
 impl Machine for AccountMachine {
@@ -171,28 +325,73 @@ impl Machine for AccountMachine {
         effects: &mut Effects<AccountOutcome>,
     ) {
         let (outcome, depends_on) = match command {
-            AccountCommand::Rotate { presented, fresh } => {
-                self.rotate(moment, presented, fresh, effects)
+            AccountCommand::Rotate { presented, fresh, id, by } => {
+                self.rotate(moment, presented, (fresh, id), by, effects)
             }
+            AccountCommand::Issue { presented, token, quota, by } => {
+                self.issue(moment, presented, token, quota, by, effects)
+            }
+            AccountCommand::Admit { origin, subject, name, account, token, quota, action, by } => {
+                let account = stranger((origin, subject), name, account, by.at);
+                self.admit(moment, account, token, quota, (action, by), effects)
+            }
+            AccountCommand::Revoke { account, scope, token, by } => {
+                self.revoke(account, &scope, token, by, effects)
+            }
+            AccountCommand::Used { token, at } => self.used(moment, token, at, effects),
+            AccountCommand::Tokens { account, scope, at } => {
+                self.tokens(account, &scope, at, effects)
+            }
+            AccountCommand::Accounts(selection) => {
+                (AccountOutcome::Accounts(self.rows.accounts(&selection)), effects.last())
+            }
+            AccountCommand::Account(id) => {
+                let found = self.rows.account(id).cloned();
+                let outcome = found.map_or(AccountOutcome::NotFound, AccountOutcome::Account);
+                (outcome, self.rows.account_depends_on(id))
+            }
+            AccountCommand::Change { account, change, by } => {
+                self.change(account, change, by, effects)
+            }
+            AccountCommand::Note(entry) => (AccountOutcome::Noted, effects.record(entry)),
         };
         effects.answer(ticket, outcome, depends_on);
     }
 
-    /// Nobody knows the fresh token, so the account would be locked out: the rotation is undone.
+    /// Nobody knows the fresh token. A rotation is undone, because the account would be locked
+    /// out; any other new token ends.
     fn undelivered(&mut self, outcome: AccountOutcome, effects: &mut Effects<AccountOutcome>) {
-        let (presented, fresh) = match outcome {
-            AccountOutcome::Rotated { presented, fresh } => (presented, fresh),
-            AccountOutcome::UnknownToken | AccountOutcome::NoRoom => return,
+        let (replaced, fresh) = match outcome {
+            AccountOutcome::Rotated { replaced, fresh } => (Some(replaced), fresh),
+            AccountOutcome::Issued(_, fresh) => (None, fresh),
+            AccountOutcome::Revoked(_)
+            | AccountOutcome::Tokens(_)
+            | AccountOutcome::Accounts(_)
+            | AccountOutcome::Account(_)
+            | AccountOutcome::UnknownToken
+            | AccountOutcome::NotFound
+            | AccountOutcome::Exceeds
+            | AccountOutcome::OverQuota(_)
+            | AccountOutcome::Disabled
+            | AccountOutcome::NoRoom
+            | AccountOutcome::Noted => return,
         };
         // Undone already, if it was the store that refused it.
-        if !self.tokens.contains_key(&fresh) {
+        if self.rows.token(&fresh.hash).is_none() {
             return;
         }
-        for (hash, state) in [(fresh, TokenState::Dead), (presented, TokenState::Live)] {
-            if let Some(token) = self.tokens.get(&hash).cloned() {
-                self.set(Token { state, ..token }, effects);
-            }
+        self.rows.drop_token(fresh.hash, effects);
+        if let Some(replaced) = replaced {
+            self.rows.set_token(replaced, effects);
         }
+        let by = Provenance {
+            who: Who::Server,
+            from: AuditText::truncated(""),
+            request: AuditText::truncated(""),
+            at: fresh.created_at,
+        };
+        let detail = "the answer with this token reached nobody";
+        note(by, Action::TokenRevoke, &fresh.id.to_string(), detail, effects);
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -202,80 +401,31 @@ impl Machine for AccountMachine {
     fn on_deadline(&mut self, _: Instant, _: &mut Effects<AccountOutcome>) {}
 
     fn settle(&mut self, durable: Seq) {
-        self.unsettled.settle(durable);
+        self.rows.settle(durable);
     }
 
     fn rewind(&mut self, durable: Seq) {
-        while let Some((hash, before)) = self.unsettled.pop_after(durable) {
-            match before {
-                Some(token) => self.tokens.insert(hash, token),
-                None => self.tokens.remove(&hash),
-            };
-        }
+        self.rows.rewind(durable);
     }
 
     fn close(&mut self, _: &mut Effects<AccountOutcome>) {}
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OLD: TokenHash = TokenHash::from_bytes([1; 32]);
-    const FRESH: TokenHash = TokenHash::from_bytes([2; 32]);
-    const OTHER: TokenHash = TokenHash::from_bytes([3; 32]);
-
-    fn machine() -> AccountMachine {
-        AccountMachine::new([Token {
-            hash: OLD,
-            account: AccountId::from_bytes([9; 16]),
-            source: TokenSource::Static,
-            state: TokenState::Live,
-        }])
-    }
-
-    fn rotate(
-        machine: &mut AccountMachine,
-        effects: &mut Effects<AccountOutcome>,
-        presented: TokenHash,
-        fresh: TokenHash,
-    ) -> (AccountOutcome, Seq) {
-        let moment = Moment { now: Instant::from_nanos(0), room: Room::Available };
-        let command = AccountCommand::Rotate { presented, fresh };
-        machine.apply(moment, Ticket::new(0), command, effects);
-        let answer = effects.take_answers().next().unwrap();
-        (answer.outcome, answer.depends_on)
-    }
-
-    fn is_live(machine: &AccountMachine, hash: TokenHash) -> bool {
-        machine.tokens.get(&hash).is_some_and(|token| token.state == TokenState::Live)
-    }
-
-    #[test]
-    fn of_two_rotations_of_one_token_one_wins() {
-        let (mut machine, mut effects) = (machine(), Effects::default());
-        let (first, rotated) = rotate(&mut machine, &mut effects, OLD, FRESH);
-        assert_eq!(first, AccountOutcome::Rotated { presented: OLD, fresh: FRESH });
-        let (second, seen) = rotate(&mut machine, &mut effects, OLD, OTHER);
-        assert_eq!(second, AccountOutcome::UnknownToken);
-        assert!(seen > Seq::NONE && seen <= rotated, "the refusal waits for what it saw");
-        assert!(!is_live(&machine, OLD) && is_live(&machine, FRESH));
-    }
-
-    #[test]
-    fn a_rotation_nobody_heard_of_is_undone() {
-        let (mut machine, mut effects) = (machine(), Effects::default());
-        let (outcome, _) = rotate(&mut machine, &mut effects, OLD, FRESH);
-        machine.undelivered(outcome, &mut effects);
-        assert!(is_live(&machine, OLD) && !is_live(&machine, FRESH));
-    }
-
-    #[test]
-    fn a_rotation_the_store_refused_never_was() {
-        let (mut machine, mut effects) = (machine(), Effects::default());
-        rotate(&mut machine, &mut effects, OLD, FRESH);
-        machine.rewind(Seq::NONE);
-        assert!(is_live(&machine, OLD));
-        assert!(!machine.tokens.contains_key(&FRESH));
+/// The account of somebody who has never been here.
+fn stranger(
+    (origin, subject): (Origin, Subject),
+    name: AccountName,
+    id: AccountId,
+    created_at: WallTime,
+) -> Account {
+    Account {
+        id,
+        origin,
+        subject,
+        name,
+        role: Role::Member,
+        standing: Standing::Enabled,
+        allowance: Allowance::default(),
+        created_at,
     }
 }

@@ -1,0 +1,68 @@
+//! What everybody who wants in has to pass: the bounds on failing, the administrator's key, and
+//! whose word counts for where somebody comes from.
+
+use super::{
+    address::{Address, TrustedProxy},
+    throttle::Throttle,
+};
+use crate::settings::Settings;
+use octostore_actors::time::Instant;
+use sha2::{Digest, Sha256};
+
+/// How many wrong bearer tokens one address may show in a minute. Generous: a client that was
+/// forgotten when its token was revoked goes on showing it.
+const WRONG_TOKENS_A_MINUTE: u32 = 1000;
+
+/// How many failures of strangers the audit log takes in a minute, from all addresses together.
+const NOTES_A_MINUTE: u32 = 600;
+
+/// The bounds on failing, the administrator's key, and the proxies that are believed.
+#[derive(Debug)]
+pub struct Gate {
+    /// Failed sign-ins.
+    pub sign_ins: Throttle,
+    /// Wrong bearer tokens.
+    pub wrong_tokens: Throttle,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Box<[TrustedProxy]>,
+    notes: Throttle,
+    /// Compared by its hash, so that how long that takes says nothing about it.
+    admin_key: Option<KeyHash>,
+}
+
+#[derive(PartialEq, Eq)]
+struct KeyHash([u8; 32]);
+
+impl std::fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyHash(…)")
+    }
+}
+
+impl Gate {
+    /// The gate that the settings describe.
+    pub fn new(settings: &Settings) -> Self {
+        let key = settings.admin_key.as_ref().filter(|key| !key.reveal().is_empty());
+        Self {
+            sign_ins: Throttle::new(settings.failed_sign_ins),
+            wrong_tokens: Throttle::new(WRONG_TOKENS_A_MINUTE),
+            trusted_proxies: settings.trusted_proxies.clone().into(),
+            notes: Throttle::new(NOTES_A_MINUTE),
+            admin_key: key.map(|key| KeyHash(Sha256::digest(key.reveal().as_bytes()).into())),
+        }
+    }
+
+    /// Whether this is the key of the administrator. Nothing is where none is set.
+    pub fn is_admin_key(&self, shown: &[u8]) -> bool {
+        self.admin_key.as_ref().is_some_and(|key| *key == KeyHash(Sha256::digest(shown).into()))
+    }
+
+    /// Whether the audit log takes another failure of a stranger at `now`.
+    pub fn may_note_stranger(&self, now: Instant) -> bool {
+        let taken = self.notes.check(&Address::Local, now).is_ok();
+        if taken {
+            self.notes.failed(&Address::Local, now);
+        }
+        taken
+    }
+}

@@ -1,0 +1,180 @@
+//! Who is asking: the account of a bearer token, or an administrator; and from where.
+
+use super::{Context, error::ApiError};
+use crate::auth::{BearerToken, Identity, NotAuthenticated, address};
+use hyper::{
+    HeaderMap,
+    header::{AUTHORIZATION, HeaderName},
+};
+use octostore_actors::domain::{
+    account::{
+        AccountCommand,
+        scope::{Access, Area},
+    },
+    audit::{Action, AuditEntry, AuditOutcome, AuditText, Provenance, Who},
+};
+
+/// The other way to show the key of the administrator.
+const X_ADMIN_KEY: HeaderName = HeaderName::from_static("x-admin-key");
+
+/// A secret that is shorter can be guessed by trying, and is refused while its address is
+/// throttled. Longer ones get through, so that nobody is locked out by a neighbour's mistakes.
+const GUESSABLE_BELOW: usize = 20;
+
+/// The account that sends this, by exactly one `Authorization: Bearer TOKEN`. An unknown token and
+/// a malformed header are refused in the same words.
+///
+/// # Errors
+/// No token, or one that opens nothing; the account is disabled, or asks too fast; the address
+/// has shown too many wrong tokens.
+pub fn authenticate(context: &Context<'_>) -> Result<Identity, ApiError> {
+    let service = context.service;
+    let token = bearer(&context.head.headers).ok_or(ApiError::Unauthorized)?;
+    let now = service.calendar.wall();
+    match service.directory.authenticate(token, now) {
+        Ok(identity) => {
+            if token.len() < GUESSABLE_BELOW {
+                may_try_tokens(context)?;
+            }
+            identity.keep_pace(|| service.calendar.now()).map_err(ApiError::TooFast)?;
+            if let Some(token) = identity.used(now) {
+                // Nobody waits for it.
+                drop(service.accounts.ask(AccountCommand::Used { token, at: now }));
+            }
+            Ok(identity)
+        }
+        Err(NotAuthenticated::Unknown) => {
+            may_try_tokens(context)?;
+            service.gate.wrong_tokens.failed(&context.address(), service.calendar.now());
+            Err(ApiError::Unauthorized)
+        }
+        Err(NotAuthenticated::Disabled) => Err(ApiError::AccountDisabled),
+    }
+}
+
+fn may_try_tokens(context: &Context<'_>) -> Result<(), ApiError> {
+    let now = context.service.calendar.now();
+    let checked = context.service.gate.wrong_tokens.check(&context.address(), now);
+    checked.map_err(ApiError::TooManyFailures)
+}
+
+/// Whoever may do this as an administrator: by the key of the administrator, as a bearer token or
+/// in `X-Admin-Key`, or by a token of an account that is one. Refusals count as failed sign-ins.
+///
+/// # Errors
+/// As [`authenticate`]; the account is no administrator; its token lacks the scope.
+pub async fn administrator(
+    context: &Context<'_>,
+    area: Area,
+    access: Access,
+) -> Result<Provenance, ApiError> {
+    let headers = &context.head.headers;
+    let shown = headers.get(X_ADMIN_KEY).map(|key| key.as_bytes()).or_else(|| bearer(headers));
+    let guessable = shown.is_none_or(|shown| shown.len() < GUESSABLE_BELOW);
+    if guessable {
+        may_try_to_sign_in(context)?;
+    }
+    if shown.is_some_and(|shown| context.service.gate.is_admin_key(shown)) {
+        return Ok(provenance(context, Who::AdminKey));
+    }
+    let identity = match authenticate(context) {
+        Ok(identity) => identity,
+        Err(error) => {
+            may_try_to_sign_in(context)?;
+            let why = "no such key or token";
+            failed_to_sign_in(context, Who::Stranger, Action::AdminAccess, why).await;
+            return Err(error);
+        }
+    };
+    match identity.may_administer(area, access) {
+        Ok(()) => Ok(provenance(context, identity.who())),
+        Err(denied) => {
+            refused(context, identity.who(), Action::AdminAccess, area.as_str()).await;
+            Err(ApiError::Denied(denied))
+        }
+    }
+}
+
+/// Who, from where, when: for the audit log.
+pub fn provenance(context: &Context<'_>, who: Who) -> Provenance {
+    Provenance {
+        who,
+        from: AuditText::truncated(&context.address().to_string()),
+        request: AuditText::truncated(context.request_id.as_str()),
+        at: context.service.calendar.wall(),
+    }
+}
+
+/// Whether this address may try to sign in.
+///
+/// # Errors
+/// It has failed too often.
+pub fn may_try_to_sign_in(context: &Context<'_>) -> Result<(), ApiError> {
+    let now = context.service.calendar.now();
+    let checked = context.service.gate.sign_ins.check(&context.address(), now);
+    checked.map_err(ApiError::TooManyFailures)
+}
+
+/// An attempt to get in has failed: it counts against the address, and is put into the audit log.
+pub async fn failed_to_sign_in(context: &Context<'_>, who: Who, action: Action, why: &str) {
+    let now = context.service.calendar.now();
+    context.service.gate.sign_ins.failed(&context.address(), now);
+    // Strangers from everywhere together must not wash everything else out of the log.
+    if context.service.gate.may_note_stranger(now) {
+        refused(context, who, action, why).await;
+    }
+}
+
+/// Puts into the audit log that something was refused, and why.
+async fn refused(context: &Context<'_>, who: Who, action: Action, why: &str) {
+    let entry = AuditEntry {
+        by: provenance(context, who),
+        action,
+        target: AuditText::truncated(context.head.uri.path()),
+        outcome: AuditOutcome::Refused,
+        detail: Some(AuditText::truncated(why)),
+    };
+    if let Err(error) = context.service.accounts.ask(AccountCommand::Note(entry)).await {
+        tracing::warn!(%error, action = action.as_str(), "a refusal is not in the audit log");
+    }
+}
+
+/// The one bearer token of a request, if there is exactly one (RFC 6750, section 2.1).
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => bearer_in(value.as_bytes()),
+        (Some(_), Some(_)) | (None, _) => None,
+    }
+}
+
+/// The token in the value of an `Authorization` header.
+fn bearer_in(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_at_checked("Bearer ".len())?;
+    let token = rest.trim_ascii();
+    let known = scheme.eq_ignore_ascii_case(b"Bearer ");
+    let bounded = (1..=BearerToken::MAX_LENGTH).contains(&token.len());
+    (known && bounded).then_some(token)
+}
+
+impl Context<'_> {
+    /// Where the request comes from.
+    pub(super) fn address(&self) -> address::Address {
+        address::client(self.peer, &self.head.headers, &self.service.gate.trusted_proxies)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bearer_in;
+
+    #[test]
+    fn a_bearer_token_is_found_and_nothing_else_is() {
+        assert_eq!(bearer_in(b"Bearer abc"), Some(&b"abc"[..]));
+        assert_eq!(bearer_in(b"bearer  abc "), Some(&b"abc"[..]));
+        let long = [b"Bearer ".as_slice(), &[b'x'; 513]].concat();
+        for bad in [&b""[..], b"Bearer", b"Bearer ", b"Basic abc", b"Bearerabc", b"abc", &long] {
+            assert_eq!(bearer_in(bad), None, "{bad:?}");
+        }
+    }
+}
