@@ -6,7 +6,10 @@
 #![expect(clippy::disallowed_methods, reason = "this file owns the threads")]
 
 use crate::{
-    auth::{BearerToken, Directory, Gate, OnDisk, Provisioned, PublishingStore, provision},
+    auth::{
+        BearerToken, Directory, Gate, OnDisk, Provisioned, PublishingStore, outbound::Outbound,
+        provision, workload::Workload,
+    },
     batching::{Outbox, RuntimeAlarm},
     clock::{BootId, Calendar, TimeSource},
     http::{Listener, Server},
@@ -66,6 +69,8 @@ pub struct Service {
     pub directory: Arc<Directory>,
     /// What everybody who wants in has to pass.
     pub gate: Gate,
+    /// Which tokens of others are traded for ours.
+    pub workload: Workload<Outbound>,
     /// How instants print.
     pub calendar: Calendar,
     /// The bounds of requests.
@@ -192,13 +197,14 @@ impl App {
         time: &Arc<dyn TimeSource>,
     ) -> Result<Self, StartError> {
         let configured = settings.configured_tokens()?;
+        let file = settings.settings_file()?;
         let boot = BootId::read().map_err(StartError::Boot)?;
         let (mut store, recovered) = store::open(&settings.database.0, &boot, time.now())?;
         let calendar = Calendar::new(Arc::clone(time));
         let accounts = provision(
             OnDisk { accounts: recovered.accounts, tokens: recovered.bearers },
             &configured,
-            settings.lets_others_in(),
+            settings.lets_others_in() || file.lets_others_in(),
             calendar.wall(),
         );
         let first_start = write_down(&settings.database.0, &mut store, &accounts)?;
@@ -227,6 +233,7 @@ impl App {
                 .start("accounts", AccountMachine::new(accounts.accounts, accounts.tokens))?,
             directory,
             gate: Gate::new(settings),
+            workload: Workload::new(file.trust, Outbound::new(), time.now()),
             calendar,
             limits: Limits::of(settings),
             ready: AtomicBool::new(true),

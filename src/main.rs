@@ -51,7 +51,7 @@ impl Fatal {
         match self {
             Self::Settings(SettingsError::Help(_)) => 0,
             Self::Settings(SettingsError::Invalid(_)) => USAGE,
-            Self::Settings(SettingsError::Tokens { .. })
+            Self::Settings(SettingsError::Tokens { .. } | SettingsError::File(_))
             | Self::LogFilter(_)
             | Self::Start(StartError::Settings(_)) => CONFIG,
             Self::Runtime(_) | Self::Start(StartError::Boot(_) | StartError::Thread(_)) => OS,

@@ -1,7 +1,11 @@
 //! Settings: command-line flags, each with an environment variable, each with a default that
 //! works.
 
-use crate::auth::{Configured, TokensError, address::TrustedProxy};
+use crate::auth::{
+    Configured, TokensError,
+    address::TrustedProxy,
+    settings_file::{SettingsFile, SettingsFileError},
+};
 use clap::{
     CommandFactory, Parser, ValueEnum,
     error::{ContextKind, ContextValue, ErrorKind},
@@ -42,6 +46,11 @@ pub struct Settings {
     /// header X-Admin-Key.
     #[arg(long, env = "ADMIN_KEY", value_name = "KEY", hide_env_values = true)]
     pub admin_key: Option<Secret>,
+
+    /// A file in TOML with what does not fit on a command line: providers to sign in with, and
+    /// workloads to trust. If there is a secret in it, only its owner may be able to read it.
+    #[arg(long, env = "OCTOSTORE_SETTINGS", value_name = "FILE")]
+    pub settings: Option<PathBuf>,
 
     /// The OAuth application for signing in with GitHub (read; this version does not sign in).
     #[arg(long, env = "GITHUB_CLIENT_ID", value_name = "ID")]
@@ -329,6 +338,9 @@ pub enum SettingsError {
         /// What is wrong with it.
         source: TokensError,
     },
+    /// The settings file is wrong.
+    #[error("OCTOSTORE_SETTINGS: {0}")]
+    File(#[from] SettingsFileError),
 }
 
 impl Settings {
@@ -363,6 +375,15 @@ impl Settings {
             None => Configured::default(),
         };
         listed.and(filed).map_err(wrong("STATIC_TOKENS, STATIC_TOKENS_FILE"))
+    }
+
+    /// What the settings file says; without one, nothing.
+    ///
+    /// # Errors
+    /// [`SettingsError::File`].
+    pub fn settings_file(&self) -> Result<SettingsFile, SettingsError> {
+        let file = self.settings.as_deref().map(SettingsFile::read).transpose()?;
+        Ok(file.unwrap_or_default())
     }
 
     /// Whether signing in is asked for.

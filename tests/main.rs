@@ -21,6 +21,8 @@ mod contract_errors;
 mod damage;
 mod documents;
 mod durability;
+mod exchange;
+mod exchange_refused;
 mod flags;
 mod full_disk;
 mod ghosts;

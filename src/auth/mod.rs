@@ -4,6 +4,7 @@ pub mod address;
 mod directory;
 mod gate;
 mod identity;
+pub mod outbound;
 mod provision;
 pub mod settings_file;
 pub mod throttle;

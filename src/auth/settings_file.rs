@@ -109,6 +109,11 @@ impl SettingsFile {
         })?;
         Ok(Self { trust, oidc: sections.oidc, github: sections.github })
     }
+
+    /// Whether anybody gets an account by it.
+    pub fn lets_others_in(&self) -> bool {
+        !self.trust.is_empty() || !self.oidc.is_empty()
+    }
 }
 
 impl Sections {
@@ -273,7 +278,7 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("octostore.toml");
         let keys = folder.path().join("keys.json");
-        let jwk = crate::auth::workload::testing::Signer::shared().jwk();
+        let jwk = crate::auth::workload::testing::signer().jwk();
         let filed = second.replace("account", "jwks_file = \"keys.json\"\n        account");
         fs::write(&path, format!("{RULE}{filed}")).unwrap();
         for (text, says) in [

@@ -5,6 +5,7 @@
 //! - [`router`]: which paths there are;
 //! - [`caller`]: who is asking;
 //! - [`locks`], [`limits`], [`flags`], [`config`], [`accounts`]: one file a domain;
+//! - [`oauth`], [`exchange`]: tokens for whoever can show a grant;
 //! - [`error`]: what can be wrong, and the only place that maps it to a status.
 
 mod accounts;
@@ -14,10 +15,12 @@ mod config;
 mod delivery;
 mod error;
 mod etag;
+mod exchange;
 mod flags;
 mod limits;
 mod listen;
 mod locks;
+mod oauth;
 mod query;
 mod request_id;
 mod router;
@@ -123,9 +126,14 @@ async fn answer(context: &Context<'_>, body: Incoming) -> Result<Reply, ApiError
     if let Resource::SignIn = resource {
         return Err(ApiError::SignInNotConfigured);
     }
+    if let Resource::TokenEndpoint = resource {
+        return Ok(oauth::token(context, body).await);
+    }
     let identity = &caller::authenticate(context)?;
     match resource {
-        Resource::Probe(_) | Resource::SignIn => unreachable!("answered above"),
+        Resource::Probe(_) | Resource::SignIn | Resource::TokenEndpoint => {
+            unreachable!("answered above")
+        }
         Resource::Locks => locks::list(context, identity).await,
         Resource::Lock(name) => locks::get(context, identity, name).await,
         Resource::LockAction(name, action) => {

@@ -39,6 +39,8 @@ pub enum Resource<'a> {
     Tokens,
     /// `/auth/tokens/{id}`.
     Token(RawName<'a>),
+    /// `/auth/token`.
+    TokenEndpoint,
     /// `/auth/token/rotate`.
     RotateToken,
     /// `/auth/github` and its callback, `/auth/oidc/{provider}` and its callback.
@@ -115,6 +117,7 @@ impl<'a> Resource<'a> {
             [Some("auth"), Some("me"), None, ..] => Self::Me,
             [Some("auth"), Some("tokens"), None, ..] => Self::Tokens,
             [Some("auth"), Some("tokens"), Some(id), None, _] => Self::Token(RawName(id)),
+            [Some("auth"), Some("token"), None, ..] => Self::TokenEndpoint,
             [Some("auth"), Some("token"), Some("rotate"), None, _] => Self::RotateToken,
             [Some("auth"), Some("github"), None, ..]
             | [Some("auth"), Some("github"), Some("callback"), None, _]
@@ -143,6 +146,7 @@ impl<'a> Resource<'a> {
             Self::LockAction(..)
             | Self::LimitCheck(_)
             | Self::ConfigRollback(_)
+            | Self::TokenEndpoint
             | Self::RotateToken => "POST",
         }
     }

@@ -65,12 +65,6 @@ impl Signer {
         Self { alg: alg.to_owned(), kid: kid.to_owned(), private, jwk }
     }
 
-    /// The same one each time.
-    pub fn shared() -> &'static Self {
-        static SHARED: LazyLock<Signer> = LazyLock::new(|| Signer::new("ES256", "shared"));
-        &SHARED
-    }
-
     /// The public key, as a JSON Web Key.
     pub fn jwk(&self) -> Value {
         self.jwk.clone()

@@ -2,10 +2,13 @@
 
 mod answer;
 mod client;
+mod issuer;
+pub mod jwt;
 mod server;
 
 pub use answer::{Answer, is_stamp, is_uuid};
 pub use client::{Address, Client, Connection, request};
+pub use issuer::{Issuer, now};
 pub use server::{Server, Setup};
 
 use std::time::{Duration, Instant};

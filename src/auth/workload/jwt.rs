@@ -222,7 +222,7 @@ impl Claims {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::workload::testing::{Signer, encode};
+    use crate::auth::workload::testing::{self, Signer, encode};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -376,7 +376,7 @@ mod tests {
 
         #[test]
         fn whatever_is_changed_in_a_token_it_is_not_accepted(at in 0_usize..1000, to in "[A-Za-z0-9_-]") {
-            let signer = Signer::shared();
+            let signer = testing::signer();
             let keys = KeySet::read(&json!({ "keys": [signer.jwk()] })).unwrap();
             let token = signer.token(&json!({ "iss": "i", "sub": "s", "exp": SECONDS }));
             let at = at % token.len();

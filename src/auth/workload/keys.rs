@@ -13,8 +13,9 @@ use super::{
     jwk::{KeySet, NotAKeySet},
     rules::KeySource,
 };
+use crate::auth::outbound::{Outbound, OutboundError, is_protected};
 use octostore_actors::time::Instant;
-use openidconnect::url::{Host, Url};
+use openidconnect::url::Url;
 use serde::Deserialize;
 use serde_json::Value;
 use std::{
@@ -44,6 +45,14 @@ pub trait Fetch: Send + Sync + 'static {
 
     /// The JSON document at `url`, from an answer that is a success.
     fn get_json(&self, url: &Url) -> impl Future<Output = Result<Value, Self::Error>> + Send;
+}
+
+impl Fetch for Outbound {
+    type Error = OutboundError;
+
+    async fn get_json(&self, url: &Url) -> Result<Value, OutboundError> {
+        Self::get_json(self, url).await
+    }
 }
 
 /// The issuer's keys cannot be had, and so nothing be said about its tokens.
@@ -178,7 +187,7 @@ impl<F: Fetch> IssuerKeys<F> {
         }
         let at = discovery.jwks_uri;
         // Only an issuer on this machine may send us on to this machine without TLS.
-        if at.scheme() != "https" && !(is_secure(&at) && issuer.scheme() != "https") {
+        if at.scheme() != "https" && !(is_protected(&at) && issuer.scheme() != "https") {
             return Err(ReadError::Insecure { url: at });
         }
         Ok(KeySet::read(&self.get(&at).await?)?)
@@ -250,18 +259,6 @@ async fn read_file(path: PathBuf) -> Result<KeySet, ReadError> {
     let text = read.map_err(|source| ReadError::File { path, source })?;
     let document: Value = serde_json::from_slice(&text).map_err(|_| NotAKeySet)?;
     Ok(KeySet::read(&document)?)
-}
-
-/// Whether what is got from there can be believed to be from there: by TLS, or because it does
-/// not leave this machine.
-pub fn is_secure(url: &Url) -> bool {
-    let is_loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => return false,
-    };
-    url.scheme() == "https" || url.scheme() == "http" && is_loopback
 }
 
 /// Attempts that are left.

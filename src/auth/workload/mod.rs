@@ -52,7 +52,7 @@ struct Issuer<F> {
 }
 
 /// Whom a token stands for.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Admission {
     /// The rule that says so.
     pub rule: RuleName,
@@ -156,6 +156,13 @@ impl<F: Fetch> Workload<F> {
             CannotUse::Again => Refusal::Used.into(),
             CannotUse::Full => AdmitError::TooManyUsed,
         })
+    }
+
+    /// Nothing came of the trade: the token can be used again.
+    pub fn give_back(&self, admission: &Admission) {
+        if let Some((mark, end)) = admission.once {
+            self.used.forget(mark, end);
+        }
     }
 }
 

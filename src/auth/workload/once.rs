@@ -3,7 +3,7 @@
 use octostore_actors::domain::values::WallTime;
 use std::{
     collections::{BTreeSet, HashSet},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// What a token is known by.
@@ -43,7 +43,7 @@ impl Used {
     /// # Errors
     /// See [`CannotUse`].
     pub fn mark(&self, mark: Mark, end: WallTime, now: WallTime) -> Result<(), CannotUse> {
-        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut marks = self.lock();
         while marks.by_end.first().is_some_and(|&(end, _)| end <= now) {
             if let Some((_, expired)) = marks.by_end.pop_first() {
                 marks.all.remove(&expired);
@@ -58,6 +58,17 @@ impl Used {
         marks.all.insert(mark);
         marks.by_end.insert((end, mark));
         Ok(())
+    }
+
+    /// The token was not used after all.
+    pub fn forget(&self, mark: Mark, end: WallTime) {
+        let mut marks = self.lock();
+        marks.all.remove(&mark);
+        marks.by_end.remove(&(end, mark));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -89,5 +100,15 @@ mod tests {
         assert_eq!(used.mark([3; 32], at(30), at(0)), Err(CannotUse::Full));
         assert_eq!(used.mark([1; 32], at(10), at(0)), Err(CannotUse::Again));
         assert_eq!(used.mark([3; 32], at(30), at(10)), Ok(()), "the first has expired");
+    }
+
+    #[test]
+    fn a_token_that_was_not_used_after_all_can_be() {
+        let used = Used::new(1);
+        assert_eq!(used.mark([1; 32], at(10), at(0)), Ok(()));
+        used.forget([1; 32], at(10));
+        assert_eq!(used.mark([2; 32], at(20), at(0)), Ok(()));
+        used.forget([2; 32], at(20));
+        assert_eq!(used.mark([1; 32], at(10), at(0)), Ok(()));
     }
 }

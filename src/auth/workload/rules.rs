@@ -3,8 +3,8 @@
 use super::{
     jwk::{Algorithm, KeySet},
     jwt::Claims,
-    keys::is_secure,
 };
+use crate::auth::outbound::is_protected;
 use octostore_actors::domain::{
     account::scope::{Grant, Scope},
     values::AccountName,
@@ -83,7 +83,7 @@ impl KeySource {
             && url.fragment().is_none()
             && url.username().is_empty()
             && url.password().is_none();
-        (plain && is_secure(&url)).then_some(Self::Discovery(url))
+        (plain && is_protected(&url)).then_some(Self::Discovery(url))
     }
 }
 
@@ -98,10 +98,11 @@ pub struct RequiredClaim {
 
 impl RequiredClaim {
     fn matches(&self, claims: &Claims) -> bool {
-        claims.get(&self.path).is_some_and(|value| match value {
-            Value::Array(elements) => elements.iter().any(|element| self.is_met_by(element)),
-            single => self.is_met_by(single),
-        })
+        let Some(value) = claims.get(&self.path) else { return false };
+        match value.as_array() {
+            Some(elements) => elements.iter().any(|element| self.is_met_by(element)),
+            None => self.is_met_by(value),
+        }
     }
 
     fn is_met_by(&self, value: &Value) -> bool {
