@@ -84,6 +84,15 @@ async fn no_algorithm_but_those_of_the_rule_is_accepted() {
         let named = Algorithm::named(alg).unwrap();
         assert_eq!(refused(&workload, &token).await, Refusal::Algorithm(named));
     }
+    let rules = [
+        rule("es", &format!("algorithms = [\"ES256\"]\n{asks}")),
+        rule("rs", &format!("algorithms = [\"RS256\"]\n{asks}")),
+    ];
+    let each = super::workload(&rules.concat(), &web);
+    for (signer, name) in [(&rsa, "rs"), (&ec, "es")] {
+        let admitted = each.admit(&signer.token(&claims), wall(0), lease(0)).await;
+        assert_eq!(let_in(admitted).unwrap(), name, "each rule has its own algorithms");
+    }
     // The public key of the issuer as the secret of an HMAC: the classic.
     for secret in [rsa.jwk()["n"].as_str().unwrap().to_owned(), rsa.jwk().to_string()] {
         let signed = encode(&json!({ "alg": "HS256", "kid": "rsa" }), &claims);
