@@ -263,3 +263,41 @@ fn an_empty_file_is_a_new_database() {
     fs::write(setup.database(), "").unwrap();
     setup.start().alice().acquire("a", 60).ok();
 }
+
+#[test]
+fn a_wrong_bit_in_the_journal_loses_nothing_that_was_acknowledged() {
+    let server = Setup::new().start();
+    let setup = server.setup.clone();
+    let mut alice = server.alice();
+    let leases: Vec<_> =
+        (0..8).map(|n| alice.acquire(&format!("lock-{n}"), 3600).lease()).collect();
+    server.kill();
+    let whole = ["", "-wal"].map(|suffix| fs::read(setup.beside(suffix)).unwrap());
+    // As far as there is anything in it; what lies behind is zeros.
+    let end = whole[1].iter().rposition(|&byte| byte != 0).unwrap();
+    let mut put_right = 0;
+    for place in 0..40 {
+        let at = if place < 8 { place * 4 } else { end * (place - 7) / 33 };
+        let mut damaged = whole.clone();
+        damaged[1][at] ^= 1 << (place % 8);
+        for (suffix, bytes) in ["", "-wal"].iter().zip(&damaged) {
+            fs::write(setup.beside(suffix), bytes).unwrap();
+        }
+        match setup.try_start() {
+            Ok(server) => {
+                let mut alice = server.alice();
+                for (n, lease) in leases.iter().enumerate() {
+                    let lock = alice.get(&format!("lock-{n}")).ok();
+                    assert_eq!(lock["lease_id"], **lease, "byte {at}");
+                }
+                put_right += 1;
+                server.kill();
+            }
+            Err(exit) => {
+                assert_eq!(exit.code, DATA, "byte {at}: {exit:?}");
+                assert!(exit.one_line().contains("journal"), "{exit:?}");
+            }
+        }
+    }
+    assert!(put_right > 20, "{put_right}");
+}
