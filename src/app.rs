@@ -7,8 +7,11 @@
 
 use crate::{
     auth::{
-        BearerToken, Directory, Gate, OnDisk, Provisioned, PublishingStore, outbound::Outbound,
-        provision, workload::Workload,
+        BearerToken, Directory, Gate, OnDisk, Provisioned, PublishingStore,
+        outbound::Outbound,
+        provision,
+        sign_in::{Providers, attempt::Attempts},
+        workload::Workload,
     },
     batching::{Outbox, RuntimeAlarm},
     clock::{BootId, Calendar, TimeSource},
@@ -69,6 +72,10 @@ pub struct Service {
     pub directory: Arc<Directory>,
     /// What everybody who wants in has to pass.
     pub gate: Gate,
+    /// The providers that people sign in with.
+    pub providers: Providers,
+    /// The sign-ins that have begun and not ended.
+    pub attempts: Attempts,
     /// Which tokens of others are traded for ours.
     pub workload: Workload<Outbound>,
     /// How instants print.
@@ -197,14 +204,16 @@ impl App {
         time: &Arc<dyn TimeSource>,
     ) -> Result<Self, StartError> {
         let configured = settings.configured_tokens()?;
-        let file = settings.settings_file()?;
+        let (file, outbound) = (settings.file()?, Outbound::new());
+        let providers = settings.providers(&file, &outbound)?;
+        let workload = Workload::new(file.trust, outbound, time.now());
         let boot = BootId::read().map_err(StartError::Boot)?;
         let (mut store, recovered) = store::open(&settings.database.0, &boot, time.now())?;
         let calendar = Calendar::new(Arc::clone(time));
         let accounts = provision(
             OnDisk { accounts: recovered.accounts, tokens: recovered.bearers },
             &configured,
-            settings.lets_others_in() || file.lets_others_in(),
+            !providers.is_empty() || !workload.is_empty(),
             calendar.wall(),
         );
         let first_start = write_down(&settings.database.0, &mut store, &accounts)?;
@@ -233,7 +242,9 @@ impl App {
                 .start("accounts", AccountMachine::new(accounts.accounts, accounts.tokens))?,
             directory,
             gate: Gate::new(settings),
-            workload: Workload::new(file.trust, Outbound::new(), time.now()),
+            providers,
+            attempts: Attempts::default(),
+            workload,
             calendar,
             limits: Limits::of(settings),
             ready: AtomicBool::new(true),

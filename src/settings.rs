@@ -4,7 +4,9 @@
 use crate::auth::{
     Configured, TokensError,
     address::TrustedProxy,
+    outbound::Outbound,
     settings_file::{SettingsFile, SettingsFileError},
+    sign_in::{GitHubSettings, Providers, ProvidersError},
 };
 use clap::{
     CommandFactory, Parser, ValueEnum,
@@ -42,33 +44,34 @@ pub struct Settings {
     #[arg(long, env = "STATIC_TOKENS_FILE", value_name = "FILE")]
     pub static_tokens_file: Option<PathBuf>,
 
+    /// A file in TOML, for what does not fit a line: sign-in providers, and workloads to trust.
+    /// If it holds a secret, only its owner may be able to read it.
+    #[arg(long, env = "OCTOSTORE_SETTINGS", value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+
     /// The key of the administrator, for everything under /admin: as a bearer token, or in the
     /// header X-Admin-Key.
     #[arg(long, env = "ADMIN_KEY", value_name = "KEY", hide_env_values = true)]
     pub admin_key: Option<Secret>,
 
-    /// A file in TOML with what does not fit on a command line: providers to sign in with, and
-    /// workloads to trust. If there is a secret in it, only its owner may be able to read it.
-    #[arg(long, env = "OCTOSTORE_SETTINGS", value_name = "FILE")]
-    pub settings: Option<PathBuf>,
-
-    /// The OAuth application for signing in with GitHub (read; this version does not sign in).
+    /// The OAuth application for signing in with GitHub, by its client id.
     #[arg(long, env = "GITHUB_CLIENT_ID", value_name = "ID")]
     pub github_client_id: Option<String>,
 
-    /// Its secret.
+    /// Its client secret.
     #[arg(long, env = "GITHUB_CLIENT_SECRET", value_name = "SECRET", hide_env_values = true)]
     pub github_client_secret: Option<Secret>,
 
-    /// Where GitHub sends the browser back to.
+    /// Where GitHub sends the browser back to: this server's /auth/github/callback, as browsers
+    /// see it. Without it GitHub goes by the callback URL of the application.
     #[arg(long, env = "GITHUB_REDIRECT_URI", value_name = "URL")]
     pub github_redirect_uri: Option<String>,
 
-    /// The API of a GitHub Enterprise host.
+    /// The API of a GitHub Enterprise host; its /api/v3 if this is left out.
     #[arg(long, env = "GITHUB_API_URL", value_name = "URL")]
     pub github_api_url: Option<String>,
 
-    /// The OAuth pages of a GitHub Enterprise host.
+    /// A GitHub Enterprise host, with its OAuth pages under /login/oauth.
     #[arg(long, env = "GITHUB_OAUTH_URL", value_name = "URL")]
     pub github_oauth_url: Option<String>,
 
@@ -341,6 +344,9 @@ pub enum SettingsError {
     /// The settings file is wrong.
     #[error("OCTOSTORE_SETTINGS: {0}")]
     File(#[from] SettingsFileError),
+    /// The providers that people sign in with are wrong.
+    #[error(transparent)]
+    Providers(#[from] ProvidersError),
 }
 
 impl Settings {
@@ -377,23 +383,35 @@ impl Settings {
         listed.and(filed).map_err(wrong("STATIC_TOKENS, STATIC_TOKENS_FILE"))
     }
 
-    /// What the settings file says; without one, nothing.
+    /// The settings file; an empty one if none is named.
     ///
     /// # Errors
     /// [`SettingsError::File`].
-    pub fn settings_file(&self) -> Result<SettingsFile, SettingsError> {
-        let file = self.settings.as_deref().map(SettingsFile::read).transpose()?;
-        Ok(file.unwrap_or_default())
+    pub fn file(&self) -> Result<SettingsFile, SettingsError> {
+        match &self.settings {
+            Some(path) => Ok(SettingsFile::read(path)?),
+            None => Ok(SettingsFile::default()),
+        }
     }
 
-    /// Whether signing in is asked for.
-    pub fn signs_in(&self) -> bool {
-        self.github_client_id.is_some()
-    }
-
-    /// Whether anybody gets an account who is not in the configured tokens.
-    pub fn lets_others_in(&self) -> bool {
-        self.signs_in()
+    /// The providers that these settings and `file` name, to be asked over `outbound`.
+    ///
+    /// # Errors
+    /// [`SettingsError::Providers`].
+    pub fn providers(
+        &self,
+        file: &SettingsFile,
+        outbound: &Outbound,
+    ) -> Result<Providers, SettingsError> {
+        let github = GitHubSettings {
+            client_id: self.github_client_id.as_deref(),
+            client_secret: self.github_client_secret.as_ref(),
+            redirect_uri: self.github_redirect_uri.as_deref(),
+            oauth_url: self.github_oauth_url.as_deref(),
+            api_url: self.github_api_url.as_deref(),
+            section: Some(&file.github),
+        };
+        Ok(Providers::new(&github, &file.oidc, outbound)?)
     }
 
     /// How much an account may have.

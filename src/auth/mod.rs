@@ -1,12 +1,15 @@
 //! Who is asking: accounts, and the bearer tokens that stand for them.
 
 pub mod address;
+mod bucket;
 mod directory;
 mod gate;
 mod identity;
 pub mod outbound;
 mod provision;
+pub mod seal;
 pub mod settings_file;
+pub mod sign_in;
 pub mod throttle;
 mod token;
 pub mod workload;

@@ -10,7 +10,10 @@
 //! scopes = ["locks:write:deploy/"]
 //! ```
 
-use super::workload::{RuleError, TrustSection, rules::TrustRule};
+use super::{
+    sign_in::{GitHubSection, OpenIdSection},
+    workload::{RuleError, TrustSection, rules::TrustRule},
+};
 use serde::Deserialize;
 use std::{
     fs::File,
@@ -22,23 +25,21 @@ use std::{
 /// What the settings file says, checked.
 #[derive(Debug, Default)]
 pub struct SettingsFile {
-    /// Which workloads are trusted, in the order in which they are tried.
+    /// `[github]`: who may sign in with GitHub.
+    pub github: GitHubSection,
+    /// `[[oidc]]`: the OpenID Connect providers.
+    pub oidc: Vec<OpenIdSection>,
+    /// `[[trust]]`: which workloads are trusted, in the order in which they are tried.
     pub trust: Vec<TrustRule>,
-    /// Providers of OpenID Connect to sign in with.
-    pub oidc: Vec<toml::Table>,
-    /// GitHub to sign in with.
-    pub github: Option<toml::Table>,
 }
 
-/// The same as it is written.
+/// The same as it is written. A key that is not known is an error.
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 struct Sections {
-    #[serde(default)]
+    github: GitHubSection,
+    oidc: Vec<OpenIdSection>,
     trust: Vec<TrustSection>,
-    #[serde(default)]
-    oidc: Vec<toml::Table>,
-    github: Option<toml::Table>,
 }
 
 /// Why the settings file cannot be used. No message shows a value of it.
@@ -66,7 +67,7 @@ pub enum SettingsFileError {
     },
     /// Others may read it.
     #[error(
-        "{path} holds a secret and can be read by others (mode {mode:03o}): run `chmod 600 {path}`"
+        "{path} holds a client_secret and can be read by others (mode {mode:03o}): run `chmod 600 {path}`"
     )]
     Readable {
         /// The file.
@@ -88,7 +89,7 @@ pub enum SettingsFileError {
 
 impl SettingsFile {
     /// Reads the file, and the key files that its rules name. It must be its owner's alone if it
-    /// holds a secret.
+    /// holds a secret. Other files that it names are beside it, unless their paths are absolute.
     ///
     /// # Errors
     /// See [`SettingsFileError`].
@@ -100,25 +101,16 @@ impl SettingsFile {
         file.read_to_string(&mut text).map_err(io)?;
         let sections: Sections =
             toml::from_str(&text).map_err(|error| syntax(path, &text, &error))?;
-        if sections.hold_a_secret() && mode & 0o044 != 0 {
+        let secret = sections.oidc.iter().any(|section| section.client_secret.is_some());
+        if secret && mode & 0o044 != 0 {
             return Err(SettingsFileError::Readable { path: path.to_owned(), mode });
         }
         let folder = path.parent().unwrap_or(Path::new(""));
         let trust = TrustSection::check_all(sections.trust, folder).map_err(|(rule, source)| {
             SettingsFileError::Rule { path: path.to_owned(), rule, source }
         })?;
-        Ok(Self { trust, oidc: sections.oidc, github: sections.github })
-    }
-
-    /// Whether anybody gets an account by it.
-    pub fn lets_others_in(&self) -> bool {
-        !self.trust.is_empty() || !self.oidc.is_empty()
-    }
-}
-
-impl Sections {
-    fn hold_a_secret(&self) -> bool {
-        self.oidc.iter().chain(&self.github).any(|section| section.contains_key("client_secret"))
+        let oidc = sections.oidc.into_iter().map(|section| section.beside(folder)).collect();
+        Ok(Self { github: sections.github, oidc, trust })
     }
 }
 
@@ -214,16 +206,16 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("octostore.toml");
         let chmod = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        for secret in ["[github]\nclient_secret = \"x\"", "[[oidc]]\nclient_secret = \"x\""] {
-            fs::write(&path, secret).unwrap();
-            for readable in [0o644, 0o640, 0o604] {
-                chmod(readable);
-                let message = SettingsFile::read(&path).unwrap_err().to_string();
-                assert!(message.contains("chmod 600"), "{message}");
-            }
-            chmod(0o600);
-            SettingsFile::read(&path).unwrap();
+        let provider = "[[oidc]]\nname = 'a'\nissuer = 'https://a'\nclient_id = 'a'\n\
+                        redirect_uri = 'https://b'\n";
+        fs::write(&path, format!("{provider}client_secret = 'hunter2'\n")).unwrap();
+        for readable in [0o644, 0o640, 0o604] {
+            chmod(readable);
+            let message = SettingsFile::read(&path).unwrap_err().to_string();
+            assert!(message.contains("chmod 600") && !message.contains("hunter2"), "{message}");
         }
+        chmod(0o600);
+        SettingsFile::read(&path).unwrap();
         fs::write(&path, RULE).unwrap();
         chmod(0o644);
         SettingsFile::read(&path).unwrap();

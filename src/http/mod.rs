@@ -5,6 +5,7 @@
 //! - [`router`]: which paths there are;
 //! - [`caller`]: who is asking;
 //! - [`locks`], [`limits`], [`flags`], [`config`], [`accounts`]: one file a domain;
+//! - [`sign_in`]: from a browser to a provider and back;
 //! - [`oauth`], [`exchange`]: tokens for whoever can show a grant;
 //! - [`error`]: what can be wrong, and the only place that maps it to a status.
 
@@ -25,6 +26,7 @@ mod query;
 mod request_id;
 mod router;
 mod server;
+mod sign_in;
 mod stream;
 mod timer;
 mod wire;
@@ -123,15 +125,21 @@ async fn answer(context: &Context<'_>, body: Incoming) -> Result<Reply, ApiError
     if let Resource::Probe(probe) = resource {
         return Ok(answer_probe(context.service, probe));
     }
-    if let Resource::SignIn = resource {
-        return Err(ApiError::SignInNotConfigured);
+    if let Resource::SignIn(provider) = resource {
+        return sign_in::begin(context, provider).await;
+    }
+    if let Resource::SignInCallback(provider) = resource {
+        return sign_in::callback(context, provider).await;
     }
     if let Resource::TokenEndpoint = resource {
         return Ok(oauth::token(context, body).await);
     }
     let identity = &caller::authenticate(context)?;
     match resource {
-        Resource::Probe(_) | Resource::SignIn | Resource::TokenEndpoint => {
+        Resource::Probe(_)
+        | Resource::SignIn(_)
+        | Resource::SignInCallback(_)
+        | Resource::TokenEndpoint => {
             unreachable!("answered above")
         }
         Resource::Locks => locks::list(context, identity).await,

@@ -43,8 +43,10 @@ pub enum Resource<'a> {
     TokenEndpoint,
     /// `/auth/token/rotate`.
     RotateToken,
-    /// `/auth/github` and its callback, `/auth/oidc/{provider}` and its callback.
-    SignIn,
+    /// `/auth/github`, `/auth/oidc/{provider}`.
+    SignIn(ProviderPath<'a>),
+    /// `/auth/github/callback`, `/auth/oidc/{provider}/callback`.
+    SignInCallback(ProviderPath<'a>),
 }
 
 /// What a supervisor asks.
@@ -67,6 +69,15 @@ pub enum LockAction {
     Release,
     /// `POST /locks/{name}/renew`.
     Renew,
+}
+
+/// A provider that people sign in with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProviderPath<'a> {
+    /// `github`.
+    GitHub,
+    /// `oidc/{provider}`.
+    OpenId(RawName<'a>),
 }
 
 /// A name as it stands in a path.
@@ -119,10 +130,16 @@ impl<'a> Resource<'a> {
             [Some("auth"), Some("tokens"), Some(id), None, _] => Self::Token(RawName(id)),
             [Some("auth"), Some("token"), None, ..] => Self::TokenEndpoint,
             [Some("auth"), Some("token"), Some("rotate"), None, _] => Self::RotateToken,
-            [Some("auth"), Some("github"), None, ..]
-            | [Some("auth"), Some("github"), Some("callback"), None, _]
-            | [Some("auth"), Some("oidc"), Some(_), None, _]
-            | [Some("auth"), Some("oidc"), Some(_), Some("callback"), None] => Self::SignIn,
+            [Some("auth"), Some("github"), None, ..] => Self::SignIn(ProviderPath::GitHub),
+            [Some("auth"), Some("github"), Some("callback"), None, _] => {
+                Self::SignInCallback(ProviderPath::GitHub)
+            }
+            [Some("auth"), Some("oidc"), Some(name), None, _] => {
+                Self::SignIn(ProviderPath::OpenId(RawName(name)))
+            }
+            [Some("auth"), Some("oidc"), Some(name), Some("callback"), None] => {
+                Self::SignInCallback(ProviderPath::OpenId(RawName(name)))
+            }
             _ => return None,
         })
     }
@@ -138,7 +155,9 @@ impl<'a> Resource<'a> {
             | Self::ConfigKeys
             | Self::ConfigHistory(_)
             | Self::Me
-            | Self::SignIn => "GET, HEAD",
+            | Self::SignIn(_) => "GET, HEAD",
+            // Asking for nothing but the head would use up the code.
+            Self::SignInCallback(_) => "GET",
             Self::Tokens => "GET, HEAD, POST",
             Self::Token(_) => "DELETE",
             Self::Limit(_) => "GET, HEAD, DELETE",

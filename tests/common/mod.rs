@@ -1,9 +1,12 @@
 //! What every test needs: a client, a server, and bounded patience.
 
 mod answer;
+pub mod browser;
 mod client;
+pub mod github;
 mod issuer;
 pub mod jwt;
+pub mod provider;
 mod server;
 
 pub use answer::{Answer, is_stamp, is_uuid};

@@ -13,7 +13,10 @@ use super::{
     jwk::{KeySet, NotAKeySet},
     rules::KeySource,
 };
-use crate::auth::outbound::{Outbound, OutboundError, is_protected};
+use crate::auth::{
+    bucket::Bucket,
+    outbound::{Outbound, OutboundError, is_protected},
+};
 use octostore_actors::time::Instant;
 use openidconnect::url::Url;
 use serde::Deserialize;
@@ -97,7 +100,7 @@ impl<F: Fetch> IssuerKeys<F> {
                 (Source::File(path), Some(Known { keys: Arc::new(first), at: now }))
             }
         };
-        let attempts = Bucket::full(now);
+        let attempts = Bucket::full();
         let state = State { known, failed: None, attempts, on_its_way: None };
         Arc::new(Self { issuer: issuer.to_owned(), source, fetch, state: Mutex::new(state) })
     }
@@ -259,35 +262,4 @@ async fn read_file(path: PathBuf) -> Result<KeySet, ReadError> {
     let text = read.map_err(|source| ReadError::File { path, source })?;
     let document: Value = serde_json::from_slice(&text).map_err(|_| NotAKeySet)?;
     Ok(KeySet::read(&document)?)
-}
-
-/// Attempts that are left.
-struct Bucket {
-    left: u32,
-    /// When the last one came in.
-    filled: Instant,
-}
-
-impl Bucket {
-    /// How many there are at most.
-    const SIZE: u32 = 5;
-    /// How long it takes until there is one more.
-    const INTERVAL: Duration = Duration::from_secs(10);
-
-    fn full(now: Instant) -> Self {
-        Self { left: Self::SIZE, filled: now }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        while self.left < Self::SIZE && now.since(self.filled) >= Self::INTERVAL {
-            self.left += 1;
-            self.filled = self.filled + Self::INTERVAL;
-        }
-        if self.left == Self::SIZE {
-            self.filled = now;
-        }
-        let taken = self.left.checked_sub(1);
-        self.left = taken.unwrap_or(0);
-        taken.is_some()
-    }
 }
