@@ -45,8 +45,8 @@ pub struct Settings {
     #[arg(long, env = "STATIC_TOKENS_FILE", value_name = "FILE")]
     pub static_tokens_file: Option<PathBuf>,
 
-    /// A file in TOML, for what does not fit a line: sign-in providers. If it holds a secret,
-    /// only its owner may be able to read it.
+    /// A file in TOML, for what does not fit a line: sign-in providers, and workloads to trust.
+    /// If it holds a secret, only its owner may be able to read it.
     #[arg(long, env = "OCTOSTORE_SETTINGS", value_name = "FILE")]
     pub settings: Option<PathBuf>,
 
@@ -354,7 +354,7 @@ pub enum SettingsError {
         source: TokensError,
     },
     /// The settings file is wrong.
-    #[error("settings: {0}")]
+    #[error("OCTOSTORE_SETTINGS: {0}")]
     File(#[from] SettingsFileError),
     /// The providers that people sign in with are wrong.
     #[error(transparent)]

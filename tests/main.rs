@@ -23,6 +23,8 @@ mod device;
 mod device_abuse;
 mod documents;
 mod durability;
+mod exchange;
+mod exchange_refused;
 mod flags;
 mod full_disk;
 mod ghosts;

@@ -6,7 +6,8 @@
 //! - [`caller`]: who is asking;
 //! - [`locks`], [`limits`], [`flags`], [`config`], [`accounts`]: one file a domain;
 //! - [`sign_in`]: from a browser to a provider and back;
-//! - [`device`]: from a terminal to a browser and back, over [`oauth`] and [`pages`];
+//! - [`oauth`]: tokens for whoever can show a grant, which is [`exchange`] for workloads, and
+//!   [`device`] for terminals, whose users come over [`pages`];
 //! - [`error`]: what can be wrong, and the only place that maps it to a status.
 
 mod accounts;
@@ -18,6 +19,7 @@ mod delivery;
 mod device;
 mod error;
 mod etag;
+mod exchange;
 mod flags;
 mod limits;
 mod listen;

@@ -2,8 +2,8 @@
 //! (RFC 6749, sections 3.2 and 5).
 
 use super::{
-    Context, Reply, accounts::uncached, device, error::ApiError, json_bytes, request_id::RequestId,
-    to_json,
+    Context, Reply, accounts::uncached, device, error::ApiError, exchange, json_bytes,
+    request_id::RequestId, to_json,
 };
 use crate::auth::device::{NoRoom, NotIn};
 use bytes::Bytes;
@@ -26,6 +26,9 @@ const BODY_LIMIT: usize = 32 * 1024;
 /// The grant of RFC 8628.
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
+/// The grant of RFC 8693.
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+
 /// `POST /auth/token`: a token for whoever can show one of the grants.
 pub async fn token(context: &Context<'_>, body: Incoming) -> Reply {
     answered(context, grant(context, body).await)
@@ -47,6 +50,9 @@ async fn grant(context: &Context<'_>, body: Incoming) -> Result<Reply, OAuthErro
     match asked.required("grant_type")? {
         DEVICE_CODE if !context.service.providers.is_empty() => {
             device::token(context, &asked).await
+        }
+        TOKEN_EXCHANGE if !context.service.workload.is_empty() => {
+            exchange::exchange(context, &asked).await
         }
         _ => Err(OAuthError::GrantType),
     }
@@ -143,7 +149,8 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// Why there is no token (RFC 6749, section 5.2; RFC 8693, section 2.2.2). The messages keep to
+/// Why there is no token (RFC 6749, section 5.2; RFC 8628, section 3.5; RFC 8693,
+/// section 2.2.2). The messages keep to
 /// the characters that `error_description` may have.
 #[derive(Debug, thiserror::Error)]
 pub enum OAuthError {
@@ -162,6 +169,9 @@ pub enum OAuthError {
     /// A grant that is not known, or not configured.
     #[error("This server has no such grant_type, or is not configured for it")]
     GrantType,
+    /// The token of the issuer is not accepted. Why is in the server's log alone.
+    #[error("The subject_token is not accepted: the log of this server says why, at level debug")]
+    SubjectToken,
     /// A terminal is not let in, or not yet.
     #[error(transparent)]
     NotIn(#[from] NotIn),
@@ -171,9 +181,15 @@ pub enum OAuthError {
     /// A scope that cannot be.
     #[error("{0}")]
     Scope(#[from] InvalidScope),
+    /// More scope than there is to be had.
+    #[error("The scope asks for more than the trust rule gives")]
+    ScopeExceeds,
     /// The account may do nothing.
     #[error("The account is disabled: ask an administrator of this server")]
     Disabled,
+    /// It cannot be said at present.
+    #[error("{0}: nothing was executed, try again later")]
+    Unavailable(&'static str),
     /// What any request can be refused for.
     #[error(transparent)]
     Api(ApiError),
@@ -189,18 +205,21 @@ impl OAuthError {
     /// The word for programs.
     fn word(&self) -> &'static str {
         match self {
-            Self::Body | Self::Twice | Self::Missing(_) | Self::Parameter(..) | Self::Disabled => {
-                "invalid_request"
-            }
+            Self::Body
+            | Self::Twice
+            | Self::Missing(_)
+            | Self::Parameter(..)
+            | Self::SubjectToken
+            | Self::Disabled => "invalid_request",
             Self::GrantType => "unsupported_grant_type",
-            Self::Scope(_) => "invalid_scope",
+            Self::Scope(_) | Self::ScopeExceeds => "invalid_scope",
             // RFC 8628, section 3.5.
             Self::NotIn(NotIn::Pending) => "authorization_pending",
             Self::NotIn(NotIn::SlowDown) => "slow_down",
             Self::NotIn(NotIn::Expired) => "expired_token",
             Self::NotIn(NotIn::Denied) => "access_denied",
             Self::NotIn(NotIn::Unknown) => "invalid_grant",
-            Self::NoRoom(_) => "temporarily_unavailable",
+            Self::NoRoom(_) | Self::Unavailable(_) => "temporarily_unavailable",
             Self::Api(error) => match error.status() {
                 StatusCode::TOO_MANY_REQUESTS => "temporarily_unavailable",
                 status if status.is_server_error() => "temporarily_unavailable",
@@ -224,26 +243,29 @@ impl OAuthError {
                 head.headers.remove(CONTENT_LENGTH);
                 Response::from_parts(head, Bytes::from(body).into())
             }
-            Self::NoRoom(why) => {
-                let status = match why {
-                    NoRoom::Everywhere => StatusCode::SERVICE_UNAVAILABLE,
-                    NoRoom::ThisAddress => StatusCode::TOO_MANY_REQUESTS,
-                };
-                let mut reply = json_bytes(status, body);
-                reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
-                reply
-            }
+            Self::NoRoom(NoRoom::ThisAddress) => later(StatusCode::TOO_MANY_REQUESTS, "60", body),
+            Self::NoRoom(NoRoom::Everywhere) => later(StatusCode::SERVICE_UNAVAILABLE, "60", body),
+            Self::Unavailable(_) => later(StatusCode::SERVICE_UNAVAILABLE, "10", body),
             Self::Body
             | Self::Twice
             | Self::Missing(_)
             | Self::Parameter(..)
             | Self::GrantType
+            | Self::SubjectToken
             | Self::Scope(_)
+            | Self::ScopeExceeds
             | Self::NotIn(_)
             | Self::Disabled => json_bytes(StatusCode::BAD_REQUEST, body),
         };
         uncached(reply)
     }
+}
+
+/// An answer to whoever is to come back after so many seconds.
+fn later(status: StatusCode, seconds: &'static str, body: Vec<u8>) -> Reply {
+    let mut reply = json_bytes(status, body);
+    reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+    reply
 }
 
 #[derive(Serialize)]

@@ -39,10 +39,10 @@ pub enum Resource<'a> {
     Tokens,
     /// `/auth/tokens/{id}`.
     Token(RawName<'a>),
-    /// `/auth/token/rotate`.
-    RotateToken,
     /// `/auth/token`.
     TokenEndpoint,
+    /// `/auth/token/rotate`.
+    RotateToken,
     /// `/auth/device`.
     Device,
     /// `/auth/device/code`.
@@ -134,8 +134,8 @@ impl<'a> Resource<'a> {
             [Some("auth"), Some("me"), None, ..] => Self::Me,
             [Some("auth"), Some("tokens"), None, ..] => Self::Tokens,
             [Some("auth"), Some("tokens"), Some(id), None, _] => Self::Token(RawName(id)),
-            [Some("auth"), Some("token"), Some("rotate"), None, _] => Self::RotateToken,
             [Some("auth"), Some("token"), None, ..] => Self::TokenEndpoint,
+            [Some("auth"), Some("token"), Some("rotate"), None, _] => Self::RotateToken,
             [Some("auth"), Some("device"), None, ..] => Self::Device,
             [Some("auth"), Some("device"), Some("code"), None, _] => Self::DeviceCode,
             [Some("auth"), Some("device"), Some("confirm"), None, _] => Self::DeviceConfirm,

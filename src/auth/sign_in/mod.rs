@@ -12,7 +12,6 @@
 //! nothing that a provider or a browser says is repeated to anybody as it came.
 
 pub mod attempt;
-mod bucket;
 mod claims;
 mod github;
 mod issuer;
