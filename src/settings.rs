@@ -7,6 +7,7 @@ use crate::auth::{
     outbound::Outbound,
     settings_file::{SettingsFile, SettingsFileError},
     sign_in::{GitHubSettings, Providers, ProvidersError},
+    web_origin::WebOrigin,
 };
 use clap::{
     CommandFactory, Parser, ValueEnum,
@@ -44,8 +45,8 @@ pub struct Settings {
     #[arg(long, env = "STATIC_TOKENS_FILE", value_name = "FILE")]
     pub static_tokens_file: Option<PathBuf>,
 
-    /// A file in TOML, for what does not fit a line: sign-in providers. If it holds a secret,
-    /// only its owner may be able to read it.
+    /// A file in TOML, for what does not fit a line: sign-in providers, and workloads to trust.
+    /// If it holds a secret, only its owner may be able to read it.
     #[arg(long, env = "OCTOSTORE_SETTINGS", value_name = "FILE")]
     pub settings: Option<PathBuf>,
 
@@ -115,6 +116,17 @@ pub struct Settings {
     #[arg(long, env = "OCTOSTORE_FAILED_SIGN_INS", value_name = "N", default_value_t = 60,
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub failed_sign_ins: u32,
+
+    /// How long a terminal waits for somebody to let it in.
+    #[arg(long, env = "OCTOSTORE_DEVICE_CODE_SECONDS", value_name = "N", default_value_t = 600,
+          value_parser = clap::value_parser!(u16).range(60..=1800))]
+    pub device_code_seconds: u16,
+
+    /// Where browsers find this server, as in https://octostore.example: what terminals print for
+    /// whoever signs in. Without it that is where the redirect URI of the first provider is; and
+    /// where there is none, http:// and the Host header of the terminal's own request.
+    #[arg(long, env = "OCTOSTORE_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<WebOrigin>,
 
     /// Proxies whose X-Forwarded-For is believed: addresses, networks, or unix for whoever comes
     /// over a Unix socket; several with commas between them.
@@ -342,7 +354,7 @@ pub enum SettingsError {
         source: TokensError,
     },
     /// The settings file is wrong.
-    #[error("settings: {0}")]
+    #[error("OCTOSTORE_SETTINGS: {0}")]
     File(#[from] SettingsFileError),
     /// The providers that people sign in with are wrong.
     #[error(transparent)]
@@ -479,6 +491,11 @@ mod tests {
             (["--held-status", "418"], ["--held-status", "OCTOSTORE_HELD_STATUS"]),
             (["--locks-per-account", "0"], ["--locks-per-account", "OCTOSTORE_LOCKS_PER_ACCOUNT"]),
             (["--body-timeout", "0"], ["--body-timeout", "OCTOSTORE_BODY_TIMEOUT"]),
+            (["--public-url", "https://a/b"], ["--public-url", "OCTOSTORE_PUBLIC_URL"]),
+            (
+                ["--device-code-seconds", "59"],
+                ["--device-code-seconds", "OCTOSTORE_DEVICE_CODE_SECONDS"],
+            ),
         ] {
             let message = parse(&args).unwrap_err().to_string();
             assert_eq!(message.lines().count(), 1, "{message}");

@@ -223,6 +223,11 @@ impl From<Lost> for ApiError {
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 impl ApiError {
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status_and_code().0
+    }
+
     /// The status, and the stable word for programs.
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {

@@ -6,19 +6,26 @@
 //! - [`caller`]: who is asking;
 //! - [`locks`], [`limits`], [`flags`], [`config`], [`accounts`]: one file a domain;
 //! - [`sign_in`]: from a browser to a provider and back;
+//! - [`oauth`]: tokens for whoever can show a grant, which is [`exchange`] for workloads, and
+//!   [`device`] for terminals, whose users come over [`pages`];
 //! - [`error`]: what can be wrong, and the only place that maps it to a status.
 
 mod accounts;
 mod body;
 mod caller;
 mod config;
+mod cookie;
 mod delivery;
+mod device;
 mod error;
 mod etag;
+mod exchange;
 mod flags;
 mod limits;
 mod listen;
 mod locks;
+mod oauth;
+mod pages;
 mod query;
 mod request_id;
 mod router;
@@ -128,11 +135,27 @@ async fn answer(context: &Context<'_>, body: Incoming) -> Result<Reply, ApiError
     if let Resource::SignInCallback(provider) = resource {
         return sign_in::callback(context, provider).await;
     }
+    if let Resource::TokenEndpoint = resource {
+        return Ok(oauth::token(context, body).await);
+    }
+    if let Resource::DeviceCode = resource {
+        return device::begin(context, body).await;
+    }
+    if let Resource::Device = resource {
+        return device::page(context).await;
+    }
+    if let Resource::DeviceConfirm = resource {
+        return device::confirm(context, body).await;
+    }
     let identity = &caller::authenticate(context)?;
     match resource {
-        Resource::Probe(_) | Resource::SignIn(_) | Resource::SignInCallback(_) => {
-            unreachable!("answered above")
-        }
+        Resource::Probe(_)
+        | Resource::SignIn(_)
+        | Resource::SignInCallback(_)
+        | Resource::TokenEndpoint
+        | Resource::Device
+        | Resource::DeviceCode
+        | Resource::DeviceConfirm => unreachable!("answered above"),
         Resource::Locks => locks::list(context, identity).await,
         Resource::Lock(name) => locks::get(context, identity, name).await,
         Resource::LockAction(name, action) => {

@@ -39,8 +39,16 @@ pub enum Resource<'a> {
     Tokens,
     /// `/auth/tokens/{id}`.
     Token(RawName<'a>),
+    /// `/auth/token`.
+    TokenEndpoint,
     /// `/auth/token/rotate`.
     RotateToken,
+    /// `/auth/device`.
+    Device,
+    /// `/auth/device/code`.
+    DeviceCode,
+    /// `/auth/device/confirm`.
+    DeviceConfirm,
     /// `/auth/github`, `/auth/oidc/{provider}`.
     SignIn(ProviderPath<'a>),
     /// `/auth/github/callback`, `/auth/oidc/{provider}/callback`.
@@ -126,7 +134,11 @@ impl<'a> Resource<'a> {
             [Some("auth"), Some("me"), None, ..] => Self::Me,
             [Some("auth"), Some("tokens"), None, ..] => Self::Tokens,
             [Some("auth"), Some("tokens"), Some(id), None, _] => Self::Token(RawName(id)),
+            [Some("auth"), Some("token"), None, ..] => Self::TokenEndpoint,
             [Some("auth"), Some("token"), Some("rotate"), None, _] => Self::RotateToken,
+            [Some("auth"), Some("device"), None, ..] => Self::Device,
+            [Some("auth"), Some("device"), Some("code"), None, _] => Self::DeviceCode,
+            [Some("auth"), Some("device"), Some("confirm"), None, _] => Self::DeviceConfirm,
             [Some("auth"), Some("github"), None, ..] => Self::SignIn(ProviderPath::GitHub),
             [Some("auth"), Some("github"), Some("callback"), None, _] => {
                 Self::SignInCallback(ProviderPath::GitHub)
@@ -152,6 +164,7 @@ impl<'a> Resource<'a> {
             | Self::ConfigKeys
             | Self::ConfigHistory(_)
             | Self::Me
+            | Self::Device
             | Self::SignIn(_) => "GET, HEAD",
             // Asking for nothing but the head would use up the code.
             Self::SignInCallback(_) => "GET",
@@ -162,7 +175,10 @@ impl<'a> Resource<'a> {
             Self::LockAction(..)
             | Self::LimitCheck(_)
             | Self::ConfigRollback(_)
-            | Self::RotateToken => "POST",
+            | Self::RotateToken
+            | Self::TokenEndpoint
+            | Self::DeviceCode
+            | Self::DeviceConfirm => "POST",
         }
     }
 

@@ -7,9 +7,10 @@ use super::{
     Context, Reply,
     accounts::{hand_over, uncached},
     caller::{failed_to_sign_in, may_try_to_sign_in, provenance},
-    empty,
+    cookie::Cookie,
+    device, empty,
     error::ApiError,
-    json,
+    json, query,
     router::ProviderPath,
     wire::Stamp,
 };
@@ -24,11 +25,8 @@ use crate::{
     ids,
 };
 use hyper::{
-    HeaderMap, StatusCode,
-    header::{
-        COOKIE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, SET_COOKIE,
-        X_CONTENT_TYPE_OPTIONS,
-    },
+    StatusCode,
+    header::{HeaderValue, LOCATION, REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS},
 };
 use octostore_actors::domain::{
     account::{
@@ -42,12 +40,31 @@ use serde::Serialize;
 use std::borrow::Cow;
 
 /// How many sign-ins of one account are good at once: one more ends the oldest.
-const SIGN_INS: u32 = 100;
+pub(super) const SIGN_INS: u32 = 100;
+
+/// What the browser keeps meanwhile. It comes back with a request from the provider's site.
+const COOKIE: Cookie = Cookie {
+    name: "octostore-sign-in",
+    name_over_tls: "__Host-octostore-sign-in",
+    life: Attempts::LIFE,
+    same_site: "Lax",
+};
 
 /// `GET /auth/github`, `GET /auth/oidc/{provider}`: sends the browser to the provider, for a
-/// token.
+/// token; with a `user_code`, for the terminal that shows it.
 pub async fn begin(context: &Context<'_>, path: ProviderPath<'_>) -> Result<Reply, ApiError> {
-    send_away(context, &provider_id(path)?, Purpose::Token).await
+    let id = provider_id(path)?;
+    if context.service.providers.get(&id).is_none() {
+        return Err(ApiError::SignInNotConfigured);
+    }
+    let purpose = match query::parameter(context.head, "user_code") {
+        None => Purpose::Token,
+        Some(typed) => match device::find(context, &typed).await {
+            Ok(waiting) => Purpose::Device(waiting.id),
+            Err(again) => return Ok(device::unknown(again)),
+        },
+    };
+    send_away(context, &id, purpose).await
 }
 
 /// Sends the browser to a provider, for `purpose`.
@@ -65,7 +82,8 @@ pub async fn send_away(
     let mut reply = discreet(empty(StatusCode::FOUND));
     let headers = reply.headers_mut();
     headers.insert(LOCATION, header(begun.location.as_str()));
-    headers.insert(SET_COOKIE, cookie(provider, &service.attempts.seal(&attempt)));
+    let kept = service.attempts.seal(&attempt);
+    headers.insert(SET_COOKIE, COOKIE.set(provider.returns_over_tls(), &kept));
     Ok(reply)
 }
 
@@ -84,12 +102,14 @@ pub async fn callback(context: &Context<'_>, path: ProviderPath<'_>) -> Result<R
         }
         Err(NotTaken::TooMany) => return Err(ApiError::Overloaded),
     };
-    let mut reply = match end(context, provider, attempt, &query).await {
-        Ok(reply) => reply,
-        Err(error) => error.respond(context.request_id),
+    let purpose = attempt.purpose.clone();
+    let mut reply = match (end(context, provider, attempt, &query).await, purpose) {
+        (Ok(reply), _) => reply,
+        (Err(error), Purpose::Token) => error.respond(context.request_id),
+        (Err(error), Purpose::Device(_)) => device::fail(&error),
     };
     // What the browser has kept is of no use any more.
-    reply.headers_mut().insert(SET_COOKIE, cookie(provider, ""));
+    reply.headers_mut().append(SET_COOKIE, COOKIE.set(provider.returns_over_tls(), ""));
     Ok(discreet(reply))
 }
 
@@ -100,7 +120,8 @@ fn take_back(
     id: &ProviderId,
     query: &Parameters<'_>,
 ) -> Result<Attempt, NotTaken> {
-    let kept = kept(&context.head.headers, cookie_name(provider)).ok_or(NotTaken::InvalidState)?;
+    let kept = COOKIE.get(provider.returns_over_tls(), &context.head.headers);
+    let kept = kept.ok_or(NotTaken::InvalidState)?;
     let state = query.only("state").ok_or(NotTaken::InvalidState)?;
     context.service.attempts.take_back(id, kept, state, context.service.calendar.now())
 }
@@ -147,6 +168,7 @@ async fn finished(
 ) -> Result<Reply, ApiError> {
     match attempt.purpose {
         Purpose::Token => token(context, &attempt.provider, person).await,
+        Purpose::Device(device) => Ok(device::ask(context, &attempt.provider, device, person)),
     }
 }
 
@@ -191,7 +213,7 @@ async fn token(
 }
 
 /// What makes the account of a person one and the same.
-fn account_of(key: &PersonKey) -> Result<(Origin, Subject), InvalidSubject> {
+pub(super) fn account_of(key: &PersonKey) -> Result<(Origin, Subject), InvalidSubject> {
     Ok(match key {
         PersonKey::GitHub(id) => (Origin::GitHub, Subject::new(&id.to_string())?),
         PersonKey::OpenId { issuer, subject } => {
@@ -228,41 +250,18 @@ fn provider_id(path: ProviderPath<'_>) -> Result<ProviderId, ApiError> {
     }
 }
 
-/// What the browser keeps meanwhile. Over TLS the name itself sees to it that nobody but this
-/// host has set it.
-fn cookie_name(provider: &Provider) -> &'static str {
-    if provider.returns_over_tls() { "__Host-octostore-sign-in" } else { "octostore-sign-in" }
-}
-
-/// The cookie with `value`; an empty one removes it.
-fn cookie(provider: &Provider, value: &str) -> HeaderValue {
-    let name = cookie_name(provider);
-    let age = if value.is_empty() { 0 } else { Attempts::LIFE.as_secs() };
-    let secure = if provider.returns_over_tls() { "; Secure" } else { "" };
-    header(&format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}"))
-}
-
-/// The value of a cookie (RFC 6265, section 5.4).
-fn kept<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-    lines
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(known, value)| (known == name).then_some(value))
-}
-
 /// No cache keeps it, nobody hears of its URL, and nobody takes it for a page.
 fn discreet(reply: Reply) -> Reply {
     const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
     const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
     let mut reply = uncached(reply);
-    let headers: [(HeaderName, HeaderValue); 2] =
-        [(REFERRER_POLICY, NO_REFERRER), (X_CONTENT_TYPE_OPTIONS, NOSNIFF)];
-    reply.headers_mut().extend(headers);
+    let headers = reply.headers_mut();
+    headers.insert(REFERRER_POLICY, NO_REFERRER);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     reply
 }
 
-fn header(text: &str) -> HeaderValue {
+pub(super) fn header(text: &str) -> HeaderValue {
     #[expect(clippy::expect_used, reason = "URLs, base64url and our own words are visible ASCII")]
     HeaderValue::from_str(text).expect("a header that can be sent")
 }

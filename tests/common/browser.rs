@@ -26,7 +26,13 @@ impl Browser {
 
     /// Sends `server` any method without a body.
     pub fn send(&mut self, method: &str, server: &Server, path: &str) -> Answer {
-        self.ask(method, "octostore", &server.address, path)
+        self.ask(method, "octostore", &server.address, path, "")
+    }
+
+    /// Sends `server` a form.
+    pub fn post(&mut self, server: &Server, path: &str, form: &[(&str, &str)]) -> Answer {
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        self.ask("POST", "octostore", &server.address, path, &form)
     }
 
     /// Signs in: goes where `path` of the server sends it, until it is back, and returns what the
@@ -55,7 +61,7 @@ impl Browser {
             }
             let (host, path) = split(&url);
             let address = host.to_socket_addrs().unwrap().next().unwrap();
-            let answer = self.ask("GET", host, &Address::Tcp(address), path);
+            let answer = self.ask("GET", host, &Address::Tcp(address), path, "");
             assert!(matches!(answer.status, 302 | 303), "{url}: {}", answer.text());
             let location = answer.header("location").unwrap();
             url = match location.starts_with('/') {
@@ -78,7 +84,14 @@ impl Browser {
         value.clone_into(cookies.values_mut().next().unwrap());
     }
 
-    fn ask(&mut self, method: &str, host: &str, address: &Address, path: &str) -> Answer {
+    fn ask(
+        &mut self,
+        method: &str,
+        host: &str,
+        address: &Address,
+        path: &str,
+        body: &str,
+    ) -> Answer {
         let cookies = self.cookies.entry(host.to_owned()).or_default();
         let line: Vec<_> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let line = match line.is_empty() {
@@ -86,8 +99,12 @@ impl Browser {
             false => format!("cookie: other=1; {}\r\n", line.join("; ")),
         };
         let mut connection = Connection::open(address);
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n{line}\r\n");
-        connection.send(head.as_bytes());
+        let length = match body.is_empty() {
+            true => String::new(),
+            false => format!("content-length: {}\r\n", body.len()),
+        };
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n{line}{length}\r\n");
+        connection.send(format!("{head}{body}").as_bytes());
         let answer = match method {
             "HEAD" => connection.read_head().unwrap(),
             _ => connection.read(),

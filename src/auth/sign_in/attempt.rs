@@ -4,7 +4,7 @@
 //! into a cookie. It remembers those that have come back, for as long as they could again.
 
 use super::{ProviderId, Secrets};
-use crate::auth::seal::Seal;
+use crate::auth::{device::DeviceId, seal::Seal};
 use octostore_actors::time::Instant;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -35,6 +35,8 @@ pub struct Attempt {
 pub enum Purpose {
     /// To be given a token.
     Token,
+    /// To decide whether this terminal may act as whoever signs in.
+    Device(DeviceId),
 }
 
 impl Attempt {

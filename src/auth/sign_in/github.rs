@@ -104,9 +104,9 @@ impl GitHub {
         })
     }
 
-    /// Whether browsers come back over TLS, as far as the settings say.
-    pub fn returns_over_tls(&self) -> bool {
-        self.client.redirect_uri().is_some_and(|uri| uri.url().scheme() == "https")
+    /// Where browsers come back to, as far as the settings say.
+    pub fn returns_to(&self) -> Option<&Url> {
+        self.client.redirect_uri().map(|uri| uri.url())
     }
 
     async fn exchange(
@@ -224,7 +224,7 @@ mod tests {
         let sent =
             ["response_type", "client_id", "state", "code_challenge", "code_challenge_method"];
         assert_eq!(query, sent);
-        assert!(!location.as_str().contains(&secrets.verifier) && !github.returns_over_tls());
+        assert!(!location.as_str().contains(&secrets.verifier) && github.returns_to().is_none());
         assert_eq!(github.user.as_str(), "https://api.github.com/user");
         assert!(!format!("{github:?}").contains("hunter2"));
     }

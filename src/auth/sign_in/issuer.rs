@@ -5,9 +5,11 @@
 //! that one was told. So a crowd asks once, and a provider that is down is not asked by everybody
 //! in turn.
 
-use super::bucket::Bucket;
 use crate::{
-    auth::outbound::{Outbound, OutboundError, is_protected},
+    auth::{
+        bucket::Bucket,
+        outbound::{Outbound, OutboundError, is_protected},
+    },
     clock::Calendar,
 };
 use octostore_actors::time::Instant;

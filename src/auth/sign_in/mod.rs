@@ -12,7 +12,6 @@
 //! nothing that a provider or a browser says is repeated to anybody as it came.
 
 pub mod attempt;
-mod bucket;
 mod claims;
 mod github;
 mod issuer;
@@ -23,7 +22,10 @@ pub use issuer::Unavailable;
 pub use openid::IdTokenFault;
 pub use settings::{GitHubSection, GitHubSettings, OpenIdSection, ProvidersError};
 
-use super::outbound::{Outbound, OutboundError};
+use super::{
+    outbound::{Outbound, OutboundError},
+    web_origin::WebOrigin,
+};
 use crate::{clock::Calendar, ids};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use github::GitHub;
@@ -109,7 +111,7 @@ pub struct Person {
 }
 
 /// What makes a person one and the same, whatever he calls himself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PersonKey {
     /// The numeric id. Logins are renamed, and given to others.
     GitHub(u64),
@@ -209,6 +211,11 @@ impl Providers {
         self.0.get(id)
     }
 
+    /// Where browsers find this server, as far as the settings of a provider say.
+    pub fn web_origin(&self) -> Option<WebOrigin> {
+        self.0.values().filter_map(Provider::returns_to).find_map(WebOrigin::of)
+    }
+
     /// How they are called, in order.
     pub fn ids(&self) -> impl Iterator<Item = &ProviderId> {
         self.0.keys()
@@ -250,9 +257,14 @@ impl Provider {
     /// Whether browsers come back to this server over TLS, so that cookies need not travel
     /// without it.
     pub fn returns_over_tls(&self) -> bool {
+        self.returns_to().is_some_and(|url| url.scheme() == "https")
+    }
+
+    /// Where browsers come back to, as far as the settings say.
+    fn returns_to(&self) -> Option<&Url> {
         match self {
-            Self::GitHub(github) => github.returns_over_tls(),
-            Self::OpenId(openid) => openid.returns_over_tls(),
+            Self::GitHub(github) => github.returns_to(),
+            Self::OpenId(openid) => Some(openid.returns_to()),
         }
     }
 }

@@ -224,9 +224,9 @@ impl OpenId {
         })
     }
 
-    /// Whether browsers come back over TLS.
-    pub fn returns_over_tls(&self) -> bool {
-        self.redirect_uri.url().scheme() == "https"
+    /// Where browsers come back to.
+    pub fn returns_to(&self) -> &Url {
+        self.redirect_uri.url()
     }
 
     fn client(&self, metadata: &Metadata) -> RelyingParty {

@@ -1,4 +1,5 @@
-//! How often a provider is asked for its keys because of what somebody sent.
+//! How often a provider, or an issuer of workloads, is asked for its keys because of what somebody
+//! sent.
 
 use octostore_actors::time::Instant;
 use std::time::Duration;
