@@ -10,13 +10,11 @@ use rusqlite::params;
 /// Adds one entry.
 pub fn write(statements: &mut Statements<'_>, entry: &AuditEntry) -> rusqlite::Result<()> {
     let (who, account, token) = who_columns(entry.by.who);
-    statements
-        .get(
-            "INSERT INTO audit
-             (at, who, account, token, source, request, action, target, outcome, detail)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        )?
-        .execute(params![
+    statements.write(
+        "INSERT INTO audit
+             (at, who, account, token, source, request, action, target, outcome, detail, sum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        params![
             entry.by.at.as_millis(),
             who,
             account.as_ref().map(AccountId::as_bytes),
@@ -27,8 +25,8 @@ pub fn write(statements: &mut Statements<'_>, entry: &AuditEntry) -> rusqlite::R
             entry.target.as_str(),
             entry.outcome.as_str(),
             entry.detail.as_ref().map(AuditText::as_str),
-        ])
-        .map(drop)
+        ],
+    )
 }
 
 fn who_columns(who: Who) -> (&'static str, Option<AccountId>, Option<TokenId>) {

@@ -7,6 +7,7 @@
 
 mod account;
 mod audit;
+mod boot;
 mod config;
 mod files;
 mod flag;

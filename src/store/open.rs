@@ -4,7 +4,7 @@
 //! written before the whole of it has been read and found good.
 
 use super::{
-    SqliteStore, account, config,
+    SqliteStore, account, boot as boot_row, config,
     files::{Files, JournalSize, SystemFiles},
     flag, is_full,
     journal::{self, Standing, WrongBit},
@@ -23,6 +23,7 @@ use octostore_actors::{
         flag::Flag,
         limiter::{LimitRecord, Reservation},
         lock::{Lease, LockRecord, Tokens},
+        values::FencingToken,
     },
     time::Instant,
 };
@@ -125,6 +126,7 @@ impl Opening<'_> {
         } else {
             self.verify(&connection)?;
             migrate(&mut connection, version, MIGRATIONS).map_err(|error| self.refuse(error))?;
+            self.verify_schema(&connection)?;
         }
         let recovered = self.recover(&mut connection, journal, boot, now)?;
 
@@ -170,6 +172,11 @@ impl Opening<'_> {
             || number(68) != APPLICATION_ID
         {
             return Err(OpenError::Foreign { path });
+        }
+        // In any other mode SQLite would not look at the journal: ours is a write-ahead log, or was
+        // about to become one.
+        if !matches!(header[18..20], [2, 2] | [1, 1]) {
+            return Err(self.damaged("its header names another journal".to_owned()));
         }
         let found = number(60);
         if found > VERSION {
@@ -243,8 +250,10 @@ impl Opening<'_> {
         let create = |connection: &mut Connection| {
             let transaction = connection.transaction()?;
             transaction.execute_batch(SCHEMA)?;
-            transaction.execute("INSERT INTO boot (one, id) VALUES (1, ?1)", [boot.as_str()])?;
-            transaction.execute("INSERT INTO token_mark (one, mark) VALUES (1, 0)", [])?;
+            let mut statements = Statements::new(&transaction);
+            boot_row::write(&mut statements, boot)?;
+            lock::write(&mut statements, &LockRecord::TokenMark(FencingToken::ZERO))?;
+            drop(statements);
             transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
             transaction.commit()?;
@@ -253,12 +262,42 @@ impl Opening<'_> {
         create(connection).map_err(|error| self.refuse(error))
     }
 
-    /// Reads every page once.
+    /// Reads every page once, and twice what has an index besides. What the rows say is checked
+    /// where they are read.
     fn verify(&self, connection: &Connection) -> Result<(), OpenError> {
-        let found: String = connection
-            .pragma_query_value(None, "quick_check", |row| row.get(0))
-            .map_err(|error| self.refuse(error))?;
-        if found == "ok" { Ok(()) } else { Err(self.damaged(found)) }
+        let checks = ["quick_check", "integrity_check('accounts')", "integrity_check('config')"];
+        for check in checks {
+            let found: String = connection
+                .query_one(&format!("PRAGMA {check}"), [], |row| row.get(0))
+                .map_err(|error| self.refuse(error))?;
+            if found != "ok" {
+                return Err(self.damaged(found));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a file whose tables are not those of `schema.sql`.
+    fn verify_schema(&self, connection: &Connection) -> Result<(), OpenError> {
+        let schema = |connection: &Connection| {
+            let mut statement = connection
+                .prepare("SELECT sql FROM sqlite_schema WHERE sql NOT NULL ORDER BY name")?;
+            let texts = statement.query_map([], |row| row.get::<_, String>(0))?;
+            // A migration may have laid it out in another way.
+            let plain = |text: String| text.split_whitespace().collect::<String>();
+            texts.map(|text| text.map(plain)).collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let expected = || {
+            let fresh = Connection::open_in_memory()?;
+            fresh.execute_batch(SCHEMA)?;
+            schema(&fresh)
+        };
+        let same = expected().and_then(|expected| Ok(schema(connection)? == expected));
+        if same.map_err(|error| self.refuse(error))? {
+            Ok(())
+        } else {
+            Err(self.damaged("its tables are not ours".to_owned()))
+        }
     }
 
     /// Reads everything, and writes what a start changes: the boot, and the reserved tokens.
@@ -271,11 +310,9 @@ impl Opening<'_> {
     ) -> Result<Recovered, OpenError> {
         let bad = |error: BadRow| match error {
             BadRow::Sqlite(error) => self.refuse(error),
-            BadRow::Impossible { .. } => self.damaged(error.to_string()),
+            BadRow::Impossible { .. } | BadRow::Changed { .. } => self.damaged(error.to_string()),
         };
-        let last_boot: String = connection
-            .query_one("SELECT id FROM boot", [], |row| row.get(0))
-            .map_err(|error| self.refuse(error))?;
+        let rebooted = !boot_row::is_of(connection, boot).map_err(bad)?;
         let last = lock::token_mark(connection).map_err(bad)?;
         let accounts = account::accounts(connection).map_err(bad)?;
         let bearers = account::tokens(connection).map_err(bad)?;
@@ -289,7 +326,6 @@ impl Opening<'_> {
         if held_by.chain(opened_by).any(|account| !known.contains(&account)) {
             return Err(self.damaged("a lock or a token is of an account that is not".to_owned()));
         }
-        let rebooted = last_boot != boot.as_str();
         if let (Standing::Unclear(frame), false) = (journal, rebooted) {
             // The power has not gone, so it was not interrupted by that.
             return Err(
@@ -313,11 +349,13 @@ impl Opening<'_> {
             let transaction = connection.transaction()?;
             let mut statements = Statements::new(&transaction);
             if rebooted {
-                lock::restart_leases(&transaction, now)?;
+                for lease in &leases {
+                    lock::write(&mut statements, &LockRecord::Held(lease.clone()))?;
+                }
                 for row in &limits {
                     limiter::write(&mut statements, &LimitRecord::Reserved(row.clone()))?;
                 }
-                transaction.execute("UPDATE boot SET id = ?1", [boot.as_str()])?;
+                boot_row::write(&mut statements, boot)?;
             }
             lock::write(&mut statements, &LockRecord::TokenMark(mark))?;
             drop(statements);
