@@ -9,7 +9,7 @@ use crate::{
     exchange::{GRANT, JWT, github, job, post_form, rule, serve, trade},
 };
 use serde_json::{Value, json};
-use std::{collections::HashSet, fs};
+use std::{collections::HashSet, fs, time::Instant};
 
 /// A server that does not mind failures.
 fn patient() -> Setup {
@@ -138,12 +138,14 @@ fn keys_that_nobody_has_do_not_make_us_a_nuisance_to_the_issuer() {
     let issuer = Issuer::start(&[&signer]);
     let server = serve(patient(), &github(&issuer));
     let claims = issuer.claims(&job(&json!({})));
+    let begun = Instant::now();
     for number in 0..200 {
         let header = json!({ "alg": "ES256", "kid": format!("kid-{number}") });
         said(&trade(&server, &signer.token_with(&header, &claims), &[]));
     }
-    // Five at once, and one every ten seconds; this is done in far less than a minute.
-    assert!((1..=10).contains(&issuer.asked()), "{}", issuer.asked());
+    // Five at once, and one every ten seconds.
+    let most = 6 + usize::try_from(begun.elapsed().as_secs() / 10).unwrap();
+    assert!((1..=most).contains(&issuer.asked()), "{}", issuer.asked());
     trade(&server, &signer.token(&claims), &[]).ok();
 }
 
@@ -266,7 +268,7 @@ fn settings_that_make_no_sense_end_the_start_with_one_line() {
     let claims = "claims = { repository_id = \"74\" }\nscopes = [\"locks:write\"]";
     let issuer = "https://ci.example";
     for (rules, says) in [
-        (rule(issuer, "scopes = [\"locks:write\"]"), "rule 'rule'"),
+        (rule(issuer, "scopes = [\"locks:write\"]"), "rule \"rule\""),
         (rule("http://ci.example", claims), "https"),
         (rule(issuer, &format!("{claims}\nalgorithms = [\"HS256\"]")), "HS256"),
         (rule(issuer, &format!("{claims}\nalgorithms = [\"none\"]")), "none"),

@@ -133,14 +133,16 @@ impl View {
         member.account = Arc::new(account.clone());
         for hash in &member.tokens {
             if let Some(pass) = self.passes.get_mut(hash) {
-                match account.standing {
-                    Standing::Enabled => {}
-                    Standing::Disabled => pass.end(),
-                }
-                let (account, pace) = (Arc::clone(&member.account), Arc::clone(&member.pace));
-                let renewed = Pass::new(account, pass.token.clone(), pace, everybody);
-                renewed.was_used(pass.last_used());
-                *pass = Arc::new(renewed);
+                let (now, pace) = (Arc::clone(&member.account), Arc::clone(&member.pace));
+                let renewed = Pass::new(now, pass.token.clone(), pace, everybody);
+                *pass = Arc::new(match account.standing {
+                    Standing::Enabled => renewed.in_place_of(pass),
+                    Standing::Disabled => {
+                        pass.end();
+                        renewed.was_used(pass.last_used());
+                        renewed
+                    }
+                });
             }
         }
     }
@@ -153,9 +155,10 @@ impl View {
         member.tokens.insert(token.hash);
         let (account, pace) = (Arc::clone(&member.account), Arc::clone(&member.pace));
         let pass = Pass::new(account, token.clone(), pace, everybody);
-        if let Some(before) = self.passes.get(&token.hash) {
-            pass.was_used(before.last_used());
-        }
+        let pass = match self.passes.get(&token.hash) {
+            Some(before) => pass.in_place_of(before),
+            None => pass,
+        };
         self.passes.insert(token.hash, Arc::new(pass));
     }
 
@@ -218,5 +221,39 @@ impl<S: Store> Store for PublishingStore<S> {
 
     fn tend(&mut self, pressure: Pressure) -> Result<(), StoreFailure> {
         self.store.tend(pressure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        auth::{Configured, OnDisk, provision},
+        settings::Settings,
+    };
+
+    #[test]
+    fn whatever_ends_a_token_ends_it_for_requests_that_began_before_its_last_change() {
+        let now = WallTime::from_millis(1);
+        let configured = Configured::parse_list("alice:secret").unwrap();
+        let nothing = OnDisk { accounts: Vec::new(), tokens: Vec::new() };
+        let made = provision(nothing, &configured, false, now);
+        let quotas = Settings::from_args(["octostore"]).unwrap().quotas();
+        let (account, token) = (&made.accounts[0], &made.tokens[0]);
+        let used = AccountRecord::Token(Token { last_used_at: Some(now), ..token.clone() });
+        let changed = AccountRecord::Account(account.clone());
+        let disabled = Account { standing: Standing::Disabled, ..account.clone() };
+        for end in [AccountRecord::NoToken(token.hash), AccountRecord::Account(disabled)] {
+            let directory = Directory::new(quotas, &made.accounts, &made.tokens);
+            let early = directory.authenticate(b"secret", now).unwrap();
+            directory.publish(&[used.clone(), changed.clone()]);
+            let later = directory.authenticate(b"secret", now).unwrap();
+            directory.publish(std::slice::from_ref(&changed));
+            assert!(early.is_current() && later.is_current());
+            directory.publish(&[end]);
+            assert!(!early.is_current() && !later.is_current());
+            directory.publish(std::slice::from_ref(&changed));
+            assert!(!early.is_current() && !later.is_current(), "enabling gives nothing back");
+        }
     }
 }

@@ -33,8 +33,8 @@ pub(super) struct Pass {
     pub token: Token,
     quotas: Quotas,
     pace: Arc<Pace>,
-    /// Whether the token was ended, or its account disabled, since.
-    ended: AtomicBool,
+    /// Whether the token was ended, or its account disabled, since. What took its place shares it.
+    ended: Arc<AtomicBool>,
     /// The wall-clock minute of the last use; zero is never.
     used_minute: AtomicI64,
 }
@@ -52,9 +52,17 @@ impl Pass {
             account,
             token,
             pace,
-            ended: AtomicBool::new(false),
+            ended: Arc::default(),
             used_minute: AtomicI64::new(used),
         }
+    }
+
+    /// The same, in place of `before`: what ends the one ends the other, for requests that are
+    /// under way with either.
+    #[must_use]
+    pub fn in_place_of(self, before: &Self) -> Self {
+        self.was_used(before.last_used());
+        Self { ended: Arc::clone(&before.ended), ..self }
     }
 
     /// Nothing that is under way may go on with it.

@@ -76,7 +76,7 @@ pub enum SettingsFileError {
         mode: u32,
     },
     /// A rule makes no sense.
-    #[error("{path}, trust rule '{rule}': {source}")]
+    #[error("{path}, trust rule {rule:?}: {source}")]
     Rule {
         /// The file.
         path: PathBuf,
@@ -225,6 +225,8 @@ mod tests {
     fn a_rule_that_makes_no_sense_is_named() {
         for (from, to, says) in [
             ("\"deploy\"", "\"\"", "name has 1 to 64"),
+            ("flags:read", "flags\\n", "\"flags\\n\""),
+            ("{ repository_id", "{ \"a\\nb\" = \"*x\", repository_id", "'a\\nb'"),
             ("https://ci.example", "", "issuer must be a URL"),
             ("https://ci.example", "ci.example", "issuer must be a URL"),
             ("https://ci.example", "http://ci.example", "issuer must be a URL"),
@@ -242,21 +244,21 @@ mod tests {
             ("\"74\"", "\"7*4\"", "only at the end"),
             ("\"74\"", "\"7**\"", "only at the end"),
             ("\"ci\"", "\"\"", "account name"),
-            ("flags:read", "flag:read", "'flag:read'"),
+            ("flags:read", "flag:read", "\"flag:read\""),
             ("[\"locks:write:deploy/\", \"flags:read\"]", "[]", "scopes must say"),
             ("account =", "max_ttl_seconds = 0\naccount =", "1 to 3600"),
             ("account =", "max_ttl_seconds = 3601\naccount =", "1 to 3600"),
             ("account =", "max_ttl_seconds = -1\naccount =", "1 to 3600"),
             ("account =", "algorithms = []\naccount =", "leave it out"),
-            ("account =", "algorithms = [\"none\"]\naccount =", "'none' is not accepted"),
-            ("account =", "algorithms = [\"HS256\"]\naccount =", "'HS256' is not accepted"),
-            ("account =", "algorithms = [\"rs256\"]\naccount =", "'rs256' is not accepted"),
+            ("account =", "algorithms = [\"none\"]\naccount =", "\"none\" is not accepted"),
+            ("account =", "algorithms = [\"HS256\"]\naccount =", "\"HS256\" is not accepted"),
+            ("account =", "algorithms = [\"rs256\"]\naccount =", "\"rs256\" is not accepted"),
             ("account =", "jwks_file = \"no-such-file\"\naccount =", "cannot be read"),
         ] {
             assert!(RULE.contains(from));
             let message = refused(&RULE.replace(from, to));
             assert!(message.contains(says), "{message}");
-            let name = if from == "\"deploy\"" { "''" } else { "'deploy'" };
+            let name = if from == "\"deploy\"" { "\"\"" } else { "\"deploy\"" };
             assert!(message.contains(name), "{message}");
         }
     }
@@ -280,7 +282,7 @@ mod tests {
         ] {
             fs::write(&keys, text).unwrap();
             let message = SettingsFile::read(&path).unwrap_err().to_string();
-            assert!(message.contains(says) && message.contains("'second'"), "{message}");
+            assert!(message.contains(says) && message.contains("\"second\""), "{message}");
         }
         // With a file the issuer need not be anything that could be asked.
         fs::write(&path, filed.replace("https://ci.example", "kubernetes/serviceaccount")).unwrap();

@@ -149,7 +149,7 @@ impl ClaimPath {
 
 impl fmt::Display for ClaimPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        write!(f, "{}", self.text.escape_debug())
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-/// A rule as it is written.
+/// A rule as it is written. A key that is not known is an error.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrustSection {
@@ -21,22 +21,26 @@ pub struct TrustSection {
     name: String,
     /// Who signs, to the letter of `iss`.
     issuer: String,
-    /// Whom the token must be for.
+    /// Whom the token must be for: one text, or a list of which one is enough.
     audience: OneOrMore,
-    /// A file with the issuer's keys; without one, the issuer is asked.
+    /// A file with the issuer's keys, as seen from the folder of the settings file; without one,
+    /// the issuer is asked.
     jwks_file: Option<PathBuf>,
-    /// How the token may be signed.
+    /// How the token may be signed; RS256 or ES256 where this is left out.
     algorithms: Option<Vec<String>>,
-    /// What it must say.
+    /// What it must say: each claim one text, or one of a list. A text that ends in `*` stands
+    /// for all that begin so. Numbers and booleans in the token compare as their text, and of an
+    /// array one element is enough. A claim that begins with `/` is a JSON Pointer to one inside
+    /// another, as in `"/kubernetes.io/namespace"`.
     #[serde(default)]
     claims: BTreeMap<String, OneOrMore>,
-    /// The account that it opens.
+    /// The account that it opens: the same as that of a configured token of this name.
     account: String,
-    /// What our token may do there.
+    /// What our token may do there, at most.
     scopes: Vec<String>,
-    /// How long our token lives at most.
+    /// How long our token lives at most: 1 to 3,600 seconds, or 900 where this is left out.
     max_ttl_seconds: Option<i64>,
-    /// Whether a token is accepted once only.
+    /// Whether a token is accepted once only. What was used is forgotten when the server stops.
     #[serde(default)]
     single_use: bool,
 }
@@ -66,7 +70,7 @@ pub enum RuleError {
     #[error("audience must be what the issuer writes into aud for this server, and not empty")]
     Audience,
     /// An algorithm that is not accepted.
-    #[error("algorithm '{name}' is not accepted: use some of {}", known_algorithms())]
+    #[error("algorithm {name:?} is not accepted: use some of {}", known_algorithms())]
     Algorithm {
         /// What was written.
         name: String,
@@ -103,7 +107,7 @@ pub enum RuleError {
     Account,
     /// A scope that is none.
     #[error(
-        "scope '{scope}' is none: write AREA:ACCESS or AREA:ACCESS:PREFIX, as in locks:write:ci/"
+        "scope {scope:?} is none: write AREA:ACCESS or AREA:ACCESS:PREFIX, as in locks:write:ci/"
     )]
     Scope {
         /// What was written.
