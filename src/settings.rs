@@ -1,7 +1,10 @@
 //! Settings: command-line flags, each with an environment variable, each with a default that
 //! works.
 
-use crate::auth::{Configured, TokensError, address::TrustedProxy};
+use crate::{
+    auth::{Configured, TokensError, address::TrustedProxy},
+    store::Retention,
+};
 use clap::{
     CommandFactory, Parser, ValueEnum,
     error::{ContextKind, ContextValue, ErrorKind},
@@ -103,6 +106,16 @@ pub struct Settings {
     #[arg(long, env = "OCTOSTORE_FAILED_SIGN_INS", value_name = "N", default_value_t = 60,
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub failed_sign_ins: u32,
+
+    /// How many days entries of the audit log are kept. 0 is for ever.
+    #[arg(long, env = "OCTOSTORE_AUDIT_DAYS", value_name = "N", default_value_t = 365,
+          value_parser = clap::value_parser!(u32).range(0..=36_500))]
+    pub audit_days: u32,
+
+    /// How many entries the audit log keeps; the oldest make room for the newest.
+    #[arg(long, env = "OCTOSTORE_AUDIT_ENTRIES", value_name = "N", default_value_t = 1_000_000,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
+    pub audit_entries: u32,
 
     /// Proxies whose X-Forwarded-For is believed: addresses, networks, or unix for whoever comes
     /// over a Unix socket; several with commas between them.
@@ -373,6 +386,15 @@ impl Settings {
     /// Whether anybody gets an account who is not in the configured tokens.
     pub fn lets_others_in(&self) -> bool {
         self.signs_in()
+    }
+
+    /// How long entries of the audit log are kept.
+    pub fn audit_retention(&self) -> Retention {
+        let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
+        Retention {
+            entries: Some(self.audit_entries.into()),
+            life: (self.audit_days > 0).then(|| days(self.audit_days)),
+        }
     }
 
     /// How much an account may have.

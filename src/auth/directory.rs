@@ -11,6 +11,7 @@ use octostore_actors::{
     domain::{
         Record,
         account::{Account, AccountRecord, Standing, Token, TokenState},
+        audit::{AuditPage, AuditQuery},
         values::{AccountId, AccountName, TokenHash, WallTime},
     },
 };
@@ -210,6 +211,10 @@ impl<S: Store> Store for PublishingStore<S> {
             Verdict::NoRoom | Verdict::Unknown(_) => {}
         }
         verdict
+    }
+
+    fn audit(&mut self, query: &AuditQuery) -> Result<AuditPage, StoreFailure> {
+        self.store.audit(query)
     }
 
     fn patience(&self) -> Option<Duration> {

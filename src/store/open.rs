@@ -4,7 +4,7 @@
 //! written before the whole of it has been read and found good.
 
 use super::{
-    BUSY_CHECKPOINT, SqliteStore, account, config, flag, is_full, limiter, lock,
+    BUSY_CHECKPOINT, Retention, SqliteStore, account, config, flag, is_full, limiter, lock,
     lock_file::{LockFile, NotLocked},
     migrate::{MIGRATIONS, migrate},
     refusal::OpenError,
@@ -147,7 +147,8 @@ impl Opening<'_> {
                 Ok(())
             }))
             .map_err(|error| self.refuse(error))?;
-        let store = SqliteStore { connection, frames, _lock: lock };
+        let retention = Retention::default();
+        let store = SqliteStore { connection, retention, frames, _lock: lock };
         // From here on the mark is in the main file, whatever becomes of the journal.
         store.checkpoint(CheckpointMode::TRUNCATE).map_err(|error| self.refuse(error))?;
         if let Err(error) = self.extend_journal() {
