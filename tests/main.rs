@@ -11,6 +11,7 @@
 
 mod common;
 
+mod abuse;
 mod accounts;
 mod caller;
 mod config;
@@ -35,3 +36,4 @@ mod settings_cli;
 mod sockets;
 mod stall;
 mod time;
+mod tokens;

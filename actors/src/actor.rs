@@ -18,7 +18,13 @@ use crate::{
     sync::{Arc, Mutex, block_on, lock},
     time::{Clock, Instant},
 };
-use std::{fmt, num::NonZeroUsize, time::Duration};
+use std::{
+    fmt,
+    num::NonZeroUsize,
+    pin::Pin,
+    task::{Context, Waker},
+    time::Duration,
+};
 
 /// A deadline that is noticed later than this was slept through.
 pub const STALL: Duration = Duration::from_millis(200);
@@ -180,6 +186,8 @@ pub struct Actor<M: Machine> {
     quiet_until: Instant,
     /// No new rows before this.
     room_from: Instant,
+    /// Told to stop, it waits until what it has sent on is committed, or refused.
+    barrier: Option<Waiting<()>>,
 }
 
 impl<M> Actor<M>
@@ -221,6 +229,7 @@ where
             awake: clock.now(),
             quiet_until: Instant::default(),
             room_from: Instant::default(),
+            barrier: None,
             clock,
             alarm: Arc::new(WakeHere),
         };
@@ -241,6 +250,9 @@ where
 
     /// One turn: waits for something to do, does it, and sends the effects on.
     pub fn turn(&mut self, patience: Patience) -> Flow {
+        if let Some(barrier) = self.barrier.take() {
+            return self.pass(barrier, patience);
+        }
         let first = self.mailbox.receive(self.sleep(patience));
         // In this order: what was queued when the clock was read is counted after it was read.
         let now = self.clock.now();
@@ -265,7 +277,7 @@ where
                     }
                 }
                 Message::Nudge => {}
-                Message::Stop => return self.close(now),
+                Message::Stop => return self.close(),
             }
             handled += 1;
             if handled >= COMMANDS_AT_ONCE {
@@ -374,23 +386,13 @@ where
         self.journal.send(turn.into()).map_or(Flow::Stopped, |()| Flow::Continue)
     }
 
-    /// The last turns: waits until every answer on its way was let go, and takes back those that
-    /// reached nobody, so that no grant outlives the process without a holder who knows of it.
-    /// Whoever calls [`Handle::stop`] sees to it before that nobody waits any more.
-    fn close(&mut self, now: Instant) -> Flow {
+    /// The last turns: sends on what is left, with a barrier behind it. When that is passed, every
+    /// answer on its way was let go.
+    fn close(&mut self) -> Flow {
         self.take_returns();
-        if self.send_effects() == Flow::Stopped || self.pass_barrier() == Flow::Stopped {
+        if self.send_effects() == Flow::Stopped {
             return Flow::Stopped;
         }
-        self.catch_up(now);
-        self.take_returns();
-        self.machine.close(&mut self.effects);
-        self.send_effects();
-        Flow::Stopped
-    }
-
-    /// Waits until everything sent on so far is committed and let go, or refused.
-    fn pass_barrier(&self) -> Flow {
         let (reply, passed) = reply(Arc::new(Nowhere));
         let barrier = Turn {
             progress: Arc::clone(&self.progress),
@@ -399,12 +401,31 @@ where
             records: Vec::new(),
             held: vec![reply.hold(())],
         };
-        if self.send_turn(barrier) == Flow::Stopped {
-            return Flow::Stopped;
+        self.barrier = Some(passed);
+        self.send_turn(barrier)
+    }
+
+    /// The very last turn: waits until everything sent on so far is committed and let go, or
+    /// refused, and takes back what reached nobody, so that no grant outlives the process without
+    /// a holder who knows of it. Whoever calls [`Handle::stop`] sees to it before that nobody
+    /// waits any more.
+    fn pass(&mut self, mut barrier: Waiting<()>, patience: Patience) -> Flow {
+        match patience {
+            // Refused or passed, the queue is empty; what else happened shows at the next send.
+            Patience::UntilDeadline => drop(block_on(barrier)),
+            Patience::None => {
+                let mut context = Context::from_waker(Waker::noop());
+                if Pin::new(&mut barrier).poll(&mut context).is_pending() {
+                    self.barrier = Some(barrier);
+                    return Flow::Continue;
+                }
+            }
         }
-        // Refused or passed, the queue is empty; what else happened shows at the next send.
-        let _either = block_on(passed);
-        Flow::Continue
+        self.catch_up(self.clock.now());
+        self.take_returns();
+        self.machine.close(&mut self.effects);
+        self.send_effects();
+        Flow::Stopped
     }
 }
 

@@ -225,6 +225,19 @@ impl<S: Store> Persistence<S> {
         self.read()
     }
 
+    /// Does what there is to do when nothing comes for a while: for whoever steps it by hand.
+    ///
+    /// # Errors
+    /// As [`Persistence::run`].
+    pub fn rest(&mut self) -> Result<(), StoreFailure> {
+        self.store.tend(Pressure::Idle)
+    }
+
+    /// The store, when nothing more comes: for whoever steps it by hand.
+    pub fn into_store(self) -> S {
+        self.store
+    }
+
     fn next(&self) -> Next {
         if self.stopped {
             return Next::End;

@@ -8,6 +8,7 @@
 mod account;
 mod audit;
 mod config;
+mod files;
 mod flag;
 mod limiter;
 mod lock;
@@ -19,7 +20,8 @@ mod row;
 mod statements;
 
 pub use audit::Retention;
-pub use open::{Recovered, TOKEN_BLOCK, open};
+pub use files::{Files, JournalSize, SystemFiles};
+pub use open::{Recovered, TOKEN_BLOCK, open, open_on};
 pub use refusal::OpenError;
 
 use lock_file::LockFile;
@@ -41,12 +43,6 @@ use std::{
     time::Duration,
 };
 
-/// Frames in the journal (4 KiB each) that are worth a checkpoint when nobody waits.
-const IDLE_CHECKPOINT: u32 = 256;
-
-/// Frames in the journal past which a checkpoint is made between two commits.
-const BUSY_CHECKPOINT: u32 = 1000;
-
 /// How long nothing must have come for it to count as idle.
 const IDLE_AFTER: Duration = Duration::from_millis(50);
 
@@ -56,8 +52,9 @@ pub struct SqliteStore {
     retention: Retention,
     /// How many frames the journal holds that are not in the main file yet.
     frames: Arc<AtomicU32>,
+    journal: JournalSize,
     /// Held as long as the store is: dropped after the connection.
-    _lock: LockFile,
+    _lock: Option<LockFile>,
 }
 
 impl SqliteStore {
@@ -175,13 +172,13 @@ impl Store for SqliteStore {
     }
 
     fn patience(&self) -> Option<Duration> {
-        (self.frames.load(Ordering::Relaxed) >= IDLE_CHECKPOINT).then_some(IDLE_AFTER)
+        (self.frames.load(Ordering::Relaxed) >= self.journal.idle).then_some(IDLE_AFTER)
     }
 
     fn tend(&mut self, pressure: Pressure) -> Result<(), StoreFailure> {
         let worth = match pressure {
-            Pressure::Idle => IDLE_CHECKPOINT,
-            Pressure::Busy => BUSY_CHECKPOINT,
+            Pressure::Idle => self.journal.idle,
+            Pressure::Busy => self.journal.busy,
         };
         if self.frames.load(Ordering::Relaxed) >= worth { self.tidy() } else { Ok(()) }
     }

@@ -4,7 +4,9 @@
 //! written before the whole of it has been read and found good.
 
 use super::{
-    BUSY_CHECKPOINT, Retention, SqliteStore, account, config, flag, is_full, limiter, lock,
+    Retention, SqliteStore, account, config,
+    files::{Files, JournalSize, SystemFiles},
+    flag, is_full, limiter, lock,
     lock_file::{LockFile, NotLocked},
     migrate::{MIGRATIONS, migrate},
     refusal::OpenError,
@@ -25,10 +27,8 @@ use octostore_actors::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, wal::CheckpointMode};
 use std::{
     collections::HashSet,
-    fs::{File, OpenOptions},
-    io::{self, Read, Seek, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    io,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -47,15 +47,6 @@ const APPLICATION_ID: u32 = 0x6f63_746f;
 /// How many fencing tokens are reserved at a time. A crash skips at most this many; there are
 /// enough for 500 million crashes.
 pub const TOKEN_BLOCK: u64 = 1 << 24;
-
-/// A page of 4 KiB and its header, as the journal holds it.
-const FRAME_BYTES: usize = 4096 + 24;
-
-/// How many frames beyond the checkpoint a batch may need.
-const JOURNAL_SLACK: u32 = 100;
-
-/// How many frames are set aside on a disk that has not room for all.
-const LITTLE_JOURNAL: u32 = 64;
 
 /// How long to wait for another program that has the file open.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -89,42 +80,37 @@ pub fn open(
     boot: &BootId,
     now: Instant,
 ) -> Result<(SqliteStore, Recovered), OpenError> {
-    let path = real_path(path)?;
-    let lock = LockFile::take(&path).map_err(|error| match error {
+    open_on(&SystemFiles, path, boot, now)
+}
+
+/// The same, on other files.
+///
+/// # Errors
+/// See [`OpenError`]; the file is then as it was.
+pub fn open_on(
+    files: &dyn Files,
+    path: &Path,
+    boot: &BootId,
+    now: Instant,
+) -> Result<(SqliteStore, Recovered), OpenError> {
+    let path =
+        files.real_path(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
+    let lock = files.lock(&path).map_err(|error| match error {
         NotLocked::HeldBy(pid) => OpenError::InUse { path: path.clone(), pid },
         NotLocked::Io(path, source) => OpenError::Io { path, source },
     })?;
-    Opening { path: &path }.open(lock, boot, now)
-}
-
-/// The path without links, so that one file has one lock. The file itself may not exist yet.
-fn real_path(path: &Path) -> Result<PathBuf, OpenError> {
-    let io = |source| OpenError::Io { path: path.to_owned(), source };
-    if path.is_dir() {
-        return Err(io(io::Error::from(io::ErrorKind::IsADirectory)));
-    }
-    if let Ok(real) = path.canonicalize() {
-        return Ok(real);
-    }
-    let name = path.file_name().ok_or_else(|| io(io::Error::from(io::ErrorKind::InvalidInput)))?;
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        Some(_) | None => Path::new("."),
-    };
-    let folder = folder
-        .canonicalize()
-        .map_err(|source| OpenError::Io { path: folder.to_owned(), source })?;
-    Ok(folder.join(name))
+    Opening { files, path: &path }.open(lock, boot, now)
 }
 
 struct Opening<'a> {
+    files: &'a dyn Files,
     path: &'a Path,
 }
 
 impl Opening<'_> {
     fn open(
         &self,
-        lock: LockFile,
+        lock: Option<LockFile>,
         boot: &BootId,
         now: Instant,
     ) -> Result<(SqliteStore, Recovered), OpenError> {
@@ -147,11 +133,12 @@ impl Opening<'_> {
                 Ok(())
             }))
             .map_err(|error| self.refuse(error))?;
+        let journal = self.files.journal_size();
         let retention = Retention::default();
-        let store = SqliteStore { connection, retention, frames, _lock: lock };
+        let store = SqliteStore { connection, retention, frames, journal, _lock: lock };
         // From here on the mark is in the main file, whatever becomes of the journal.
         store.checkpoint(CheckpointMode::TRUNCATE).map_err(|error| self.refuse(error))?;
-        if let Err(error) = self.extend_journal() {
+        if let Err(error) = self.extend_journal(journal) {
             tracing::warn!(%error, "no room was set aside for the journal: commits are slower");
         }
         Ok((store, recovered))
@@ -160,24 +147,16 @@ impl Opening<'_> {
     /// Fills the journal, which is empty, with zeros up to where it is checkpointed. Writing over
     /// what a file has already is much faster to sync than making it longer, and what the journal
     /// has already it does not lack when the disk is full. SQLite reads zeros as no frames.
-    fn extend_journal(&self) -> io::Result<()> {
+    fn extend_journal(&self, size: JournalSize) -> io::Result<()> {
         let mut path = self.path.as_os_str().to_owned();
         path.push("-wal");
-        let mut file = OpenOptions::new().write(true).open(path)?;
-        // All of it or a little: on a small disk others need the rest.
-        fill(&mut file, BUSY_CHECKPOINT + JOURNAL_SLACK)
-            .or_else(|_| fill(&mut file, LITTLE_JOURNAL))
-            .or_else(|error| file.set_len(0).and(Err(error)))
+        self.files.set_aside(Path::new(&path), size.busy + size.slack)
     }
 
     /// Refuses what is not ours by the first bytes of the file, before SQLite opens it.
     fn check_header(&self) -> Result<(), OpenError> {
         let mut header = [0; 100];
-        let length = match File::open(self.path) {
-            Ok(mut file) => read_up_to(&mut file, &mut header).map_err(|source| self.io(source))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-            Err(source) => return Err(self.io(source)),
-        };
+        let length = self.files.head(self.path, &mut header).map_err(|source| self.io(source))?;
         if length == 0 {
             return Ok(());
         }
@@ -201,12 +180,14 @@ impl Opening<'_> {
     /// Opens the file for this process alone. Nothing is written yet.
     fn connect(&self) -> Result<Connection, OpenError> {
         // Hashes of bearer tokens lie in it: it is nobody else's to read.
-        let file =
-            OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(self.path);
-        drop(file.map_err(|source| self.io(source))?);
+        self.files.create(self.path).map_err(|source| self.io(source))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let sqlite = |error| self.refuse(error);
-        let connection = Connection::open_with_flags(self.path, flags).map_err(sqlite)?;
+        let connection = match self.files.vfs() {
+            Some(vfs) => Connection::open_with_flags_and_vfs(self.path, flags, vfs),
+            None => Connection::open_with_flags(self.path, flags),
+        };
+        let connection = connection.map_err(sqlite)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
         connection
             .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
@@ -339,16 +320,6 @@ impl Opening<'_> {
     }
 }
 
-/// Makes `journal` as long as `frames`, of zeros that are on disk.
-fn fill(journal: &mut File, frames: u32) -> io::Result<()> {
-    journal.set_len(0)?;
-    journal.rewind()?;
-    for _ in 0..frames {
-        journal.write_all(&[0; FRAME_BYTES])?;
-    }
-    journal.sync_all()
-}
-
 /// Whether a row is missing, or has a value that no server wrote.
 fn is_impossible(error: &rusqlite::Error) -> bool {
     matches!(
@@ -360,16 +331,4 @@ fn is_impossible(error: &rusqlite::Error) -> bool {
             | rusqlite::Error::IntegralValueOutOfRange(..)
             | rusqlite::Error::SqlInputError { .. }
     )
-}
-
-/// Reads until `buffer` is full or the file ends; returns how much it was.
-fn read_up_to(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut length = 0;
-    while length < buffer.len() {
-        match file.read(&mut buffer[length..])? {
-            0 => break,
-            more => length += more,
-        }
-    }
-    Ok(length)
 }

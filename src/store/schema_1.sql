@@ -1,6 +1,4 @@
--- The whole schema, one section a domain. `PRAGMA user_version` says which version a file has;
--- src/store/migrate.rs brings an older one up to this. Times on the lease clock are nanoseconds of
--- CLOCK_BOOTTIME; ids are the 16 bytes of a UUID.
+-- What version 1 was, for the tests of what became of its files.
 
 -- Time: the boot that the lease clock of this file belongs to.
 CREATE TABLE boot (

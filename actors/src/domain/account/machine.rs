@@ -44,6 +44,7 @@ impl AccountMachine {
             Room::Available => {}
             Room::Exhausted => return (AccountOutcome::NoRoom, Seq::NONE),
         }
+        assert!(self.rows.token(&fresh).is_none(), "a fresh token is unlike any other");
         let fresh = Token {
             hash: fresh,
             id,
@@ -137,6 +138,7 @@ impl AccountMachine {
         if self.rows.account(account.id) != Some(&account) {
             self.rows.set_account(account.clone(), effects);
         }
+        assert!(self.rows.token(&asked.hash).is_none(), "a fresh token is unlike any other");
         let token = Token {
             hash: asked.hash,
             id: asked.id,

@@ -1,0 +1,142 @@
+//! What the store asks of its files besides what SQLite does with them. A simulated disk answers
+//! the same questions.
+
+use super::lock_file::{LockFile, NotLocked};
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read, Seek, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+/// A page of 4 KiB and its header, as the journal holds it.
+const FRAME_BYTES: usize = 4096 + 24;
+
+/// How many frames are set aside on a disk that has not room for all.
+const LITTLE_JOURNAL: u32 = 64;
+
+/// How large the journal may grow, in frames of 4 KiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalSize {
+    /// How much in it is worth a checkpoint when nobody waits.
+    pub idle: u32,
+    /// Past how much a checkpoint is made between two commits.
+    pub busy: u32,
+    /// How much more than that one batch may need.
+    pub slack: u32,
+}
+
+impl Default for JournalSize {
+    fn default() -> Self {
+        Self { idle: 256, busy: 1000, slack: 100 }
+    }
+}
+
+/// The files of one database.
+pub trait Files {
+    /// The path without links, so that one file has one lock. The file itself may not exist yet.
+    ///
+    /// # Errors
+    /// It is a folder, or in none.
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf>;
+
+    /// Keeps other servers off; `None` where there are none.
+    ///
+    /// # Errors
+    /// See [`NotLocked`].
+    fn lock(&self, path: &Path) -> Result<Option<LockFile>, NotLocked>;
+
+    /// The first bytes of a file, as many as fit into `buffer`; returns how many those are. None
+    /// are of a file that does not exist.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn head(&self, path: &Path, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Makes a file that is nobody else's to read, if there is none.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn create(&self, path: &Path) -> io::Result<()>;
+
+    /// Fills the journal, which is empty, with zeros: as many frames as that if there is room, or
+    /// a few. They are on disk when this returns.
+    ///
+    /// # Errors
+    /// There is no room. The journal is empty.
+    fn set_aside(&self, journal: &Path, frames: u32) -> io::Result<()>;
+
+    /// How large the journal may grow.
+    fn journal_size(&self) -> JournalSize {
+        JournalSize::default()
+    }
+
+    /// The name under which SQLite finds them, if it is not the system's.
+    fn vfs(&self) -> Option<&str>;
+}
+
+/// The files of this system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemFiles;
+
+impl Files for SystemFiles {
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        if path.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        if let Ok(real) = path.canonicalize() {
+            return Ok(real);
+        }
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            Some(_) | None => Path::new("."),
+        };
+        Ok(folder.canonicalize()?.join(name))
+    }
+
+    fn lock(&self, path: &Path) -> Result<Option<LockFile>, NotLocked> {
+        LockFile::take(path).map(Some)
+    }
+
+    fn head(&self, path: &Path, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            opened => opened?,
+        };
+        let mut length = 0;
+        while length < buffer.len() {
+            match file.read(&mut buffer[length..])? {
+                0 => break,
+                more => length += more,
+            }
+        }
+        Ok(length)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<()> {
+        OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path).map(drop)
+    }
+
+    fn set_aside(&self, journal: &Path, frames: u32) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).open(journal)?;
+        // All of it or a little: on a small disk others need the rest.
+        fill(&mut file, frames)
+            .or_else(|_| fill(&mut file, LITTLE_JOURNAL))
+            .or_else(|error| file.set_len(0).and(Err(error)))
+    }
+
+    fn vfs(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// Makes `journal` as long as `frames`, of zeros that are on disk.
+fn fill(journal: &mut File, frames: u32) -> io::Result<()> {
+    journal.set_len(0)?;
+    journal.rewind()?;
+    for _ in 0..frames {
+        journal.write_all(&[0; FRAME_BYTES])?;
+    }
+    journal.sync_all()
+}

@@ -1,0 +1,117 @@
+//! What one account or one address can do to the others: nothing.
+
+use crate::common::{Address, Client, Connection, Server, Setup, request};
+use serde_json::Value;
+
+/// Asks `path` as whoever `X-Forwarded-For` says.
+fn forwarded(connection: &mut Connection, path: &str, from: &str, secret: &str) -> (u16, Value) {
+    let authorization = format!("Bearer {secret}");
+    let headers = [("authorization", &*authorization), ("x-forwarded-for", from)];
+    connection.send(&request("GET", path, &headers, b""));
+    let answer = connection.read();
+    (answer.status, answer.json())
+}
+
+/// Shows wrong tokens until that is not looked at any more; says how many were.
+fn exhaust(server: &Server, from: &str) -> usize {
+    let mut connection = server.connect();
+    for count in 0..5_000 {
+        let (status, body) = forwarded(&mut connection, "/locks", from, &format!("wrong-{count}"));
+        if status == 429 {
+            assert_eq!(body["code"], "too_many_failures");
+            return count;
+        }
+        assert_eq!((status, &body["code"]), (401, &Value::from("unauthorized")));
+    }
+    panic!("it may guess for ever");
+}
+
+#[test]
+fn an_account_that_asks_too_fast_is_told_so_and_others_are_not() {
+    let server = Setup::new().flag("--requests-per-second", "20").start();
+    let mut alice = server.alice();
+    let refused = std::iter::repeat_with(|| alice.list("")).find(|answer| answer.status != 200);
+    let refused = refused.unwrap();
+    refused.refused(429, "rate_limited");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    server.bob().list("").ok();
+    // The account is what is counted, not the connection or the path.
+    let again = std::iter::repeat_with(|| server.alice().send("GET", "/flags", b""))
+        .find(|answer| answer.status != 200);
+    again.unwrap().refused(429, "rate_limited");
+}
+
+#[test]
+fn guessing_is_throttled_and_who_cannot_be_guessed_is_not() {
+    let long = "a-long-enough-static-token";
+    let server =
+        Setup::bare().variable("STATIC_TOKENS", &format!("short:secret,long:{long}")).start();
+    let counted = exhaust(&server, "-");
+    assert!(counted >= 1000, "{counted}");
+    let mut short = Client::new(&server.address, "secret");
+    let refused = short.list("");
+    refused.refused(429, "too_many_failures");
+    assert!(refused.header("retry-after").is_some());
+    Client::new(&server.address, long).list("").ok();
+    let made = Client::new(&server.address, long).send("POST", "/auth/token/rotate", b"").ok();
+    Client::new(&server.address, made["token"].as_str().unwrap()).list("").ok();
+}
+
+#[test]
+fn forwarded_addresses_are_believed_from_configured_proxies_only() {
+    let stranger = Setup::new().start();
+    exhaust(&stranger, "198.51.100.7");
+    let mut connection = stranger.connect();
+    let (status, _) = forwarded(&mut connection, "/locks", "203.0.113.9", "wrong");
+    assert_eq!(status, 429, "whatever it says, it is the same peer");
+
+    let server = Setup::new().flag("--trusted-proxies", "127.0.0.1,10.0.0.0/8").start();
+    exhaust(&server, "198.51.100.7");
+    let mut connection = server.connect();
+    let mut status = |from| forwarded(&mut connection, "/locks", from, "wrong").0;
+    assert_eq!(status("198.51.100.7"), 429);
+    assert_eq!(status("198.51.100.8"), 401);
+    assert_eq!(status("198.51.100.8, 198.51.100.7"), 429, "the last one counts");
+    assert_eq!(status("198.51.100.7, 10.1.2.3"), 429, "past our own proxies");
+    assert_eq!(status("198.51.100.7, 192.0.2.1"), 401, "and no further");
+}
+
+#[test]
+fn a_unix_socket_is_a_proxy_only_if_that_is_configured() {
+    let setup = Setup::new();
+    let path = setup.folder().join("socket");
+    let bind = format!("unix:{}", path.display());
+    for (trusted, status) in [("unix", 401), ("127.0.0.1", 429)] {
+        let server = setup.clone().bind(&bind).flag("--trusted-proxies", trusted).start();
+        assert!(matches!(server.address, Address::Unix(_)));
+        exhaust(&server, "198.51.100.7");
+        let mut connection = server.connect();
+        assert_eq!(forwarded(&mut connection, "/locks", "203.0.113.9", "wrong").0, status);
+    }
+}
+
+#[test]
+fn an_unknown_a_wrong_and_a_malformed_token_are_refused_in_the_same_words() {
+    let server = Setup::new().start();
+    let mut connection = server.connect();
+    let mut seen = std::collections::HashSet::new();
+    let good = "alice-token-5f0c";
+    let octo = format!("octo_{}", "0".repeat(72));
+    for value in [
+        format!("Bearer {}", &good[..good.len() - 1]),
+        format!("Bearer {good}x"),
+        format!("Bearer {octo}"),
+        "Bearer".to_owned(),
+        "Bearer ".to_owned(),
+        format!("Basic {good}"),
+        good.to_owned(),
+        format!("Bearer {}", "x".repeat(4000)),
+    ] {
+        connection.send(&request("GET", "/locks", &[("authorization", &value)], b""));
+        let answer = connection.read();
+        let mut body = answer.json();
+        body["request_id"] = Value::Null;
+        seen.insert((answer.status, body.to_string()));
+    }
+    assert_eq!(seen.len(), 1, "{seen:?}");
+}
