@@ -202,7 +202,11 @@ impl Quotas {
                 ..self.config
             },
             tokens: self.tokens,
-            requests_per_second: allowance.requests_per_second.or(self.requests_per_second),
+            requests_per_second: match allowance.requests_per_second {
+                // As in the setting: zero is as many as it likes.
+                Some(own) => (own.get() > 0).then_some(own),
+                None => self.requests_per_second,
+            },
         }
     }
 }

@@ -10,7 +10,7 @@ use octostore_actors::{
     commit::{Pressure, Store, StoreFailure, Verdict},
     domain::{
         Record,
-        account::{Account, AccountRecord, Standing, Token, TokenState},
+        account::{Account, AccountRecord, Allowance, Role, Standing, Token, TokenState},
         audit::{AuditPage, AuditQuery},
         values::{AccountId, AccountName, TokenHash, WallTime},
     },
@@ -86,12 +86,25 @@ impl Directory {
         self.read().members.get(&account).map(|member| member.account.name.clone())
     }
 
-    /// When any token of an account was last used, to a minute; and how many it has.
-    pub fn use_of(&self, account: AccountId) -> (Option<WallTime>, usize) {
+    /// Whether an account is an administrator.
+    pub fn is_admin(&self, account: AccountId) -> bool {
+        let view = self.read();
+        view.members.get(&account).is_some_and(|member| member.account.role == Role::Admin)
+    }
+
+    /// What an account with this allowance may have.
+    pub fn quotas(&self, allowance: &Allowance) -> Quotas {
+        self.everybody.with(allowance)
+    }
+
+    /// When any token of an account was last used, to a minute; and how many it has that open
+    /// something at `now`.
+    pub fn use_of(&self, account: AccountId, now: WallTime) -> (Option<WallTime>, usize) {
         let view = self.read();
         let Some(member) = view.members.get(&account) else { return (None, 0) };
-        let passes = member.tokens.iter().filter_map(|hash| view.passes.get(hash));
-        (passes.filter_map(|pass| pass.last_used()).max(), member.tokens.len())
+        let passes = || member.tokens.iter().filter_map(|hash| view.passes.get(hash));
+        let live = passes().filter(|pass| pass.token.is_live(now)).count();
+        (passes().filter_map(|pass| pass.last_used()).max(), live)
     }
 
     /// When a token was last used, to a minute.

@@ -58,6 +58,21 @@ pub enum ApiError {
     /// No such token.
     #[error("Token not found")]
     TokenNotFound,
+    /// No such account.
+    #[error("Account not found")]
+    AccountNotFound,
+    /// An administrator would lock itself out.
+    #[error("An administrator cannot disable or demote its own account: ask another one")]
+    OwnAccount,
+    /// A quota that cannot be.
+    #[error("{0} is a whole number in the bounds of its setting, or null")]
+    Quota(&'static str),
+    /// A reason that is none, or too long.
+    #[error("reason must say something, in at most 500 characters")]
+    Reason,
+    /// Nobody holds the lock.
+    #[error("Lock not held")]
+    LockNotHeld,
     /// The request is none, or too large a one.
     #[error("The request is not well-formed HTTP/1.1, or its head is too large")]
     Malformed(StatusCode),
@@ -97,6 +112,9 @@ pub enum ApiError {
     /// A query parameter is not what was expected.
     #[error("Invalid query parameter {0}")]
     Query(&'static str),
+    /// The same, of the audit log.
+    #[error("Invalid query parameter {0}")]
+    AuditQuery(&'static str),
     /// The body is larger than any this path takes.
     #[error("The body may have at most {limit} bytes")]
     BodyTooLarge {
@@ -220,6 +238,11 @@ impl ApiError {
             Self::Expiry => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_expiry"),
             Self::ExceedsToken => (StatusCode::FORBIDDEN, "exceeds_token"),
             Self::TokenNotFound => (StatusCode::NOT_FOUND, "token_not_found"),
+            Self::AccountNotFound => (StatusCode::NOT_FOUND, "account_not_found"),
+            Self::OwnAccount => (StatusCode::CONFLICT, "own_account"),
+            Self::Quota(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_quota"),
+            Self::Reason => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_reason"),
+            Self::LockNotHeld => (StatusCode::NOT_FOUND, "lock_not_held"),
             Self::Malformed(status) => (*status, "malformed_request"),
             Self::TooManyConnections => (StatusCode::SERVICE_UNAVAILABLE, "too_many_connections"),
             Self::UnknownPath => (StatusCode::NOT_FOUND, "not_found"),
@@ -231,7 +254,9 @@ impl ApiError {
             Self::Owner(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_owner"),
             Self::MissingField(_) => (StatusCode::UNPROCESSABLE_ENTITY, "missing_field"),
             Self::Body(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_body"),
-            Self::Query(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_query"),
+            Self::Query(_) | Self::AuditQuery(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "invalid_query")
+            }
             Self::ValueTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
@@ -279,8 +304,18 @@ impl ApiError {
             Self::Query(_) => {
                 Some("prefix and after are text, limit is a whole number from 1 to 1000".to_owned())
             }
+            Self::AuditQuery(_) => Some(
+                "limit is a whole number from 1 to 1000, before the id of an entry, account a \
+                 UUID, action a word as in flag.set, since a time as in 2026-11-23T01:15:56Z"
+                    .to_owned(),
+            ),
             Self::Unauthorized
             | Self::AccountDisabled
+            | Self::AccountNotFound
+            | Self::OwnAccount
+            | Self::Quota(_)
+            | Self::Reason
+            | Self::LockNotHeld
             | Self::Denied(_)
             | Self::TooFast(_)
             | Self::TooManyFailures(_)
