@@ -13,6 +13,9 @@ mod common;
 
 mod abuse;
 mod accounts;
+mod admin;
+mod audit;
+mod audit_export;
 mod caller;
 mod config;
 mod config_conditions;

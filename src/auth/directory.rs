@@ -153,8 +153,7 @@ impl View {
                 }
                 let (account, pace) = (Arc::clone(&member.account), Arc::clone(&member.pace));
                 let renewed = Pass::new(account, pass.token.clone(), pace, everybody);
-                renewed.was_used(pass.last_used());
-                *pass = Arc::new(renewed);
+                *pass = Arc::new(renewed.after(pass));
             }
         }
     }
@@ -166,9 +165,9 @@ impl View {
         };
         member.tokens.insert(token.hash);
         let (account, pace) = (Arc::clone(&member.account), Arc::clone(&member.pace));
-        let pass = Pass::new(account, token.clone(), pace, everybody);
+        let mut pass = Pass::new(account, token.clone(), pace, everybody);
         if let Some(before) = self.passes.get(&token.hash) {
-            pass.was_used(before.last_used());
+            pass = pass.after(before);
         }
         self.passes.insert(token.hash, Arc::new(pass));
     }
