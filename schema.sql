@@ -1,11 +1,13 @@
 -- The whole schema, one section a domain. `PRAGMA user_version` says which version a file has;
 -- src/store/migrate.rs brings an older one up to this. Times on the lease clock are nanoseconds of
--- CLOCK_BOOTTIME; ids are the 16 bytes of a UUID.
+-- CLOCK_BOOTTIME; ids are the 16 bytes of a UUID; `sum` is the CRC-32 of what stands before it in the
+-- row (src/store/row.rs), or NULL where version 1 wrote it.
 
 -- Time: the boot that the lease clock of this file belongs to.
 CREATE TABLE boot (
     one INTEGER PRIMARY KEY CHECK (one = 1),
-    id  TEXT NOT NULL
+    id  TEXT NOT NULL,
+    sum INTEGER
 ) STRICT;
 
 -- Locks: a row is a held lock. No row: free.
@@ -17,13 +19,15 @@ CREATE TABLE locks (
     token       INTEGER NOT NULL,
     ttl_seconds INTEGER NOT NULL,
     expires     INTEGER NOT NULL,
-    metadata    TEXT
+    metadata    TEXT,
+    sum         INTEGER
 ) STRICT, WITHOUT ROWID;
 
 -- Locks: no fencing token above `mark` was ever granted.
 CREATE TABLE token_mark (
     one  INTEGER PRIMARY KEY CHECK (one = 1),
-    mark INTEGER NOT NULL
+    mark INTEGER NOT NULL,
+    sum  INTEGER
 ) STRICT;
 
 -- Rate limits: what was admitted (pairs of a lease-clock time and a count, little endian, 12
@@ -36,6 +40,7 @@ CREATE TABLE limits (
     horizon_seconds INTEGER NOT NULL,
     admitted        BLOB NOT NULL,
     credit          INTEGER NOT NULL,
+    sum             INTEGER,
     PRIMARY KEY (account, name)
 ) STRICT, WITHOUT ROWID;
 
@@ -47,6 +52,7 @@ CREATE TABLE flags (
     percentage INTEGER,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
+    sum        INTEGER,
     PRIMARY KEY (account, name)
 ) STRICT, WITHOUT ROWID;
 
@@ -61,6 +67,7 @@ CREATE TABLE config (
     description TEXT,
     created_at  INTEGER NOT NULL,
     updated_at  INTEGER NOT NULL,
+    sum         INTEGER,
     PRIMARY KEY (account, key, version)
 ) STRICT;
 
@@ -79,6 +86,7 @@ CREATE TABLE accounts (
     configs             INTEGER,
     requests_per_second INTEGER,
     created_at          INTEGER NOT NULL,
+    sum                 INTEGER,
     UNIQUE (origin, subject)
 ) STRICT, WITHOUT ROWID;
 
@@ -94,7 +102,8 @@ CREATE TABLE tokens (
     created_at   INTEGER NOT NULL,
     expires_at   INTEGER,
     last_used_at INTEGER,
-    live         INTEGER NOT NULL
+    live         INTEGER NOT NULL,
+    sum          INTEGER
 ) STRICT, WITHOUT ROWID;
 
 -- Audit log: who did what, on which name, from where, and how it ended. AUTOINCREMENT, so that no
@@ -110,7 +119,8 @@ CREATE TABLE audit (
     action  TEXT NOT NULL,
     target  TEXT NOT NULL,
     outcome TEXT NOT NULL,
-    detail  TEXT
+    detail  TEXT,
+    sum     INTEGER
 ) STRICT;
 
 -- Audit log: entries are added and, when their time is over, removed; never changed.

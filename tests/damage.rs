@@ -124,6 +124,14 @@ fn a_database_that_ends_too_early_is_refused_and_untouched() {
     }
 }
 
+/// Has the rows look as if no checksum had ever been written, so that only what they say counts.
+fn forget_sums(file: &Connection) {
+    for table in ["boot", "locks", "token_mark", "accounts", "tokens"] {
+        // The table may be gone.
+        let _ = file.execute(&format!("UPDATE {table} SET sum = NULL"), []);
+    }
+}
+
 #[test]
 fn rows_that_no_server_wrote_are_refused_as_damage() {
     let setup = filled();
@@ -148,6 +156,7 @@ fn rows_that_no_server_wrote_are_refused_as_damage() {
         fs::write(setup.database(), &whole).unwrap();
         let file = Connection::open(setup.database()).unwrap();
         file.execute_batch(change).unwrap();
+        forget_sums(&file);
         file.close().unwrap();
         let before = fs::read(setup.database()).unwrap();
         match setup.try_start() {
@@ -169,6 +178,7 @@ fn two_locks_with_one_token_are_refused_or_served_but_break_nothing() {
     let setup = filled();
     let file = Connection::open(setup.database()).unwrap();
     file.execute_batch("UPDATE locks SET token = 2 WHERE name = 'lock-0'").unwrap();
+    forget_sums(&file);
     file.close().unwrap();
     match setup.try_start() {
         Ok(mut server) => assert!(server.is_well()),
@@ -181,6 +191,7 @@ fn a_lock_of_an_account_that_is_not_there_is_refused_or_answered() {
     let setup = filled();
     let file = Connection::open(setup.database()).unwrap();
     file.execute_batch("UPDATE locks SET account = randomblob(16) WHERE name = 'lock-1'").unwrap();
+    forget_sums(&file);
     file.close().unwrap();
     match setup.try_start() {
         Ok(server) => assert_eq!(server.alice().get("lock-1").status, 200),
@@ -262,4 +273,98 @@ fn an_empty_file_is_a_new_database() {
     let setup = Setup::new();
     fs::write(setup.database(), "").unwrap();
     setup.start().alice().acquire("a", 60).ok();
+}
+
+#[test]
+fn a_wrong_bit_in_the_journal_loses_nothing_that_was_acknowledged() {
+    let server = Setup::new().start();
+    let setup = server.setup.clone();
+    let mut alice = server.alice();
+    let leases: Vec<_> =
+        (0..8).map(|n| alice.acquire(&format!("lock-{n}"), 3600).lease()).collect();
+    server.kill();
+    let whole = ["", "-wal"].map(|suffix| fs::read(setup.beside(suffix)).unwrap());
+    // As far as there is anything in it; what lies behind is zeros.
+    let end = whole[1].iter().rposition(|&byte| byte != 0).unwrap();
+    let mut put_right = 0;
+    for place in 0..40 {
+        let at = if place < 8 { place * 4 } else { end * (place - 7) / 33 };
+        let mut damaged = whole.clone();
+        damaged[1][at] ^= 1 << (place % 8);
+        for (suffix, bytes) in ["", "-wal"].iter().zip(&damaged) {
+            fs::write(setup.beside(suffix), bytes).unwrap();
+        }
+        match setup.try_start() {
+            Ok(server) => {
+                let mut alice = server.alice();
+                for (n, lease) in leases.iter().enumerate() {
+                    let lock = alice.get(&format!("lock-{n}")).ok();
+                    assert_eq!(lock["lease_id"], **lease, "byte {at}");
+                }
+                put_right += 1;
+                server.kill();
+            }
+            Err(exit) => {
+                assert_eq!(exit.code, DATA, "byte {at}: {exit:?}");
+                assert!(exit.one_line().contains("journal"), "{exit:?}");
+            }
+        }
+    }
+    assert!(put_right > 20, "{put_right}");
+}
+
+#[test]
+fn a_wrong_bit_in_the_file_changes_nothing_that_is_told() {
+    let server = Setup::new().start();
+    let setup = server.setup.clone();
+    let mut alice = server.alice();
+    for n in 0..5 {
+        let asked =
+            serde_json::json!({"ttl_seconds": 3600, "metadata": "m".repeat(300), "owner": "o"});
+        alice.acquire_with(&format!("lock-{n}"), &asked).ok();
+        let flag = format!(r#"{{"enabled":true,"percentage":{n}}}"#);
+        alice.send("PUT", &format!("/flags/flag-{n}"), flag.as_bytes()).ok();
+        let value = format!(r#"{{"value":"{}","description":"d"}}"#, "v".repeat(900));
+        alice.send("PUT", &format!("/config/key-{n}"), value.as_bytes()).ok();
+        alice.send("PUT", &format!("/config/key-{n}"), value.as_bytes()).ok();
+        let check = br#"{"max_requests":9,"window_seconds":3600}"#;
+        alice.send("POST", &format!("/limits/limit-{n}/check"), check).ok();
+    }
+    alice.send("POST", "/auth/tokens", br#"{"name":"n","scopes":["locks:read"]}"#);
+    let told = |server: &Server| -> Vec<String> {
+        let mut alice = server.alice();
+        let lists = ["/locks", "/flags", "/config", "/config/key-3/history", "/limits"];
+        let mut texts: Vec<_> =
+            lists.iter().map(|path| alice.send("GET", path, b"").text()).collect();
+        // When a token was last used changes with every look.
+        let mut tokens = alice.send("GET", "/auth/tokens", b"").ok();
+        for token in tokens["tokens"].as_array_mut().unwrap() {
+            token.as_object_mut().unwrap().remove("last_used_at");
+        }
+        texts.push(tokens.to_string());
+        texts
+    };
+    let before = told(&server);
+    server.stop();
+    let whole = fs::read(setup.database()).unwrap();
+    let mut refused = 0;
+    let places: Vec<usize> = (0..104).step_by(4).chain((104..whole.len()).step_by(1009)).collect();
+    for (count, &at) in places.iter().enumerate() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << (count % 8);
+        fs::write(setup.database(), &damaged).unwrap();
+        match setup.try_start() {
+            Ok(server) => {
+                assert_eq!(told(&server), before, "byte {at}, bit {}", count % 8);
+                server.kill();
+                let _ = fs::remove_file(setup.beside("-wal"));
+            }
+            Err(exit) => {
+                exit.one_line();
+                assert!(matches!(exit.code, Some(65 | 74)), "byte {at}: {exit:?}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > places.len() / 10, "{refused} of {}", places.len());
 }

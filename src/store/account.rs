@@ -1,7 +1,7 @@
 //! The account domain: rows of `accounts` and `tokens`.
 
 use super::{
-    row::{BadRow, column},
+    row::{BadRow, column, verify},
     statements::Statements,
 };
 use octostore_actors::domain::{
@@ -28,14 +28,12 @@ pub fn write(statements: &mut Statements<'_>, record: &AccountRecord) -> rusqlit
 fn write_account(statements: &mut Statements<'_>, account: &Account) -> rusqlite::Result<()> {
     let quota = |quota: Option<Quota>| quota.map(Quota::get);
     let Allowance { locks, limits, flags, configs, requests_per_second } = account.allowance;
-    statements
-        .get(
-            "INSERT OR REPLACE INTO accounts
+    statements.write(
+        "INSERT OR REPLACE INTO accounts
              (id, origin, subject, name, admin, disabled,
-              locks, limits, flags, configs, requests_per_second, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-        )?
-        .execute(params![
+              locks, limits, flags, configs, requests_per_second, created_at, sum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        params![
             account.id.as_bytes(),
             origin_text(account.origin),
             account.subject.as_str(),
@@ -54,18 +52,15 @@ fn write_account(statements: &mut Statements<'_>, account: &Account) -> rusqlite
             quota(configs),
             quota(requests_per_second),
             account.created_at.as_millis(),
-        ])
-        .map(drop)
+        ],
+    )
 }
 
 fn write_token(statements: &mut Statements<'_>, token: &Token) -> rusqlite::Result<()> {
     statements
-        .get(
-            "INSERT OR REPLACE INTO tokens
-             (hash, id, account, name, source, scope, created_at, expires_at, last_used_at, live)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        )?
-        .execute(params![
+        .write("INSERT OR REPLACE INTO tokens
+             (hash, id, account, name, source, scope, created_at, expires_at, last_used_at, live, sum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)", params![
             token.hash.as_bytes(),
             token.id.as_bytes(),
             token.account.as_bytes(),
@@ -83,20 +78,20 @@ fn write_token(statements: &mut Statements<'_>, token: &Token) -> rusqlite::Resu
                 TokenState::Dead => false,
             },
         ])
-        .map(drop)
 }
 
 /// All accounts on disk.
 pub fn accounts(connection: &Connection) -> Result<Vec<Account>, BadRow> {
     let mut statement = connection.prepare(
         "SELECT id, origin, subject, name, admin, disabled,
-                locks, limits, flags, configs, requests_per_second, created_at FROM accounts",
+                locks, limits, flags, configs, requests_per_second, created_at, sum FROM accounts",
     )?;
     statement.query_and_then([], account)?.collect()
 }
 
 fn account(row: &Row<'_>) -> Result<Account, BadRow> {
     const TABLE: &str = "accounts";
+    verify(row, TABLE, 12)?;
     let quota = |index| row.get::<_, Option<u32>>(index).map(|most| most.map(Quota::new));
     Ok(Account {
         id: AccountId::from_bytes(row.get(0)?),
@@ -121,7 +116,8 @@ fn account(row: &Row<'_>) -> Result<Account, BadRow> {
 /// All tokens on disk, dead ones too.
 pub fn tokens(connection: &Connection) -> Result<Vec<Token>, BadRow> {
     let mut statement = connection.prepare(
-        "SELECT hash, id, account, name, source, scope, created_at, expires_at, last_used_at, live
+        "SELECT hash, id, account, name, source, scope, created_at, expires_at, last_used_at, live,
+                sum
          FROM tokens",
     )?;
     statement.query_and_then([], token)?.collect()
@@ -129,6 +125,7 @@ pub fn tokens(connection: &Connection) -> Result<Vec<Token>, BadRow> {
 
 fn token(row: &Row<'_>) -> Result<Token, BadRow> {
     const TABLE: &str = "tokens";
+    verify(row, TABLE, 10)?;
     let time = |index| row.get::<_, Option<i64>>(index).map(|at| at.map(WallTime::from_millis));
     Ok(Token {
         hash: TokenHash::from_bytes(row.get(0)?),

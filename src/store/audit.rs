@@ -5,7 +5,7 @@
 //! entries removes [`REMOVED_FOR_EACH`] times as many that are over, at most, from the old end.
 
 use super::{
-    row::{BadRow, column, integer, natural},
+    row::{BadRow, column, integer, natural, verify},
     statements::Statements,
 };
 use octostore_actors::domain::{
@@ -34,21 +34,21 @@ const REMOVED_FOR_EACH: u32 = 4;
 
 const ADD: &str = "
     INSERT INTO audit
-    (at, who, account, token, source, request, action, target, outcome, detail)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    (at, who, account, token, source, request, action, target, outcome, detail, sum)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
 const REMOVE: &str = "
     DELETE FROM audit
     WHERE id IN (SELECT id FROM audit ORDER BY id LIMIT ?1) AND (id <= ?2 OR at < ?3)";
 
 const READ: &str = "
-    SELECT id, at, who, account, token, source, request, action, target, outcome, detail
+    SELECT at, who, account, token, source, request, action, target, outcome, detail, sum, id
     FROM audit WHERE id < ?1 AND id > ?2 ORDER BY id DESC LIMIT ?3";
 
-/// Adds one entry. Returns its place.
-pub fn write(statements: &mut Statements<'_>, entry: &AuditEntry) -> rusqlite::Result<i64> {
+/// Adds one entry.
+pub fn write(statements: &mut Statements<'_>, entry: &AuditEntry) -> rusqlite::Result<()> {
     let (account, token) = entry.by.who.parts();
-    statements.get(ADD)?.insert(params![
+    let values = params![
         entry.by.at.as_millis(),
         entry.by.who.as_str(),
         account.as_ref().map(AccountId::as_bytes),
@@ -59,7 +59,8 @@ pub fn write(statements: &mut Statements<'_>, entry: &AuditEntry) -> rusqlite::R
         entry.target.as_str(),
         entry.outcome.as_str(),
         entry.detail.as_ref().map(AuditText::as_str),
-    ])
+    ];
+    statements.write(ADD, values)
 }
 
 /// Removes some of the entries that are over now that `added` have come, the last of them
@@ -126,27 +127,28 @@ fn entry(row: &Row<'_>) -> Result<(AuditId, AuditEntry), BadRow> {
     const TABLE: &str = "audit";
     let text =
         |index, name| column(row, TABLE, (index, name), |text: String| AuditText::new(&text));
-    let account = row.get::<_, Option<_>>(3)?.map(AccountId::from_bytes);
-    let token = row.get::<_, Option<_>>(4)?.map(TokenId::from_bytes);
+    verify(row, TABLE, 10)?;
+    let account = row.get::<_, Option<_>>(2)?.map(AccountId::from_bytes);
+    let token = row.get::<_, Option<_>>(3)?.map(TokenId::from_bytes);
     let entry = AuditEntry {
         by: Provenance {
-            who: column(row, TABLE, (2, "who"), |who: String| {
+            who: column(row, TABLE, (1, "who"), |who: String| {
                 who_from(&who, account, token).ok_or(())
             })?,
-            from: text(5, "source")?,
-            request: text(6, "request")?,
-            at: WallTime::from_millis(row.get(1)?),
+            from: text(4, "source")?,
+            request: text(5, "request")?,
+            at: WallTime::from_millis(row.get(0)?),
         },
-        action: column(row, TABLE, (7, "action"), |action: String| action.parse::<Action>())?,
-        target: text(8, "target")?,
-        outcome: column(row, TABLE, (9, "outcome"), |text: String| {
+        action: column(row, TABLE, (6, "action"), |action: String| action.parse::<Action>())?,
+        target: text(7, "target")?,
+        outcome: column(row, TABLE, (8, "outcome"), |text: String| {
             OUTCOMES.into_iter().find(|outcome| outcome.as_str() == text).ok_or(())
         })?,
-        detail: column(row, TABLE, (10, "detail"), |text: Option<String>| {
+        detail: column(row, TABLE, (9, "detail"), |text: Option<String>| {
             text.map(|text| AuditText::new(&text)).transpose()
         })?,
     };
-    Ok((AuditId(column(row, TABLE, (0, "id"), natural)?), entry))
+    Ok((AuditId(column(row, TABLE, (11, "id"), natural)?), entry))
 }
 
 const OUTCOMES: [AuditOutcome; 2] = [AuditOutcome::Done, AuditOutcome::Refused];
@@ -212,7 +214,8 @@ mod tests {
         let mut statements = Statements::new(connection);
         let mut last = None;
         for entry in entries {
-            last = Some((write(&mut statements, entry).unwrap(), entry));
+            write(&mut statements, entry).unwrap();
+            last = Some((connection.last_insert_rowid(), entry));
         }
         let added = u32::try_from(entries.len()).unwrap();
         retire(&mut statements, retention, last.unwrap(), added).unwrap();
@@ -365,6 +368,16 @@ mod tests {
     }
 
     #[test]
+    fn a_row_that_was_changed_is_noticed() {
+        let connection = table();
+        add(&connection, Retention::default(), &[note(1, Who::Server, Action::FlagSet)]);
+        connection.execute_batch("DROP TRIGGER audit_is_append_only").unwrap();
+        connection.execute("UPDATE audit SET target = 'another name'", []).unwrap();
+        let read = read(&connection, Retention::default(), &AuditQuery::default());
+        assert!(matches!(read, Err(BadRow::Changed { table: "audit" })), "{read:?}");
+    }
+
+    #[test]
     fn a_row_that_no_server_wrote_is_named() {
         let good = [
             ("at", "1"),
@@ -394,7 +407,7 @@ mod tests {
                 Err(BadRow::Impossible { table, column }) => {
                     assert_eq!((table, column), ("audit", wrong))
                 }
-                Err(error) => panic!("{error}"),
+                Err(error @ (BadRow::Sqlite(_) | BadRow::Changed { .. })) => panic!("{error}"),
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The config domain: rows of `config`.
 
 use super::{
-    row::{BadRow, column, integer, natural},
+    row::{BadRow, column, integer, natural, verify},
     statements::Statements,
 };
 use octostore_actors::domain::{
@@ -13,13 +13,12 @@ use rusqlite::{Connection, Row, params};
 /// Writes one record.
 pub fn write(statements: &mut Statements<'_>, record: &ConfigRecord) -> rusqlite::Result<()> {
     match record {
-        ConfigRecord::Version(entry) => statements
-            .get(
-                "INSERT OR REPLACE INTO config
-                 (account, key, version, incarnation, value, description, created_at, updated_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            )?
-            .execute(params![
+        ConfigRecord::Version(entry) => statements.write(
+            "INSERT OR REPLACE INTO config
+             (account, key, version, incarnation, value, description, created_at, updated_at,
+              sum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            params![
                 entry.account.as_bytes(),
                 entry.key.as_str(),
                 integer(entry.version.get()),
@@ -28,18 +27,20 @@ pub fn write(statements: &mut Statements<'_>, record: &ConfigRecord) -> rusqlite
                 entry.description.as_ref().map(Description::as_str),
                 entry.created_at.as_millis(),
                 entry.updated_at.as_millis(),
-            ])?,
+            ],
+        ),
         ConfigRecord::NoVersion(account, key, version) => statements
             .get("DELETE FROM config WHERE account = ?1 AND key = ?2 AND version = ?3")?
-            .execute(params![account.as_bytes(), key.as_str(), integer(version.get())])?,
-    };
-    Ok(())
+            .execute(params![account.as_bytes(), key.as_str(), integer(version.get())])
+            .map(drop),
+    }
 }
 
 /// All versions of all keys on disk, those of one key in their order.
 pub fn entries(connection: &Connection) -> Result<Vec<Entry>, BadRow> {
     let mut statement = connection.prepare(
-        "SELECT account, key, version, incarnation, value, description, created_at, updated_at
+        "SELECT account, key, version, incarnation, value, description, created_at, updated_at,
+                sum
          FROM config ORDER BY account, key, version",
     )?;
     let entries = statement.query_and_then([], entry)?.collect::<Result<Vec<_>, _>>()?;
@@ -56,6 +57,7 @@ pub fn entries(connection: &Connection) -> Result<Vec<Entry>, BadRow> {
 
 fn entry(row: &Row<'_>) -> Result<Entry, BadRow> {
     const TABLE: &str = "config";
+    verify(row, TABLE, 8)?;
     Ok(Entry {
         account: AccountId::from_bytes(row.get(0)?),
         key: column(row, TABLE, (1, "key"), |text: String| ConfigKey::new(&text))?,

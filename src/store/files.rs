@@ -4,8 +4,8 @@
 use super::lock_file::{LockFile, NotLocked};
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Read, Seek, Write},
-    os::unix::fs::OpenOptionsExt,
+    io::{self, BufReader, Read, Seek, Write},
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -46,12 +46,11 @@ pub trait Files {
     /// See [`NotLocked`].
     fn lock(&self, path: &Path) -> Result<Option<LockFile>, NotLocked>;
 
-    /// The first bytes of a file, as many as fit into `buffer`; returns how many those are. None
-    /// are of a file that does not exist.
+    /// A file from its beginning. One that does not exist is empty.
     ///
     /// # Errors
     /// It cannot be read.
-    fn head(&self, path: &Path, buffer: &mut [u8]) -> io::Result<usize>;
+    fn read(&self, path: &Path) -> io::Result<Box<dyn Read + '_>>;
 
     /// Makes a file that is nobody else's to read, if there is none.
     ///
@@ -65,6 +64,12 @@ pub trait Files {
     /// # Errors
     /// There is no room. The journal is empty.
     fn set_aside(&self, journal: &Path, frames: u32) -> io::Result<()>;
+
+    /// Changes the bits in `mask` of the byte at `at`. They are on disk when this returns.
+    ///
+    /// # Errors
+    /// It cannot be read or written.
+    fn flip(&self, path: &Path, at: u64, mask: u8) -> io::Result<()>;
 
     /// How large the journal may grow.
     fn journal_size(&self) -> JournalSize {
@@ -99,19 +104,11 @@ impl Files for SystemFiles {
         LockFile::take(path).map(Some)
     }
 
-    fn head(&self, path: &Path, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-            opened => opened?,
-        };
-        let mut length = 0;
-        while length < buffer.len() {
-            match file.read(&mut buffer[length..])? {
-                0 => break,
-                more => length += more,
-            }
+    fn read(&self, path: &Path) -> io::Result<Box<dyn Read + '_>> {
+        match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Box::new(io::empty())),
+            opened => Ok(Box::new(BufReader::new(opened?))),
         }
-        Ok(length)
     }
 
     fn create(&self, path: &Path) -> io::Result<()> {
@@ -124,6 +121,14 @@ impl Files for SystemFiles {
         fill(&mut file, frames)
             .or_else(|_| fill(&mut file, LITTLE_JOURNAL))
             .or_else(|error| file.set_len(0).and(Err(error)))
+    }
+
+    fn flip(&self, path: &Path, at: u64, mask: u8) -> io::Result<()> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at)?;
+        file.write_all_at(&[byte[0] ^ mask], at)?;
+        file.sync_all()
     }
 
     fn vfs(&self) -> Option<&str> {

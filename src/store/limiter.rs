@@ -1,7 +1,7 @@
 //! The limiter domain: rows of `limits`.
 
 use super::{
-    row::{BadRow, column, integer, natural},
+    row::{BadRow, column, integer, natural, verify},
     statements::Statements,
 };
 use octostore_actors::{
@@ -16,13 +16,12 @@ use rusqlite::{Connection, Row, params};
 /// Writes one record.
 pub fn write(statements: &mut Statements<'_>, record: &LimitRecord) -> rusqlite::Result<()> {
     match record {
-        LimitRecord::Reserved(row) => statements
-            .get(
-                "INSERT OR REPLACE INTO limits
-                 (account, name, max_requests, window_seconds, horizon_seconds, admitted, credit)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )?
-            .execute(params![
+        LimitRecord::Reserved(row) => statements.write(
+            "INSERT OR REPLACE INTO limits
+             (account, name, max_requests, window_seconds, horizon_seconds, admitted, credit,
+              sum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![
                 row.account.as_bytes(),
                 row.name.as_str(),
                 row.policy.max_requests.get(),
@@ -30,18 +29,20 @@ pub fn write(statements: &mut Statements<'_>, record: &LimitRecord) -> rusqlite:
                 row.horizon.as_seconds(),
                 pack(&row.admitted),
                 row.credit,
-            ])?,
+            ],
+        ),
         LimitRecord::Gone(account, name) => statements
             .get("DELETE FROM limits WHERE account = ?1 AND name = ?2")?
-            .execute(params![account.as_bytes(), name.as_str()])?,
-    };
-    Ok(())
+            .execute(params![account.as_bytes(), name.as_str()])
+            .map(drop),
+    }
 }
 
 /// All limiters on disk.
 pub fn reservations(connection: &Connection) -> Result<Vec<Reservation>, BadRow> {
     let mut statement = connection.prepare(
-        "SELECT account, name, max_requests, window_seconds, horizon_seconds, admitted, credit
+        "SELECT account, name, max_requests, window_seconds, horizon_seconds, admitted, credit,
+                sum
          FROM limits",
     )?;
     statement.query_and_then([], reservation)?.collect()
@@ -49,6 +50,7 @@ pub fn reservations(connection: &Connection) -> Result<Vec<Reservation>, BadRow>
 
 fn reservation(row: &Row<'_>) -> Result<Reservation, BadRow> {
     const TABLE: &str = "limits";
+    verify(row, TABLE, 7)?;
     let window = |seconds| Window::from_seconds(natural(seconds)?).map_err(drop);
     Ok(Reservation {
         account: AccountId::from_bytes(row.get(0)?),

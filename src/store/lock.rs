@@ -1,7 +1,7 @@
 //! The lock domain: rows of `locks` and `token_mark`.
 
 use super::{
-    row::{BadRow, column, integer, natural},
+    row::{BadRow, column, integer, natural, verify},
     statements::Statements,
 };
 use octostore_actors::{
@@ -16,13 +16,11 @@ use rusqlite::{Connection, Row, params};
 /// Writes one record.
 pub fn write(statements: &mut Statements<'_>, record: &LockRecord) -> rusqlite::Result<()> {
     match record {
-        LockRecord::Held(lease) => statements
-            .get(
-                "INSERT OR REPLACE INTO locks
-                 (name, account, owner, lease, token, ttl_seconds, expires, metadata)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            )?
-            .execute(params![
+        LockRecord::Held(lease) => statements.write(
+            "INSERT OR REPLACE INTO locks
+             (name, account, owner, lease, token, ttl_seconds, expires, metadata, sum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            params![
                 lease.name.as_str(),
                 lease.holder.account.as_bytes(),
                 lease.holder.owner.as_ref().map(Owner::as_str),
@@ -31,27 +29,30 @@ pub fn write(statements: &mut Statements<'_>, record: &LockRecord) -> rusqlite::
                 lease.ttl.as_seconds(),
                 integer(lease.expires.as_nanos()),
                 lease.metadata.as_ref().map(Metadata::as_str),
-            ])?,
+            ],
+        ),
         LockRecord::Free(name) => {
-            statements.get("DELETE FROM locks WHERE name = ?1")?.execute([name.as_str()])?
+            statements.get("DELETE FROM locks WHERE name = ?1")?.execute([name.as_str()]).map(drop)
         }
-        LockRecord::TokenMark(mark) => {
-            statements.get("UPDATE token_mark SET mark = ?1")?.execute([integer(mark.get())])?
-        }
-    };
-    Ok(())
+        LockRecord::TokenMark(mark) => statements.write(
+            "INSERT OR REPLACE INTO token_mark (one, mark, sum) VALUES (1, ?1, ?2)",
+            params![integer(mark.get())],
+        ),
+    }
 }
 
 /// All leases on disk.
 pub fn leases(connection: &Connection) -> Result<Vec<Lease>, BadRow> {
     let mut statement = connection.prepare(
-        "SELECT name, account, owner, lease, token, ttl_seconds, expires, metadata FROM locks",
+        "SELECT name, account, owner, lease, token, ttl_seconds, expires, metadata, sum
+         FROM locks",
     )?;
     statement.query_and_then([], lease)?.collect()
 }
 
 fn lease(row: &Row<'_>) -> Result<Lease, BadRow> {
     const TABLE: &str = "locks";
+    verify(row, TABLE, 8)?;
     Ok(Lease {
         name: column(row, TABLE, (0, "name"), |text: String| LockName::new(&text))?,
         holder: Holder {
@@ -76,18 +77,11 @@ fn lease(row: &Row<'_>) -> Result<Lease, BadRow> {
 
 /// The highest token that may have been granted.
 pub fn token_mark(connection: &Connection) -> Result<FencingToken, BadRow> {
-    let mut statement = connection.prepare("SELECT mark FROM token_mark")?;
-    statement.query_one([], |row| Ok(column(row, "token_mark", (0, "mark"), token)))?
-}
-
-/// A new boot: the lease clock began again at `now`, so every lease has its full time again.
-pub fn restart_leases(connection: &Connection, now: Instant) -> rusqlite::Result<()> {
-    connection
-        .execute(
-            "UPDATE locks SET expires = ?1 + ttl_seconds * 1000000000",
-            [integer(now.as_nanos())],
-        )
-        .map(drop)
+    const TABLE: &str = "token_mark";
+    let mut statement = connection.prepare("SELECT mark, sum FROM token_mark")?;
+    statement.query_one([], |row| {
+        Ok(verify(row, TABLE, 1).and_then(|()| column(row, TABLE, (0, "mark"), token)))
+    })?
 }
 
 fn token(number: i64) -> Result<FencingToken, ()> {

@@ -108,7 +108,7 @@ mod tests {
             let mut made = connection.prepare(made).unwrap();
             let words = |sql: String| {
                 let code = sql.lines().map(|line| line.split("--").next().unwrap_or_default());
-                code.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
+                code.flat_map(str::split_whitespace).collect::<String>()
             };
             let rows = made.query_map([], |row| Ok((row.get(0)?, row.get(1)?, words(row.get(2)?))));
             rows.unwrap().collect::<Result<_, _>>().unwrap()

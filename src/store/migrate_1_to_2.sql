@@ -1,5 +1,12 @@
--- From version 1 to version 2: what schema.sql says now of accounts, tokens and the audit log. Tables
--- are made anew because what makes an account unique has changed.
+-- From version 1 to version 2: checksums of rows, and what schema.sql says now of accounts, tokens and
+-- the audit log. Two tables are made anew because what makes an account unique has changed.
+
+ALTER TABLE boot ADD COLUMN sum INTEGER;
+ALTER TABLE locks ADD COLUMN sum INTEGER;
+ALTER TABLE token_mark ADD COLUMN sum INTEGER;
+ALTER TABLE limits ADD COLUMN sum INTEGER;
+ALTER TABLE flags ADD COLUMN sum INTEGER;
+ALTER TABLE config ADD COLUMN sum INTEGER;
 
 ALTER TABLE accounts RENAME TO accounts_1;
 ALTER TABLE tokens RENAME TO tokens_1;
@@ -17,6 +24,7 @@ CREATE TABLE accounts (
     configs             INTEGER,
     requests_per_second INTEGER,
     created_at          INTEGER NOT NULL,
+    sum                 INTEGER,
     UNIQUE (origin, subject)
 ) STRICT, WITHOUT ROWID;
 
@@ -30,7 +38,8 @@ CREATE TABLE tokens (
     created_at   INTEGER NOT NULL,
     expires_at   INTEGER,
     last_used_at INTEGER,
-    live         INTEGER NOT NULL
+    live         INTEGER NOT NULL,
+    sum          INTEGER
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE audit (
@@ -44,7 +53,8 @@ CREATE TABLE audit (
     action  TEXT NOT NULL,
     target  TEXT NOT NULL,
     outcome TEXT NOT NULL,
-    detail  TEXT
+    detail  TEXT,
+    sum     INTEGER
 ) STRICT;
 
 -- Audit log: entries are added and, when their time is over, removed; never changed.

@@ -7,9 +7,11 @@
 
 mod account;
 mod audit;
+mod boot;
 mod config;
 mod files;
 mod flag;
+mod journal;
 mod limiter;
 mod lock;
 mod lock_file;
@@ -88,7 +90,8 @@ impl SqliteStore {
                 Record::Config(record) => config::write(&mut statements, record)?,
                 Record::Account(record) => account::write(&mut statements, record)?,
                 Record::Audit(entry) => {
-                    newest = Some((audit::write(&mut statements, entry)?, entry));
+                    audit::write(&mut statements, entry)?;
+                    newest = Some((self.connection.last_insert_rowid(), entry));
                     added += 1;
                 }
             }

@@ -4,9 +4,11 @@
 //! written before the whole of it has been read and found good.
 
 use super::{
-    Retention, SqliteStore, account, config,
+    Retention, SqliteStore, account, boot as boot_row, config,
     files::{Files, JournalSize, SystemFiles},
-    flag, is_full, limiter, lock,
+    flag, is_full,
+    journal::{self, Standing, WrongBit},
+    limiter, lock,
     lock_file::{LockFile, NotLocked},
     migrate::{MIGRATIONS, migrate},
     refusal::OpenError,
@@ -21,14 +23,15 @@ use octostore_actors::{
         flag::Flag,
         limiter::{LimitRecord, Reservation},
         lock::{Lease, LockRecord, Tokens},
+        values::FencingToken,
     },
     time::Instant,
 };
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, wal::CheckpointMode};
 use std::{
     collections::HashSet,
-    io,
-    path::Path,
+    io::{self, Read},
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -115,6 +118,7 @@ impl Opening<'_> {
         now: Instant,
     ) -> Result<(SqliteStore, Recovered), OpenError> {
         self.check_header()?;
+        let journal = self.check_journal()?;
         let mut connection = self.connect()?;
         let version = self.version(&connection)?;
         if version == 0 {
@@ -122,8 +126,9 @@ impl Opening<'_> {
         } else {
             self.verify(&connection)?;
             migrate(&mut connection, version, MIGRATIONS).map_err(|error| self.refuse(error))?;
+            self.verify_schema(&connection)?;
         }
-        let recovered = self.recover(&mut connection, boot, now)?;
+        let recovered = self.recover(&mut connection, journal, boot, now)?;
 
         let frames = Arc::new(AtomicU32::new(0));
         let seen = Arc::clone(&frames);
@@ -148,33 +153,63 @@ impl Opening<'_> {
     /// what a file has already is much faster to sync than making it longer, and what the journal
     /// has already it does not lack when the disk is full. SQLite reads zeros as no frames.
     fn extend_journal(&self, size: JournalSize) -> io::Result<()> {
-        let mut path = self.path.as_os_str().to_owned();
-        path.push("-wal");
-        self.files.set_aside(Path::new(&path), size.busy + size.slack)
+        self.files.set_aside(&self.journal(), size.busy + size.slack)
     }
 
     /// Refuses what is not ours by the first bytes of the file, before SQLite opens it.
     fn check_header(&self) -> Result<(), OpenError> {
-        let mut header = [0; 100];
-        let length = self.files.head(self.path, &mut header).map_err(|source| self.io(source))?;
-        if length == 0 {
+        let mut header = Vec::new();
+        let read =
+            self.files.read(self.path).and_then(|file| file.take(100).read_to_end(&mut header));
+        if read.map_err(|source| self.io(source))? == 0 {
             return Ok(());
         }
         let number = |at: usize| {
             u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
         };
         let path = self.path.to_owned();
-        if length < header.len()
+        if header.len() < 100
             || !header.starts_with(b"SQLite format 3\0")
             || number(68) != APPLICATION_ID
         {
             return Err(OpenError::Foreign { path });
+        }
+        // In any other mode SQLite would not look at the journal: ours is a write-ahead log, or was
+        // about to become one.
+        if !matches!(header[18..20], [2, 2] | [1, 1]) {
+            return Err(self.damaged("its header names another journal".to_owned()));
         }
         let found = number(60);
         if found > VERSION {
             return Err(OpenError::Newer { path, found });
         }
         Ok(())
+    }
+
+    /// Refuses a journal that has lost commits, which SQLite would not notice, and puts right what
+    /// can be.
+    fn check_journal(&self) -> Result<Standing, OpenError> {
+        let path = self.journal();
+        let inspected = self.files.read(&path).and_then(journal::inspect);
+        match inspected.map_err(|source| self.io(source))? {
+            Ok(standing @ (Standing::Whole | Standing::Unclear(_))) => Ok(standing),
+            Ok(standing @ Standing::OneBit(WrongBit { at, mask })) => {
+                tracing::warn!(
+                    at,
+                    mask,
+                    "one wrong bit in the journal is put right: check the disk"
+                );
+                self.files.flip(&path, at, mask).map_err(|source| self.io(source))?;
+                Ok(standing)
+            }
+            Err(damage) => Err(self.damaged(format!("of its journal (-wal), {damage}"))),
+        }
+    }
+
+    fn journal(&self) -> PathBuf {
+        let mut path = self.path.as_os_str().to_owned();
+        path.push("-wal");
+        path.into()
     }
 
     /// Opens the file for this process alone. Nothing is written yet.
@@ -216,8 +251,10 @@ impl Opening<'_> {
         let create = |connection: &mut Connection| {
             let transaction = connection.transaction()?;
             transaction.execute_batch(SCHEMA)?;
-            transaction.execute("INSERT INTO boot (one, id) VALUES (1, ?1)", [boot.as_str()])?;
-            transaction.execute("INSERT INTO token_mark (one, mark) VALUES (1, 0)", [])?;
+            let mut statements = Statements::new(&transaction);
+            boot_row::write(&mut statements, boot)?;
+            lock::write(&mut statements, &LockRecord::TokenMark(FencingToken::ZERO))?;
+            drop(statements);
             transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
             transaction.commit()?;
@@ -226,28 +263,57 @@ impl Opening<'_> {
         create(connection).map_err(|error| self.refuse(error))
     }
 
-    /// Reads every page once.
+    /// Reads every page once, and twice what has an index besides. What the rows say is checked
+    /// where they are read.
     fn verify(&self, connection: &Connection) -> Result<(), OpenError> {
-        let found: String = connection
-            .pragma_query_value(None, "quick_check", |row| row.get(0))
-            .map_err(|error| self.refuse(error))?;
-        if found == "ok" { Ok(()) } else { Err(self.damaged(found)) }
+        let checks = ["quick_check", "integrity_check('accounts')", "integrity_check('config')"];
+        for check in checks {
+            let found: String = connection
+                .query_one(&format!("PRAGMA {check}"), [], |row| row.get(0))
+                .map_err(|error| self.refuse(error))?;
+            if found != "ok" {
+                return Err(self.damaged(found));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a file whose tables are not those of `schema.sql`.
+    fn verify_schema(&self, connection: &Connection) -> Result<(), OpenError> {
+        let schema = |connection: &Connection| {
+            let mut statement = connection
+                .prepare("SELECT sql FROM sqlite_schema WHERE sql NOT NULL ORDER BY name")?;
+            let texts = statement.query_map([], |row| row.get::<_, String>(0))?;
+            // A migration may have laid it out in another way.
+            let plain = |text: String| text.split_whitespace().collect::<String>();
+            texts.map(|text| text.map(plain)).collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let expected = || {
+            let fresh = Connection::open_in_memory()?;
+            fresh.execute_batch(SCHEMA)?;
+            schema(&fresh)
+        };
+        let same = expected().and_then(|expected| Ok(schema(connection)? == expected));
+        if same.map_err(|error| self.refuse(error))? {
+            Ok(())
+        } else {
+            Err(self.damaged("its tables are not ours".to_owned()))
+        }
     }
 
     /// Reads everything, and writes what a start changes: the boot, and the reserved tokens.
     fn recover(
         &self,
         connection: &mut Connection,
+        journal: Standing,
         boot: &BootId,
         now: Instant,
     ) -> Result<Recovered, OpenError> {
         let bad = |error: BadRow| match error {
             BadRow::Sqlite(error) => self.refuse(error),
-            BadRow::Impossible { .. } => self.damaged(error.to_string()),
+            BadRow::Impossible { .. } | BadRow::Changed { .. } => self.damaged(error.to_string()),
         };
-        let last_boot: String = connection
-            .query_one("SELECT id FROM boot", [], |row| row.get(0))
-            .map_err(|error| self.refuse(error))?;
+        let rebooted = !boot_row::is_of(connection, boot).map_err(bad)?;
         let last = lock::token_mark(connection).map_err(bad)?;
         let accounts = account::accounts(connection).map_err(bad)?;
         let bearers = account::tokens(connection).map_err(bad)?;
@@ -261,7 +327,12 @@ impl Opening<'_> {
         if held_by.chain(opened_by).any(|account| !known.contains(&account)) {
             return Err(self.damaged("a lock or a token is of an account that is not".to_owned()));
         }
-        let rebooted = last_boot != boot.as_str();
+        if let (Standing::Unclear(frame), false) = (journal, rebooted) {
+            // The power has not gone, so it was not interrupted by that.
+            return Err(
+                self.damaged(format!("frame {frame} of its journal (-wal) has a wrong bit"))
+            );
+        }
         for lease in &mut leases {
             // More than its whole time cannot be left, whatever the clock did.
             let whole = now + lease.ttl.as_duration();
@@ -279,11 +350,13 @@ impl Opening<'_> {
             let transaction = connection.transaction()?;
             let mut statements = Statements::new(&transaction);
             if rebooted {
-                lock::restart_leases(&transaction, now)?;
+                for lease in &leases {
+                    lock::write(&mut statements, &LockRecord::Held(lease.clone()))?;
+                }
                 for row in &limits {
                     limiter::write(&mut statements, &LimitRecord::Reserved(row.clone()))?;
                 }
-                transaction.execute("UPDATE boot SET id = ?1", [boot.as_str()])?;
+                boot_row::write(&mut statements, boot)?;
             }
             lock::write(&mut statements, &LockRecord::TokenMark(mark))?;
             drop(statements);

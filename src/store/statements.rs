@@ -1,6 +1,10 @@
 //! The prepared statements of one batch.
 
-use rusqlite::{CachedStatement, Connection};
+use super::row::Sum;
+use rusqlite::{
+    CachedStatement, Connection, ToSql,
+    types::{ToSqlOutput, ValueRef},
+};
 
 /// Statements, each looked up once a batch however many rows it writes.
 pub struct Statements<'c> {
@@ -12,6 +16,23 @@ impl<'c> Statements<'c> {
     /// None is open yet.
     pub fn new(connection: &'c Connection) -> Self {
         Self { connection, open: Vec::new() }
+    }
+
+    /// Executes `sql` with these values, and their checksum after the last.
+    pub fn write(&mut self, sql: &'static str, values: &[&dyn ToSql]) -> rusqlite::Result<()> {
+        let statement = self.get(sql)?;
+        let mut sum = Sum::default();
+        for (index, value) in values.iter().enumerate() {
+            let value = value.to_sql()?;
+            if let ToSqlOutput::Borrowed(value) = &value {
+                sum.add(*value);
+            } else if let ToSqlOutput::Owned(value) = &value {
+                sum.add(ValueRef::from(value));
+            }
+            statement.raw_bind_parameter(index + 1, value)?;
+        }
+        statement.raw_bind_parameter(values.len() + 1, sum.finish())?;
+        statement.raw_execute().map(drop)
     }
 
     /// The statement of `sql`, which is a literal: it is found by where it stands.
