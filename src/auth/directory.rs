@@ -237,3 +237,110 @@ impl<S: Store> Store for PublishingStore<S> {
         self.store.tend(pressure)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use octostore_actors::domain::{
+        account::{Origin, Subject, TokenName, TokenSource, scope::Scope},
+        values::{Quota, TokenId},
+    };
+
+    const NOW: WallTime = WallTime::from_millis(1_700_000_000_000);
+
+    fn account() -> Account {
+        let name = AccountName::new("ci").unwrap();
+        Account {
+            id: AccountId::from_bytes([1; 16]),
+            origin: Origin::Static,
+            subject: Subject::from(&name),
+            name,
+            role: Role::Member,
+            standing: Standing::Enabled,
+            allowance: Allowance::default(),
+            created_at: NOW,
+        }
+    }
+
+    fn token() -> Token {
+        Token {
+            hash: BearerToken::hash_of(b"secret"),
+            id: TokenId::from_bytes([2; 16]),
+            account: account().id,
+            name: TokenName::new("a token").unwrap(),
+            source: TokenSource::Issued,
+            scope: Scope::Everything,
+            created_at: NOW,
+            expires_at: None,
+            last_used_at: None,
+            state: TokenState::Live,
+        }
+    }
+
+    fn directory() -> Directory {
+        let quotas = crate::settings::Settings::from_args(["octostore"]).unwrap().quotas();
+        Directory::new(quotas, &[account()], &[token()])
+    }
+
+    fn enter(directory: &Directory) -> Result<Identity, NotAuthenticated> {
+        directory.authenticate(b"secret", NOW)
+    }
+
+    #[test]
+    fn what_is_under_way_ends_with_its_token_whatever_was_changed_in_between() {
+        let renamed = Account { name: AccountName::new("other").unwrap(), ..account() };
+        let used = Token { last_used_at: Some(NOW), ..token() };
+        for ending in [
+            AccountRecord::NoToken(token().hash),
+            AccountRecord::Token(Token { state: TokenState::Dead, ..token() }),
+            AccountRecord::Account(Account { standing: Standing::Disabled, ..account() }),
+        ] {
+            let directory = directory();
+            let mut under_way = vec![enter(&directory).unwrap()];
+            for change in
+                [AccountRecord::Account(renamed.clone()), AccountRecord::Token(used.clone())]
+            {
+                directory.publish(&[change]);
+                under_way.push(enter(&directory).unwrap());
+            }
+            assert!(under_way.iter().all(Identity::is_current));
+            directory.publish(std::slice::from_ref(&ending));
+            assert!(!under_way.iter().any(Identity::is_current), "{ending:?}");
+            assert!(enter(&directory).is_err());
+        }
+    }
+
+    #[test]
+    fn an_account_that_is_enabled_again_begins_anew() {
+        let directory = directory();
+        let before = enter(&directory).unwrap();
+        before.used(NOW);
+        let disabled = Account { standing: Standing::Disabled, ..account() };
+        directory.publish(&[AccountRecord::Account(disabled)]);
+        assert_eq!(enter(&directory).map(drop), Err(NotAuthenticated::Disabled));
+        directory.publish(&[AccountRecord::Account(account())]);
+        let after = enter(&directory).unwrap();
+        assert!(after.is_current() && !before.is_current());
+        assert!(directory.last_used(&token().hash).is_some(), "when it was used is not forgotten");
+    }
+
+    #[test]
+    fn use_counts_tokens_that_open_something() {
+        let directory = directory();
+        assert_eq!(directory.use_of(account().id, NOW), (None, 1));
+        enter(&directory).unwrap().used(NOW);
+        let ending = Token { expires_at: Some(NOW.plus_seconds(1)), ..token() };
+        directory.publish(&[AccountRecord::Token(ending)]);
+        assert_eq!(directory.use_of(account().id, NOW).1, 1);
+        let (last, live) = directory.use_of(account().id, NOW.plus_seconds(1));
+        assert_eq!((last.map(|last| last <= NOW), live), (Some(true), 0));
+    }
+
+    #[test]
+    fn an_allowance_of_its_own_comes_before_what_everybody_may_have() {
+        let directory = directory();
+        let own = Allowance { locks: Some(Quota::new(7)), ..Allowance::default() };
+        let quotas = directory.quotas(&own);
+        assert_eq!((quotas.locks, quotas.flags), (Quota::new(7), Quota::new(1000)));
+    }
+}

@@ -212,9 +212,11 @@ pub async fn revoke(
         token: TokenId::from_bytes(id.ok_or(ApiError::TokenNotFound)?.into_bytes()),
         by: provenance(context, identity.who()),
     };
-    match context.service.accounts.ask(command).await? {
-        AccountOutcome::Revoked(_) => Ok(json(StatusCode::OK, &DeletedBody { deleted: true })),
-        _ => Err(ApiError::TokenNotFound),
+    let outcome = context.service.accounts.ask(command).await?;
+    if matches!(outcome, AccountOutcome::Revoked(_)) {
+        Ok(json(StatusCode::OK, &DeletedBody { deleted: true }))
+    } else {
+        Err(ApiError::TokenNotFound)
     }
 }
 
@@ -230,15 +232,15 @@ pub async fn rotate(context: &Context<'_>, identity: &Identity) -> Result<Reply,
     let outcome = context.service.accounts.ask(command).await?;
     // If nobody can read the fresh token, the old one must live on.
     context.delivery.holds(Fragile::Account(Box::new(outcome.clone())));
-    match outcome {
-        AccountOutcome::Rotated { fresh: token, .. } => {
-            let about = TokenBody::of(&token, identity, None);
-            let body = IssuedBody { token: fresh.reveal(), about };
-            Ok(uncached(json(StatusCode::OK, &body)))
-        }
-        AccountOutcome::NoRoom => Err(ApiError::StoreFull),
-        _ => Err(ApiError::Unauthorized),
+    if outcome == AccountOutcome::NoRoom {
+        return Err(ApiError::StoreFull);
     }
+    let AccountOutcome::Rotated { fresh: token, .. } = outcome else {
+        return Err(ApiError::Unauthorized);
+    };
+    let about = TokenBody::of(&token, identity, None);
+    let body = IssuedBody { token: fresh.reveal(), about };
+    Ok(uncached(json(StatusCode::OK, &body)))
 }
 
 /// No cache keeps what has a secret in it.

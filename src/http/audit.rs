@@ -165,7 +165,7 @@ fn parameter<T>(
     read: impl FnOnce(&str) -> Option<T>,
 ) -> Result<Option<T>, ApiError> {
     let text = query::parameter(head, name);
-    text.map(|text| read(&text).ok_or(ApiError::AuditQuery(name))).transpose()
+    text.map(|text| read(&text).ok_or(ApiError::Query(name))).transpose()
 }
 
 #[derive(Serialize)]

@@ -112,9 +112,6 @@ pub enum ApiError {
     /// A query parameter is not what was expected.
     #[error("Invalid query parameter {0}")]
     Query(&'static str),
-    /// The same, of the audit log.
-    #[error("Invalid query parameter {0}")]
-    AuditQuery(&'static str),
     /// The body is larger than any this path takes.
     #[error("The body may have at most {limit} bytes")]
     BodyTooLarge {
@@ -254,9 +251,7 @@ impl ApiError {
             Self::Owner(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_owner"),
             Self::MissingField(_) => (StatusCode::UNPROCESSABLE_ENTITY, "missing_field"),
             Self::Body(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_body"),
-            Self::Query(_) | Self::AuditQuery(_) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "invalid_query")
-            }
+            Self::Query(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_query"),
             Self::ValueTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
@@ -301,14 +296,7 @@ impl ApiError {
             Self::Prefix(why) => Some(why.to_string()),
             Self::Body(why) => Some(why.to_string()),
             Self::LeaseId => Some("a lease_id is a UUID, as the acquire answered it".to_owned()),
-            Self::Query(_) => {
-                Some("prefix and after are text, limit is a whole number from 1 to 1000".to_owned())
-            }
-            Self::AuditQuery(_) => Some(
-                "limit is a whole number from 1 to 1000, before the id of an entry, account a \
-                 UUID, action a word as in flag.set, since a time as in 2026-11-23T01:15:56Z"
-                    .to_owned(),
-            ),
+            Self::Query(name) => Some(wanted(name).to_owned()),
             Self::Unauthorized
             | Self::AccountDisabled
             | Self::AccountNotFound
@@ -393,6 +381,17 @@ impl ApiError {
             headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
         reply
+    }
+}
+
+/// What a query parameter may be.
+fn wanted(parameter: &str) -> &'static str {
+    match parameter {
+        "before" => "before is the id of an entry",
+        "account" => "account is the id of an account",
+        "action" => "action is a word of the log, as in flag.set",
+        "since" => "since is a time, as in 2026-11-23T01:15:56Z",
+        _ => "limit is a whole number from 1 to 1000",
     }
 }
 

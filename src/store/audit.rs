@@ -253,16 +253,14 @@ mod tests {
     #[test]
     fn pages_follow_each_other_without_gap_or_overlap_whatever_is_asked_for() {
         let connection = long_table(5_432);
-        let queries = [
-            AuditQuery::default(),
-            AuditQuery { account: Some(account(3)), ..AuditQuery::default() },
-            AuditQuery { since: Some(WallTime::from_millis(3_000_000)), ..AuditQuery::default() },
-            AuditQuery { action: Some(Action::SignIn), ..AuditQuery::default() },
-        ];
-        for (query, first) in queries.into_iter().zip([1, 3, 3_000, 5_433]) {
-            let step = if query.account.is_some() { 10 } else { 1 };
-            for limit in [7, 1_000] {
-                let limit = PageLimit::new(limit).unwrap();
+        let all = AuditQuery::default;
+        for (query, first, step) in [
+            (all(), 1, 1),
+            (AuditQuery { account: Some(account(3)), ..all() }, 3, 10),
+            (AuditQuery { since: Some(WallTime::from_millis(3_000_000)), ..all() }, 3_000, 1),
+            (AuditQuery { action: Some(Action::SignIn), ..all() }, 5_433, 1),
+        ] {
+            for limit in [7, 1_000].map(|limit| PageLimit::new(limit).unwrap()) {
                 let mut query = AuditQuery { limit, ..query.clone() };
                 let mut found = Vec::new();
                 loop {
@@ -305,10 +303,9 @@ mod tests {
                 .unwrap();
             for line in plan.map(Result::unwrap) {
                 // The scan is of the inner select of REMOVE, which ends after so many rows.
-                let known =
-                    ["SEARCH audit USING INTEGER PRIMARY KEY", "LIST SUBQUERY", "SEARCH audit"];
                 let bounded = sql == REMOVE && line == "SCAN audit";
-                assert!(bounded || known.iter().any(|known| line.starts_with(known)), "{line}");
+                let known = line.starts_with("SEARCH audit") || line.starts_with("LIST SUBQUERY");
+                assert!(bounded || known, "{line}");
             }
         }
     }
@@ -326,8 +323,7 @@ mod tests {
             })
             .collect();
         assert_eq!(steps[..3], [997, 994, 991], "four go, one comes");
-        assert_eq!(steps.iter().min(), Some(&100));
-        assert_eq!(steps[399], 100);
+        assert_eq!((steps.iter().min(), steps.last()), (Some(&100), Some(&100)));
         let shown = all(&connection, retention);
         assert_eq!((shown.len(), shown[0].0, shown[99].0), (100, AuditId(1_400), AuditId(1_301)));
     }
@@ -358,13 +354,6 @@ mod tests {
         connection.execute("DELETE FROM audit", []).unwrap();
         add(&connection, retention, &one);
         assert_eq!(all(&connection, retention)[0].0, AuditId(4));
-    }
-
-    #[test]
-    fn entries_cannot_be_changed() {
-        let connection = long_table(1);
-        let refused = connection.execute("UPDATE audit SET target = 'x'", []).unwrap_err();
-        assert!(refused.to_string().contains("append-only"), "{refused}");
     }
 
     #[test]
@@ -404,10 +393,7 @@ mod tests {
             connection.execute(&sql, []).unwrap();
             match read(&connection, Retention::default(), &AuditQuery::default()) {
                 Ok(page) => assert_eq!((page.entries.len(), wrong), (1, "")),
-                Err(BadRow::Impossible { table, column }) => {
-                    assert_eq!((table, column), ("audit", wrong))
-                }
-                Err(error @ (BadRow::Sqlite(_) | BadRow::Changed { .. })) => panic!("{error}"),
+                Err(error) => assert!(error.to_string().ends_with(wrong), "{error}"),
             }
         }
     }
