@@ -380,7 +380,6 @@ mod tests {
         let wrong = [
             ("", ""),
             ("who", "'token'"),
-            ("who", "'nobody'"),
             ("action", "'flag.steal'"),
             ("target", "printf('%999s', '')"),
             ("outcome", "'maybe'"),
@@ -393,7 +392,7 @@ mod tests {
             connection.execute(&sql, []).unwrap();
             match read(&connection, Retention::default(), &AuditQuery::default()) {
                 Ok(page) => assert_eq!((page.entries.len(), wrong), (1, "")),
-                Err(error) => assert!(error.to_string().ends_with(wrong), "{error}"),
+                Err(error) => assert!(wrong != "" && error.to_string().ends_with(wrong), "{error}"),
             }
         }
     }
