@@ -392,7 +392,9 @@ mod tests {
             connection.execute(&sql, []).unwrap();
             match read(&connection, Retention::default(), &AuditQuery::default()) {
                 Ok(page) => assert_eq!((page.entries.len(), wrong), (1, "")),
-                Err(error) => assert!(wrong != "" && error.to_string().ends_with(wrong), "{error}"),
+                Err(error) => {
+                    assert!(!wrong.is_empty() && error.to_string().ends_with(wrong), "{error}")
+                }
             }
         }
     }
