@@ -6,7 +6,15 @@
 #![expect(clippy::disallowed_methods, reason = "this file owns the threads")]
 
 use crate::{
-    auth::{BearerToken, Directory, Gate, OnDisk, Provisioned, PublishingStore, provision},
+    auth::{
+        BearerToken, Directory, Gate, OnDisk, Provisioned, PublishingStore,
+        device::{Devices, Tickets},
+        outbound::Outbound,
+        provision,
+        sign_in::{Providers, attempt::Attempts},
+        web_origin::WebOrigin,
+        workload::Workload,
+    },
     batching::{Outbox, RuntimeAlarm},
     clock::{BootId, Calendar, TimeSource},
     http::{Listener, Server},
@@ -68,6 +76,18 @@ pub struct Service {
     pub directory: Arc<Directory>,
     /// What everybody who wants in has to pass.
     pub gate: Gate,
+    /// The providers that people sign in with.
+    pub providers: Providers,
+    /// The sign-ins that have begun and not ended.
+    pub attempts: Attempts,
+    /// The terminals that wait to be let in.
+    pub devices: Devices,
+    /// What whoever is asked about one of them answers with.
+    pub tickets: Tickets,
+    /// Where browsers find this server, as far as the settings say.
+    pub web_origin: Option<WebOrigin>,
+    /// Which tokens of others are traded for ours.
+    pub workload: Workload<Outbound>,
     /// How instants print.
     pub calendar: Calendar,
     /// The bounds of requests.
@@ -197,13 +217,16 @@ impl App {
         time: &Arc<dyn TimeSource>,
     ) -> Result<Self, StartError> {
         let configured = settings.configured_tokens()?;
+        let (file, outbound) = (settings.file()?, Outbound::new());
+        let providers = settings.providers(&file, &outbound)?;
+        let workload = Workload::new(file.trust, outbound, time.now());
         let boot = BootId::read().map_err(StartError::Boot)?;
         let (mut store, recovered) = store::open(&settings.database.0, &boot, time.now())?;
         let calendar = Calendar::new(Arc::clone(time));
         let accounts = provision(
             OnDisk { accounts: recovered.accounts, tokens: recovered.bearers },
             &configured,
-            settings.lets_others_in(),
+            !providers.is_empty() || !workload.is_empty(),
             calendar.wall(),
         );
         let first_start = write_down(&settings.database.0, &mut store, &accounts)?;
@@ -236,6 +259,12 @@ impl App {
             audit,
             directory,
             gate: Gate::new(settings),
+            web_origin: settings.public_url.clone().or_else(|| providers.web_origin()),
+            providers,
+            attempts: Attempts::default(),
+            devices: Devices::new(Duration::from_secs(settings.device_code_seconds.into())),
+            tickets: Tickets::default(),
+            workload,
             calendar,
             limits: Limits::of(settings),
             ready: AtomicBool::new(true),

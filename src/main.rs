@@ -51,7 +51,9 @@ impl Fatal {
         match self {
             Self::Settings(SettingsError::Help(_)) => 0,
             Self::Settings(SettingsError::Invalid(_)) => USAGE,
-            Self::Settings(SettingsError::Tokens { .. })
+            Self::Settings(
+                SettingsError::Tokens { .. } | SettingsError::File(_) | SettingsError::Providers(_),
+            )
             | Self::LogFilter(_)
             | Self::Start(StartError::Settings(_)) => CONFIG,
             Self::Runtime(_) | Self::Start(StartError::Boot(_) | StartError::Thread(_)) => OS,
@@ -102,13 +104,6 @@ async fn serve(settings: &Settings) -> Result<(), Fatal> {
         listeners.push(Listener::bind(bind).await?);
     }
     let addresses: Vec<Bind> = listeners.iter().map(Listener::address).collect();
-    if !settings.signs_in() {
-        tracing::debug!("signing in is not configured");
-    } else {
-        tracing::warn!(
-            "GITHUB_… is set, but this version does not sign in with GitHub: use static tokens"
-        );
-    }
     let time: Arc<dyn TimeSource> = Arc::new(SystemClock);
     let app = App::start(settings, listeners, &time)?;
     print(&greeting(&addresses, &settings.database.0, app.first_start()));

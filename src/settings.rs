@@ -2,7 +2,14 @@
 //! works.
 
 use crate::{
-    auth::{Configured, TokensError, address::TrustedProxy},
+    auth::{
+        Configured, TokensError,
+        address::TrustedProxy,
+        outbound::Outbound,
+        settings_file::{SettingsFile, SettingsFileError},
+        sign_in::{GitHubSettings, Providers, ProvidersError},
+        web_origin::WebOrigin,
+    },
     store::Retention,
 };
 use clap::{
@@ -41,28 +48,34 @@ pub struct Settings {
     #[arg(long, env = "STATIC_TOKENS_FILE", value_name = "FILE")]
     pub static_tokens_file: Option<PathBuf>,
 
+    /// A file in TOML, for what does not fit a line: sign-in providers, and workloads to trust.
+    /// If it holds a secret, only its owner may be able to read it.
+    #[arg(long, env = "OCTOSTORE_SETTINGS", value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+
     /// The key of the administrator, for everything under /admin: as a bearer token, or in the
     /// header X-Admin-Key.
     #[arg(long, env = "ADMIN_KEY", value_name = "KEY", hide_env_values = true)]
     pub admin_key: Option<Secret>,
 
-    /// The OAuth application for signing in with GitHub (read; this version does not sign in).
+    /// The OAuth application for signing in with GitHub, by its client id.
     #[arg(long, env = "GITHUB_CLIENT_ID", value_name = "ID")]
     pub github_client_id: Option<String>,
 
-    /// Its secret.
+    /// Its client secret.
     #[arg(long, env = "GITHUB_CLIENT_SECRET", value_name = "SECRET", hide_env_values = true)]
     pub github_client_secret: Option<Secret>,
 
-    /// Where GitHub sends the browser back to.
+    /// Where GitHub sends the browser back to: this server's /auth/github/callback, as browsers
+    /// see it. Without it GitHub goes by the callback URL of the application.
     #[arg(long, env = "GITHUB_REDIRECT_URI", value_name = "URL")]
     pub github_redirect_uri: Option<String>,
 
-    /// The API of a GitHub Enterprise host.
+    /// The API of a GitHub Enterprise host; its /api/v3 if this is left out.
     #[arg(long, env = "GITHUB_API_URL", value_name = "URL")]
     pub github_api_url: Option<String>,
 
-    /// The OAuth pages of a GitHub Enterprise host.
+    /// A GitHub Enterprise host, with its OAuth pages under /login/oauth.
     #[arg(long, env = "GITHUB_OAUTH_URL", value_name = "URL")]
     pub github_oauth_url: Option<String>,
 
@@ -106,6 +119,17 @@ pub struct Settings {
     #[arg(long, env = "OCTOSTORE_FAILED_SIGN_INS", value_name = "N", default_value_t = 60,
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub failed_sign_ins: u32,
+
+    /// How long a terminal waits for somebody to let it in.
+    #[arg(long, env = "OCTOSTORE_DEVICE_CODE_SECONDS", value_name = "N", default_value_t = 600,
+          value_parser = clap::value_parser!(u16).range(60..=1800))]
+    pub device_code_seconds: u16,
+
+    /// Where browsers find this server, as in https://octostore.example: what terminals print for
+    /// whoever signs in. Without it that is where the redirect URI of the first provider is; and
+    /// where there is none, http:// and the Host header of the terminal's own request.
+    #[arg(long, env = "OCTOSTORE_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<WebOrigin>,
 
     /// How many days entries of the audit log are kept. 0 is for ever.
     #[arg(long, env = "OCTOSTORE_AUDIT_DAYS", value_name = "N", default_value_t = 365,
@@ -346,6 +370,12 @@ pub enum SettingsError {
         /// What is wrong with it.
         source: TokensError,
     },
+    /// The settings file is wrong.
+    #[error("OCTOSTORE_SETTINGS: {0}")]
+    File(#[from] SettingsFileError),
+    /// The providers that people sign in with are wrong.
+    #[error(transparent)]
+    Providers(#[from] ProvidersError),
 }
 
 impl Settings {
@@ -382,14 +412,35 @@ impl Settings {
         listed.and(filed).map_err(wrong("STATIC_TOKENS, STATIC_TOKENS_FILE"))
     }
 
-    /// Whether signing in is asked for.
-    pub fn signs_in(&self) -> bool {
-        self.github_client_id.is_some()
+    /// The settings file; an empty one if none is named.
+    ///
+    /// # Errors
+    /// [`SettingsError::File`].
+    pub fn file(&self) -> Result<SettingsFile, SettingsError> {
+        match &self.settings {
+            Some(path) => Ok(SettingsFile::read(path)?),
+            None => Ok(SettingsFile::default()),
+        }
     }
 
-    /// Whether anybody gets an account who is not in the configured tokens.
-    pub fn lets_others_in(&self) -> bool {
-        self.signs_in()
+    /// The providers that these settings and `file` name, to be asked over `outbound`.
+    ///
+    /// # Errors
+    /// [`SettingsError::Providers`].
+    pub fn providers(
+        &self,
+        file: &SettingsFile,
+        outbound: &Outbound,
+    ) -> Result<Providers, SettingsError> {
+        let github = GitHubSettings {
+            client_id: self.github_client_id.as_deref(),
+            client_secret: self.github_client_secret.as_ref(),
+            redirect_uri: self.github_redirect_uri.as_deref(),
+            oauth_url: self.github_oauth_url.as_deref(),
+            api_url: self.github_api_url.as_deref(),
+            section: Some(&file.github),
+        };
+        Ok(Providers::new(&github, &file.oidc, outbound)?)
     }
 
     /// How long entries of the audit log are kept.
@@ -466,6 +517,11 @@ mod tests {
             (["--held-status", "418"], ["--held-status", "OCTOSTORE_HELD_STATUS"]),
             (["--locks-per-account", "0"], ["--locks-per-account", "OCTOSTORE_LOCKS_PER_ACCOUNT"]),
             (["--body-timeout", "0"], ["--body-timeout", "OCTOSTORE_BODY_TIMEOUT"]),
+            (["--public-url", "https://a/b"], ["--public-url", "OCTOSTORE_PUBLIC_URL"]),
+            (
+                ["--device-code-seconds", "59"],
+                ["--device-code-seconds", "OCTOSTORE_DEVICE_CODE_SECONDS"],
+            ),
         ] {
             let message = parse(&args).unwrap_err().to_string();
             assert_eq!(message.lines().count(), 1, "{message}");

@@ -2,7 +2,11 @@
 
 use hyper::HeaderMap;
 use ipnet::IpNet;
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
 
 /// The address of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +23,22 @@ impl fmt::Display for Address {
             Self::Ip(ip) => ip.fmt(f),
             Self::Local => f.write_str("unix"),
         }
+    }
+}
+
+/// What counts as one when something is bounded by address: an IPv4 address, or a whole /64 of
+/// IPv6, which one customer has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Network(Option<IpAddr>);
+
+impl Address {
+    /// The network that it counts with.
+    pub fn network(&self) -> Network {
+        let Self::Ip(ip) = self else { return Network(None) };
+        Network(Some(match ip.to_canonical() {
+            IpAddr::V4(ip) => ip.into(),
+            IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) >> 64 << 64).into(),
+        }))
     }
 }
 

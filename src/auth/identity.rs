@@ -33,15 +33,8 @@ pub(super) struct Pass {
     pub token: Token,
     quotas: Quotas,
     pace: Arc<Pace>,
-    life: Arc<Life>,
-}
-
-/// What all passes of one token have in common, over what changes of it and of its account: a
-/// request holds the one that it was let in with.
-#[derive(Debug, Default)]
-struct Life {
-    /// Whether the token was ended, or its account disabled, since.
-    ended: AtomicBool,
+    /// Whether the token was ended, or its account disabled, since. What took its place shares it.
+    ended: Arc<AtomicBool>,
     /// The wall-clock minute of the last use; zero is never.
     used_minute: AtomicI64,
 }
@@ -53,43 +46,40 @@ const NOTE_USE_AFTER_MINUTES: i64 = 60;
 
 impl Pass {
     pub fn new(account: Arc<Account>, token: Token, pace: Arc<Pace>, everybody: &Quotas) -> Self {
-        let quotas = everybody.with(&account.allowance);
-        let pass = Self { quotas, account, token, pace, life: Arc::default() };
-        pass.was_used(pass.token.last_used_at);
-        pass
-    }
-
-    /// The same, in the place of `before`, a pass of the same token.
-    #[must_use]
-    pub fn after(mut self, before: &Self) -> Self {
-        if before.is_ended() {
-            self.was_used(before.last_used());
-        } else {
-            before.was_used(self.last_used());
-            self.life = Arc::clone(&before.life);
+        let used = token.last_used_at.map_or(0, |at| at.as_millis() / MINUTE_MILLIS);
+        Self {
+            quotas: everybody.with(&account.allowance),
+            account,
+            token,
+            pace,
+            ended: Arc::default(),
+            used_minute: AtomicI64::new(used),
         }
-        self
     }
 
-    /// Nothing that is under way may go on with it, or with one that it took the place of.
+    /// The same, in place of `before`: what ends the one ends the other, for requests that are
+    /// under way with either.
+    #[must_use]
+    pub fn in_place_of(self, before: &Self) -> Self {
+        self.was_used(before.last_used());
+        Self { ended: Arc::clone(&before.ended), ..self }
+    }
+
+    /// Nothing that is under way may go on with it.
     pub fn end(&self) {
-        self.life.ended.store(true, Ordering::Release);
-    }
-
-    fn is_ended(&self) -> bool {
-        self.life.ended.load(Ordering::Acquire)
+        self.ended.store(true, Ordering::Release);
     }
 
     /// When it was last used, to a minute.
     pub fn last_used(&self) -> Option<WallTime> {
-        let minute = self.life.used_minute.load(Ordering::Relaxed);
+        let minute = self.used_minute.load(Ordering::Relaxed);
         (minute != 0).then(|| WallTime::from_millis(minute * MINUTE_MILLIS))
     }
 
     /// It was used as late as that.
     pub fn was_used(&self, at: Option<WallTime>) {
         let minute = at.map_or(0, |at| at.as_millis() / MINUTE_MILLIS);
-        self.life.used_minute.fetch_max(minute, Ordering::Relaxed);
+        self.used_minute.fetch_max(minute, Ordering::Relaxed);
     }
 }
 
@@ -152,7 +142,7 @@ impl Identity {
     /// Whether the token still opens what it did when it was shown: a request that took its time
     /// must not outlive it.
     pub fn is_current(&self) -> bool {
-        !self.0.is_ended()
+        !self.0.ended.load(Ordering::Acquire)
     }
 
     /// The account.
@@ -178,17 +168,16 @@ impl Identity {
     /// Takes note of a use at `now`. Returns the token if that should be written down.
     pub fn used(&self, now: WallTime) -> Option<TokenHash> {
         let minute = now.as_millis() / MINUTE_MILLIS;
-        let used_minute = &self.0.life.used_minute;
+        let pass = &self.0;
         // Most requests find their minute noted already, and write nothing.
-        if used_minute.load(Ordering::Relaxed) >= minute
-            || used_minute.swap(minute, Ordering::Relaxed) >= minute
+        if pass.used_minute.load(Ordering::Relaxed) >= minute
+            || pass.used_minute.swap(minute, Ordering::Relaxed) >= minute
         {
             return None;
         }
-        let token = &self.0.token;
-        let written = token.last_used_at.map_or(0, |at| at.as_millis() / MINUTE_MILLIS);
+        let written = pass.token.last_used_at.map_or(0, |at| at.as_millis() / MINUTE_MILLIS);
         let due = minute - written >= NOTE_USE_AFTER_MINUTES;
-        due.then_some(token.hash)
+        due.then_some(pass.token.hash)
     }
 
     /// Counts a request at `now` against what the account may ask a second.

@@ -232,15 +232,15 @@ pub async fn rotate(context: &Context<'_>, identity: &Identity) -> Result<Reply,
     let outcome = context.service.accounts.ask(command).await?;
     // If nobody can read the fresh token, the old one must live on.
     context.delivery.holds(Fragile::Account(Box::new(outcome.clone())));
-    if outcome == AccountOutcome::NoRoom {
-        return Err(ApiError::StoreFull);
+    if let AccountOutcome::Rotated { fresh: token, .. } = outcome {
+        let about = TokenBody::of(&token, identity, None);
+        let body = IssuedBody { token: fresh.reveal(), about };
+        Ok(uncached(json(StatusCode::OK, &body)))
+    } else if matches!(outcome, AccountOutcome::NoRoom) {
+        Err(ApiError::StoreFull)
+    } else {
+        Err(ApiError::Unauthorized)
     }
-    let AccountOutcome::Rotated { fresh: token, .. } = outcome else {
-        return Err(ApiError::Unauthorized);
-    };
-    let about = TokenBody::of(&token, identity, None);
-    let body = IssuedBody { token: fresh.reveal(), about };
-    Ok(uncached(json(StatusCode::OK, &body)))
 }
 
 /// No cache keeps what has a secret in it.

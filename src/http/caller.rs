@@ -164,7 +164,7 @@ pub async fn failed_to_sign_in(context: &Context<'_>, who: Who, action: Action, 
 }
 
 /// Puts into the audit log that something was refused, and why.
-async fn refused(context: &Context<'_>, who: Who, action: Action, why: &str) {
+pub async fn refused(context: &Context<'_>, who: Who, action: Action, why: &str) {
     let entry = AuditEntry {
         by: provenance(context, who),
         action,

@@ -201,6 +201,24 @@ pub enum ApiError {
         /// How many.
         quota: Quota,
     },
+    /// The browser that comes back is not the one that went, or comes too late or again.
+    #[error(
+        "The state is not that of a sign-in that this browser has begun and not ended: sign in \
+         again"
+    )]
+    InvalidState,
+    /// The person, or the provider, did not want to.
+    #[error("The provider did not let you sign in: sign in again if you did not mean to refuse")]
+    SignInDenied,
+    /// The provider did not say who it is.
+    #[error("The sign-in failed: sign in again; if it fails again, the server's log says why")]
+    SignInFailed,
+    /// The provider does not answer.
+    #[error("The sign-in provider does not answer as it should: try again later")]
+    ProviderUnavailable,
+    /// The person is known, and may not enter.
+    #[error("You may not sign in here: ask the operator of this server to let you in")]
+    SignInNotAllowed,
     /// Signing in needs a provider.
     #[error("Sign-in is not configured on this server: use a token it was configured with")]
     SignInNotConfigured,
@@ -220,6 +238,11 @@ impl From<Lost> for ApiError {
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 impl ApiError {
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status_and_code().0
+    }
+
     /// The status, and the stable word for programs.
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
@@ -277,6 +300,11 @@ impl ApiError {
             Self::TooMuchConfig(_) | Self::TooMany { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, "quota_exceeded")
             }
+            Self::InvalidState => (StatusCode::UNAUTHORIZED, "invalid_state"),
+            Self::SignInDenied => (StatusCode::UNAUTHORIZED, "sign_in_denied"),
+            Self::SignInFailed => (StatusCode::UNAUTHORIZED, "sign_in_failed"),
+            Self::ProviderUnavailable => (StatusCode::BAD_GATEWAY, "provider_unavailable"),
+            Self::SignInNotAllowed => (StatusCode::FORBIDDEN, "sign_in_not_allowed"),
             Self::SignInNotConfigured => (StatusCode::NOT_FOUND, "sign_in_not_configured"),
         }
     }
@@ -336,6 +364,11 @@ impl ApiError {
             | Self::Unexpected
             | Self::TooMuchConfig(_)
             | Self::TooMany { .. }
+            | Self::InvalidState
+            | Self::SignInDenied
+            | Self::SignInFailed
+            | Self::ProviderUnavailable
+            | Self::SignInNotAllowed
             | Self::SignInNotConfigured => None,
         }
     }

@@ -5,6 +5,9 @@
 //! - [`router`]: which paths there are;
 //! - [`caller`]: who is asking;
 //! - [`locks`], [`limits`], [`flags`], [`config`], [`accounts`]: one file a domain;
+//! - [`sign_in`]: from a browser to a provider and back;
+//! - [`oauth`]: tokens for whoever can show a grant, which is [`exchange`] for workloads, and
+//!   [`device`] for terminals, whose users come over [`pages`];
 //! - [`admin`], [`audit`]: what administrators do;
 //! - [`error`]: what can be wrong, and the only place that maps it to a status.
 
@@ -14,18 +17,24 @@ mod audit;
 mod body;
 mod caller;
 mod config;
+mod cookie;
 mod delivery;
+mod device;
 mod error;
 mod etag;
+mod exchange;
 mod flags;
 mod limits;
 mod listen;
 mod locks;
+mod oauth;
+mod pages;
 mod query;
 mod reply;
 mod request_id;
 mod router;
 mod server;
+mod sign_in;
 mod stream;
 mod timer;
 mod wire;
@@ -125,17 +134,37 @@ async fn answer(context: &Context<'_>, body: Incoming) -> Result<Reply, ApiError
     if let Resource::Probe(probe) = resource {
         return Ok(answer_probe(context.service, probe));
     }
-    if let Resource::SignIn = resource {
-        return Err(ApiError::SignInNotConfigured);
+    if let Resource::SignIn(provider) = resource {
+        return sign_in::begin(context, provider).await;
+    }
+    if let Resource::SignInCallback(provider) = resource {
+        return sign_in::callback(context, provider).await;
+    }
+    if let Resource::TokenEndpoint = resource {
+        return Ok(oauth::token(context, body).await);
+    }
+    if let Resource::DeviceCode = resource {
+        return device::begin(context, body).await;
+    }
+    if let Resource::Device = resource {
+        return device::page(context).await;
+    }
+    if let Resource::DeviceConfirm = resource {
+        return device::confirm(context, body).await;
     }
     if let Resource::Admin(admin) = resource {
         return admin::answer(context, admin, body).await;
     }
     let identity = &caller::authenticate(context)?;
     match resource {
-        Resource::Probe(_) | Resource::SignIn | Resource::Admin(_) => {
-            unreachable!("answered above")
-        }
+        Resource::Probe(_)
+        | Resource::SignIn(_)
+        | Resource::SignInCallback(_)
+        | Resource::TokenEndpoint
+        | Resource::Device
+        | Resource::DeviceCode
+        | Resource::DeviceConfirm
+        | Resource::Admin(_) => unreachable!("answered above"),
         Resource::Locks => locks::list(context, identity).await,
         Resource::Lock(name) => locks::get(context, identity, name).await,
         Resource::LockAction(name, action) => {

@@ -39,10 +39,20 @@ pub enum Resource<'a> {
     Tokens,
     /// `/auth/tokens/{id}`.
     Token(RawName<'a>),
+    /// `/auth/token`.
+    TokenEndpoint,
     /// `/auth/token/rotate`.
     RotateToken,
-    /// `/auth/github` and its callback, `/auth/oidc/{provider}` and its callback.
-    SignIn,
+    /// `/auth/device`.
+    Device,
+    /// `/auth/device/code`.
+    DeviceCode,
+    /// `/auth/device/confirm`.
+    DeviceConfirm,
+    /// `/auth/github`, `/auth/oidc/{provider}`.
+    SignIn(ProviderPath<'a>),
+    /// `/auth/github/callback`, `/auth/oidc/{provider}/callback`.
+    SignInCallback(ProviderPath<'a>),
     /// `/admin/…`
     Admin(Admin<'a>),
 }
@@ -101,6 +111,15 @@ pub enum LockAction {
     Renew,
 }
 
+/// A provider that people sign in with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProviderPath<'a> {
+    /// `github`.
+    GitHub,
+    /// `oidc/{provider}`.
+    OpenId(RawName<'a>),
+}
+
 /// A name as it stands in a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawName<'a>(&'a str);
@@ -149,11 +168,21 @@ impl<'a> Resource<'a> {
             [Some("auth"), Some("me"), None, ..] => Self::Me,
             [Some("auth"), Some("tokens"), None, ..] => Self::Tokens,
             [Some("auth"), Some("tokens"), Some(id), None, _] => Self::Token(RawName(id)),
+            [Some("auth"), Some("token"), None, ..] => Self::TokenEndpoint,
             [Some("auth"), Some("token"), Some("rotate"), None, _] => Self::RotateToken,
-            [Some("auth"), Some("github"), None, ..]
-            | [Some("auth"), Some("github"), Some("callback"), None, _]
-            | [Some("auth"), Some("oidc"), Some(_), None, _]
-            | [Some("auth"), Some("oidc"), Some(_), Some("callback"), None] => Self::SignIn,
+            [Some("auth"), Some("device"), None, ..] => Self::Device,
+            [Some("auth"), Some("device"), Some("code"), None, _] => Self::DeviceCode,
+            [Some("auth"), Some("device"), Some("confirm"), None, _] => Self::DeviceConfirm,
+            [Some("auth"), Some("github"), None, ..] => Self::SignIn(ProviderPath::GitHub),
+            [Some("auth"), Some("github"), Some("callback"), None, _] => {
+                Self::SignInCallback(ProviderPath::GitHub)
+            }
+            [Some("auth"), Some("oidc"), Some(name), None, _] => {
+                Self::SignIn(ProviderPath::OpenId(RawName(name)))
+            }
+            [Some("auth"), Some("oidc"), Some(name), Some("callback"), None] => {
+                Self::SignInCallback(ProviderPath::OpenId(RawName(name)))
+            }
             [Some("admin"), rest @ ..] => Self::Admin(Admin::of(rest)?),
             _ => return None,
         })
@@ -170,7 +199,10 @@ impl<'a> Resource<'a> {
             | Self::ConfigKeys
             | Self::ConfigHistory(_)
             | Self::Me
-            | Self::SignIn => "GET, HEAD",
+            | Self::Device
+            | Self::SignIn(_) => "GET, HEAD",
+            // Asking for nothing but the head would use up the code.
+            Self::SignInCallback(_) => "GET",
             Self::Tokens => "GET, HEAD, POST",
             Self::Token(_) => "DELETE",
             Self::Admin(admin) => admin.allow(),
@@ -179,7 +211,10 @@ impl<'a> Resource<'a> {
             Self::LockAction(..)
             | Self::LimitCheck(_)
             | Self::ConfigRollback(_)
-            | Self::RotateToken => "POST",
+            | Self::RotateToken
+            | Self::TokenEndpoint
+            | Self::DeviceCode
+            | Self::DeviceConfirm => "POST",
         }
     }
 
