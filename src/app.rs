@@ -23,7 +23,7 @@ use crate::{
 };
 use octostore_actors::{
     actor::Actor,
-    commit::{Persistence, Store, StoreFailure, Turn, Verdict},
+    commit::{AuditLog, JournalMessage, Persistence, Store, StoreFailure, Verdict},
     domain::{
         Machine, Record, account::AccountMachine, config::ConfigMachine, flag::FlagMachine,
         limiter::LimitMachine, lock::LockMachine, values::AccountId,
@@ -70,6 +70,8 @@ pub struct Service {
     pub config: Outbox<ConfigMachine>,
     /// The account actor.
     pub accounts: Outbox<AccountMachine>,
+    /// The audit log.
+    pub audit: AuditLog,
     /// Who a token stands for.
     pub directory: Arc<Directory>,
     /// What everybody who wants in has to pass.
@@ -112,6 +114,8 @@ impl Service {
 pub struct Limits {
     /// How long the token of a sign-in lasts; `None` is until it is revoked.
     pub sign_in_life: Option<Duration>,
+    /// How long an entry of the audit log is shown; `None` is for ever.
+    pub audit_life: Option<Duration>,
     /// What a held lock is answered with.
     pub held_status: HeldStatus,
     /// How many connections may be open.
@@ -129,6 +133,7 @@ impl Limits {
         Self {
             sign_in_life: (settings.sign_in_days > 0)
                 .then(|| Duration::from_secs(u64::from(settings.sign_in_days) * 86_400)),
+            audit_life: settings.audit_retention().life,
             held_status: settings.held_status,
             max_connections: settings.max_connections,
             header_timeout: settings.header_timeout.into(),
@@ -225,15 +230,18 @@ impl App {
             calendar.wall(),
         );
         let first_start = write_down(&settings.database.0, &mut store, &accounts)?;
+        let store = store.with_retention(settings.audit_retention());
 
         let directory =
             Arc::new(Directory::new(settings.quotas(), &accounts.accounts, &accounts.tokens));
         let (sender, failures) = mpsc::unbounded_channel();
         let mut threads = Threads { actors: Vec::new(), journal: None, failures: sender };
-        let (journal, turns) = mailbox(JOURNAL_CAPACITY);
+        let (journal, messages) = mailbox(JOURNAL_CAPACITY);
         let publishing = PublishingStore::new(store, Arc::clone(&directory));
         let alarm: Arc<dyn Alarm> = Arc::new(RuntimeAlarm::new());
-        threads.start_journal(Persistence::with_alarm(publishing, turns, Arc::clone(&alarm)))?;
+        let persistence = Persistence::with_alarm(publishing, messages, Arc::clone(&alarm));
+        threads.start_journal(persistence, journal.clone())?;
+        let audit = AuditLog::new(journal.clone());
         let mut actors = Actors {
             threads: &mut threads,
             journal,
@@ -248,6 +256,7 @@ impl App {
             config: actors.start("config", ConfigMachine::new(recovered.config))?,
             accounts: actors
                 .start("accounts", AccountMachine::new(accounts.accounts, accounts.tokens))?,
+            audit,
             directory,
             gate: Gate::new(settings),
             web_origin: settings.public_url.clone().or_else(|| providers.web_origin()),
@@ -339,7 +348,7 @@ fn write_token(database: &Path, token: &BearerToken) -> Result<FirstStart, Start
 /// Starts actors that share a journal.
 struct Actors<'a> {
     threads: &'a mut Threads,
-    journal: Address<Turn>,
+    journal: Address<JournalMessage>,
     capacity: NonZeroUsize,
     clock: Arc<dyn Clock>,
     alarm: Arc<dyn Alarm>,
@@ -365,7 +374,7 @@ impl Actors<'_> {
     }
 }
 
-/// An actor's thread, and how it is told to stop.
+/// A thread that works off messages, and how it is told to stop.
 struct RunningActor {
     stop: Box<dyn FnOnce() + Send>,
     thread: JoinHandle<()>,
@@ -374,7 +383,7 @@ struct RunningActor {
 /// The threads of the actors, in the order in which they stop.
 struct Threads {
     actors: Vec<RunningActor>,
-    journal: Option<JoinHandle<()>>,
+    journal: Option<RunningActor>,
     failures: mpsc::UnboundedSender<Failure>,
 }
 
@@ -382,10 +391,15 @@ impl Threads {
     fn start_journal(
         &mut self,
         persistence: Persistence<PublishingStore<SqliteStore>>,
+        journal: Address<JournalMessage>,
     ) -> Result<(), StartError> {
         let thread =
             self.spawn("journal", move || Ok(persistence.run()?.into_inner().close()?))?;
-        self.journal = Some(thread);
+        let stop = move || {
+            // One that is gone has stopped.
+            let _gone = journal.send(JournalMessage::Stop);
+        };
+        self.journal = Some(RunningActor { stop: Box::new(stop), thread });
         Ok(())
     }
 
@@ -411,13 +425,10 @@ impl Threads {
 
     /// Stops every actor, then the journal.
     fn stop(self) -> Result<(), Failure> {
-        for RunningActor { stop, thread } in self.actors {
+        for RunningActor { stop, thread } in self.actors.into_iter().chain(self.journal) {
             stop();
             // What a thread had to say it has sent.
             let _ended = thread.join();
-        }
-        if let Some(journal) = self.journal {
-            let _ended = journal.join();
         }
         Ok(())
     }

@@ -1,13 +1,16 @@
 //! Settings: command-line flags, each with an environment variable, each with a default that
 //! works.
 
-use crate::auth::{
-    Configured, TokensError,
-    address::TrustedProxy,
-    outbound::Outbound,
-    settings_file::{SettingsFile, SettingsFileError},
-    sign_in::{GitHubSettings, Providers, ProvidersError},
-    web_origin::WebOrigin,
+use crate::{
+    auth::{
+        Configured, TokensError,
+        address::TrustedProxy,
+        outbound::Outbound,
+        settings_file::{SettingsFile, SettingsFileError},
+        sign_in::{GitHubSettings, Providers, ProvidersError},
+        web_origin::WebOrigin,
+    },
+    store::Retention,
 };
 use clap::{
     CommandFactory, Parser, ValueEnum,
@@ -128,6 +131,16 @@ pub struct Settings {
     #[arg(long, env = "OCTOSTORE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<WebOrigin>,
 
+    /// How many days entries of the audit log are kept. 0 is for ever.
+    #[arg(long, env = "OCTOSTORE_AUDIT_DAYS", value_name = "N", default_value_t = 365,
+          value_parser = clap::value_parser!(u32).range(0..=36_500))]
+    pub audit_days: u32,
+
+    /// How many entries the audit log keeps; the oldest make room for the newest.
+    #[arg(long, env = "OCTOSTORE_AUDIT_ENTRIES", value_name = "N", default_value_t = 1_000_000,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
+    pub audit_entries: u32,
+
     /// Proxies whose X-Forwarded-For is believed: addresses, networks, or unix for whoever comes
     /// over a Unix socket; several with commas between them.
     #[arg(long, env = "OCTOSTORE_TRUSTED_PROXIES", value_name = "LIST", value_delimiter = ',')]
@@ -213,7 +226,11 @@ impl Quotas {
                 ..self.config
             },
             tokens: self.tokens,
-            requests_per_second: allowance.requests_per_second.or(self.requests_per_second),
+            requests_per_second: match allowance.requests_per_second {
+                // As in the setting: zero is as many as it likes.
+                Some(own) => (own.get() > 0).then_some(own),
+                None => self.requests_per_second,
+            },
         }
     }
 }
@@ -424,6 +441,15 @@ impl Settings {
             section: Some(&file.github),
         };
         Ok(Providers::new(&github, &file.oidc, outbound)?)
+    }
+
+    /// How long entries of the audit log are kept.
+    pub fn audit_retention(&self) -> Retention {
+        let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
+        Retention {
+            entries: Some(self.audit_entries.into()),
+            life: (self.audit_days > 0).then(|| days(self.audit_days)),
+        }
     }
 
     /// How much an account may have.

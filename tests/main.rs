@@ -13,6 +13,12 @@ mod common;
 
 mod abuse;
 mod accounts;
+mod admin;
+mod admin_accounts;
+mod admin_locks;
+mod admin_quotas;
+mod audit;
+mod audit_export;
 mod caller;
 mod config;
 mod config_conditions;

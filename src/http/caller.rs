@@ -1,7 +1,10 @@
 //! Who is asking: the account of a bearer token, or an administrator; and from where.
 
 use super::{Context, error::ApiError};
-use crate::auth::{BearerToken, Identity, NotAuthenticated, address};
+use crate::{
+    app::Service,
+    auth::{BearerToken, Denied, Identity, NotAuthenticated, address},
+};
 use hyper::{
     HeaderMap,
     header::{AUTHORIZATION, HeaderName},
@@ -12,6 +15,7 @@ use octostore_actors::domain::{
         scope::{Access, Area},
     },
     audit::{Action, AuditEntry, AuditOutcome, AuditText, Provenance, Who},
+    values::AccountId,
 };
 
 /// The other way to show the key of the administrator.
@@ -58,6 +62,38 @@ fn may_try_tokens(context: &Context<'_>) -> Result<(), ApiError> {
     checked.map_err(ApiError::TooManyFailures)
 }
 
+/// An administrator, who was let in.
+pub struct Administrator {
+    /// For the audit log.
+    pub by: Provenance,
+    /// Its account; whoever has the key has none.
+    identity: Option<Identity>,
+}
+
+impl Administrator {
+    /// Whether this is the administrator's own account.
+    pub fn is(&self, account: AccountId) -> bool {
+        self.identity.as_ref().is_some_and(|identity| identity.account().id == account)
+    }
+
+    /// Whether it is still an administrator, and its token still good: what takes its time must
+    /// not outlive either.
+    ///
+    /// # Errors
+    /// It is not, or has none.
+    pub fn may_go_on(&self, service: &Service) -> Result<(), ApiError> {
+        let Some(identity) = &self.identity else { return Ok(()) };
+        if !identity.is_current() || !identity.token().is_live(service.calendar.wall()) {
+            return Err(ApiError::Unauthorized);
+        }
+        if service.directory.is_admin(identity.account().id) {
+            Ok(())
+        } else {
+            Err(ApiError::Denied(Denied::NotAdmin))
+        }
+    }
+}
+
 /// Whoever may do this as an administrator: by the key of the administrator, as a bearer token or
 /// in `X-Admin-Key`, or by a token of an account that is one. Refusals count as failed sign-ins.
 ///
@@ -67,7 +103,7 @@ pub async fn administrator(
     context: &Context<'_>,
     area: Area,
     access: Access,
-) -> Result<Provenance, ApiError> {
+) -> Result<Administrator, ApiError> {
     let headers = &context.head.headers;
     let shown = headers.get(X_ADMIN_KEY).map(|key| key.as_bytes()).or_else(|| bearer(headers));
     let guessable = shown.is_none_or(|shown| shown.len() < GUESSABLE_BELOW);
@@ -75,7 +111,7 @@ pub async fn administrator(
         may_try_to_sign_in(context)?;
     }
     if shown.is_some_and(|shown| context.service.gate.is_admin_key(shown)) {
-        return Ok(provenance(context, Who::AdminKey));
+        return Ok(Administrator { by: provenance(context, Who::AdminKey), identity: None });
     }
     let identity = match authenticate(context) {
         Ok(identity) => identity,
@@ -87,7 +123,9 @@ pub async fn administrator(
         }
     };
     match identity.may_administer(area, access) {
-        Ok(()) => Ok(provenance(context, identity.who())),
+        Ok(()) => {
+            Ok(Administrator { by: provenance(context, identity.who()), identity: Some(identity) })
+        }
         Err(denied) => {
             refused(context, identity.who(), Action::AdminAccess, area.as_str()).await;
             Err(ApiError::Denied(denied))

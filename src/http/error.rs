@@ -58,6 +58,21 @@ pub enum ApiError {
     /// No such token.
     #[error("Token not found")]
     TokenNotFound,
+    /// No such account.
+    #[error("Account not found")]
+    AccountNotFound,
+    /// An administrator would lock itself out.
+    #[error("An administrator cannot disable or demote its own account: ask another one")]
+    OwnAccount,
+    /// A quota that cannot be.
+    #[error("{0} is a whole number in the bounds of its setting, or null")]
+    Quota(&'static str),
+    /// A reason that is none, or too long.
+    #[error("reason must say something, in at most 500 characters")]
+    Reason,
+    /// Nobody holds the lock.
+    #[error("Lock not held")]
+    LockNotHeld,
     /// The request is none, or too large a one.
     #[error("The request is not well-formed HTTP/1.1, or its head is too large")]
     Malformed(StatusCode),
@@ -243,6 +258,11 @@ impl ApiError {
             Self::Expiry => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_expiry"),
             Self::ExceedsToken => (StatusCode::FORBIDDEN, "exceeds_token"),
             Self::TokenNotFound => (StatusCode::NOT_FOUND, "token_not_found"),
+            Self::AccountNotFound => (StatusCode::NOT_FOUND, "account_not_found"),
+            Self::OwnAccount => (StatusCode::CONFLICT, "own_account"),
+            Self::Quota(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_quota"),
+            Self::Reason => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_reason"),
+            Self::LockNotHeld => (StatusCode::NOT_FOUND, "lock_not_held"),
             Self::Malformed(status) => (*status, "malformed_request"),
             Self::TooManyConnections => (StatusCode::SERVICE_UNAVAILABLE, "too_many_connections"),
             Self::UnknownPath => (StatusCode::NOT_FOUND, "not_found"),
@@ -304,11 +324,14 @@ impl ApiError {
             Self::Prefix(why) => Some(why.to_string()),
             Self::Body(why) => Some(why.to_string()),
             Self::LeaseId => Some("a lease_id is a UUID, as the acquire answered it".to_owned()),
-            Self::Query(_) => {
-                Some("prefix and after are text, limit is a whole number from 1 to 1000".to_owned())
-            }
+            Self::Query(name) => Some(wanted(name).to_owned()),
             Self::Unauthorized
             | Self::AccountDisabled
+            | Self::AccountNotFound
+            | Self::OwnAccount
+            | Self::Quota(_)
+            | Self::Reason
+            | Self::LockNotHeld
             | Self::Denied(_)
             | Self::TooFast(_)
             | Self::TooManyFailures(_)
@@ -391,6 +414,17 @@ impl ApiError {
             headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
         reply
+    }
+}
+
+/// What a query parameter may be.
+fn wanted(parameter: &str) -> &'static str {
+    match parameter {
+        "before" => "before is the id of an entry",
+        "account" => "account is the id of an account",
+        "action" => "action is a word of the log, as in flag.set",
+        "since" => "since is a time, as in 2026-11-23T01:15:56Z",
+        _ => "limit is a whole number from 1 to 1000",
     }
 }
 

@@ -123,6 +123,7 @@ fn respond(context: &Context<'_>, outcome: LimitOutcome) -> Result<Reply, ApiErr
         LimitOutcome::NotFound => Err(ApiError::LimitNotFound),
         LimitOutcome::OverQuota(quota) => Err(ApiError::TooMany { what: "rate limits", quota }),
         LimitOutcome::NoRoom => Err(ApiError::StoreFull),
+        LimitOutcome::Use(_) => unreachable!("nobody asks for that here"),
     }
 }
 

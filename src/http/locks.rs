@@ -158,7 +158,10 @@ fn respond(
         LockOutcome::OverQuota(quota) => Err(ApiError::LockLimit(*quota)),
         LockOutcome::NoRoom => Err(ApiError::StoreFull),
         LockOutcome::NoToken => Err(ApiError::NoToken),
-        LockOutcome::Leases(_) => unreachable!("only a list is answered by a list"),
+        LockOutcome::Leases(_)
+        | LockOutcome::ForceReleased(_)
+        | LockOutcome::NotHeld
+        | LockOutcome::Use(_) => unreachable!("nobody asks for that here"),
     }
 }
 

@@ -8,9 +8,12 @@
 //! - [`sign_in`]: from a browser to a provider and back;
 //! - [`oauth`]: tokens for whoever can show a grant, which is [`exchange`] for workloads, and
 //!   [`device`] for terminals, whose users come over [`pages`];
+//! - [`admin`], [`audit`]: what administrators do;
 //! - [`error`]: what can be wrong, and the only place that maps it to a status.
 
 mod accounts;
+mod admin;
+mod audit;
 mod body;
 mod caller;
 mod config;
@@ -27,6 +30,7 @@ mod locks;
 mod oauth;
 mod pages;
 mod query;
+mod reply;
 mod request_id;
 mod router;
 mod server;
@@ -45,7 +49,6 @@ use crate::{
 use bytes::Bytes;
 use delivery::Delivery;
 use error::ApiError;
-use http_body_util::Full;
 use hyper::{
     Request, Response, StatusCode,
     body::Incoming,
@@ -53,16 +56,18 @@ use hyper::{
     http::request::Parts,
 };
 use octostore_actors::domain::{account::scope::Area, page::Selection, values::AccountId};
+use reply::ReplyBody;
 use request_id::{RequestId, X_REQUEST_ID};
 use router::{Probe, Resource};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// An answer.
-type Reply = Response<Full<Bytes>>;
+type Reply = Response<ReplyBody>;
 
 /// What a handler knows besides the request.
 struct Context<'a> {
-    service: &'a Service,
+    service: &'a Arc<Service>,
     delivery: &'a Delivery,
     request_id: &'a RequestId,
     head: &'a Parts,
@@ -100,7 +105,7 @@ impl Context<'_> {
 
 /// Answers one request.
 async fn handle(
-    service: &Service,
+    service: &Arc<Service>,
     delivery: &Delivery,
     peer: Address,
     request: Request<Incoming>,
@@ -147,6 +152,9 @@ async fn answer(context: &Context<'_>, body: Incoming) -> Result<Reply, ApiError
     if let Resource::DeviceConfirm = resource {
         return device::confirm(context, body).await;
     }
+    if let Resource::Admin(admin) = resource {
+        return admin::answer(context, admin, body).await;
+    }
     let identity = &caller::authenticate(context)?;
     match resource {
         Resource::Probe(_)
@@ -155,7 +163,8 @@ async fn answer(context: &Context<'_>, body: Incoming) -> Result<Reply, ApiError
         | Resource::TokenEndpoint
         | Resource::Device
         | Resource::DeviceCode
-        | Resource::DeviceConfirm => unreachable!("answered above"),
+        | Resource::DeviceConfirm
+        | Resource::Admin(_) => unreachable!("answered above"),
         Resource::Locks => locks::list(context, identity).await,
         Resource::Lock(name) => locks::get(context, identity, name).await,
         Resource::LockAction(name, action) => {
@@ -212,13 +221,13 @@ fn to_json(body: &impl Serialize) -> Vec<u8> {
 
 /// An answer without a body.
 fn empty(status: StatusCode) -> Reply {
-    let mut reply = Response::new(Full::default());
+    let mut reply = Response::new(ReplyBody::default());
     *reply.status_mut() = status;
     reply
 }
 
 fn reply(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Reply {
-    let mut reply = Response::new(Full::new(body));
+    let mut reply = Response::new(ReplyBody::from(body));
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, content_type);
     reply

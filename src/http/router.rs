@@ -53,6 +53,40 @@ pub enum Resource<'a> {
     SignIn(ProviderPath<'a>),
     /// `/auth/github/callback`, `/auth/oidc/{provider}/callback`.
     SignInCallback(ProviderPath<'a>),
+    /// `/admin/…`
+    Admin(Admin<'a>),
+}
+
+/// What a path under `/admin` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admin<'a> {
+    /// `/admin/accounts`.
+    Accounts,
+    /// `/admin/accounts/{id}`.
+    Account(RawName<'a>),
+    /// `/admin/accounts/{id}/{action}`.
+    AccountAction(RawName<'a>, AccountAction),
+    /// `/admin/accounts/{id}/quotas`.
+    Quotas(RawName<'a>),
+    /// `/admin/locks/{name}/release`.
+    LockRelease(RawName<'a>),
+    /// `/admin/audit`.
+    Audit,
+    /// `/admin/audit/export`.
+    AuditExport,
+}
+
+/// What an administrator can do with an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountAction {
+    /// `POST /admin/accounts/{id}/disable`.
+    Disable,
+    /// `POST /admin/accounts/{id}/enable`.
+    Enable,
+    /// `POST /admin/accounts/{id}/promote`.
+    Promote,
+    /// `POST /admin/accounts/{id}/demote`.
+    Demote,
 }
 
 /// What a supervisor asks.
@@ -149,6 +183,7 @@ impl<'a> Resource<'a> {
             [Some("auth"), Some("oidc"), Some(name), Some("callback"), None] => {
                 Self::SignInCallback(ProviderPath::OpenId(RawName(name)))
             }
+            [Some("admin"), rest @ ..] => Self::Admin(Admin::of(rest)?),
             _ => return None,
         })
     }
@@ -170,6 +205,7 @@ impl<'a> Resource<'a> {
             Self::SignInCallback(_) => "GET",
             Self::Tokens => "GET, HEAD, POST",
             Self::Token(_) => "DELETE",
+            Self::Admin(admin) => admin.allow(),
             Self::Limit(_) => "GET, HEAD, DELETE",
             Self::Flag(_) | Self::Config(_) => "GET, HEAD, PUT, DELETE",
             Self::LockAction(..)
@@ -192,6 +228,39 @@ impl<'a> Resource<'a> {
             "DELETE" => Verb::Delete,
             _ => Verb::Get,
         })
+    }
+}
+
+impl<'a> Admin<'a> {
+    /// What the segments after `/admin` name, if anything.
+    fn of(segments: [Option<&'a str>; 4]) -> Option<Self> {
+        Some(match segments {
+            [Some("accounts"), None, ..] => Self::Accounts,
+            [Some("accounts"), Some(id), None, _] => Self::Account(RawName(id)),
+            [Some("accounts"), Some(id), Some("quotas"), None] => Self::Quotas(RawName(id)),
+            [Some("accounts"), Some(id), Some(action), None] => {
+                let action = match action {
+                    "disable" => AccountAction::Disable,
+                    "enable" => AccountAction::Enable,
+                    "promote" => AccountAction::Promote,
+                    "demote" => AccountAction::Demote,
+                    _ => return None,
+                };
+                Self::AccountAction(RawName(id), action)
+            }
+            [Some("locks"), Some(name), Some("release"), None] => Self::LockRelease(RawName(name)),
+            [Some("audit"), None, ..] => Self::Audit,
+            [Some("audit"), Some("export"), None, _] => Self::AuditExport,
+            _ => return None,
+        })
+    }
+
+    fn allow(self) -> &'static str {
+        match self {
+            Self::Accounts | Self::Account(_) | Self::Audit | Self::AuditExport => "GET, HEAD",
+            Self::AccountAction(..) | Self::LockRelease(_) => "POST",
+            Self::Quotas(_) => "PUT",
+        }
     }
 }
 
@@ -240,6 +309,9 @@ mod tests {
             ["", "*", "/", "/lock", "/locks/a/steal", "/locks/a/acquire/", "/health/x", "//"]
         {
             assert_eq!(Resource::of(path), None, "{path}");
+        }
+        for path in ["", "/", "/locks", "/accounts/a/b", "/accounts/a/enable/x", "/audit/x"] {
+            assert_eq!(Resource::of(&format!("/admin{path}")), None, "/admin{path}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! What is on disk, as the reference and the subject both see it.
 
 use octostore_actors::domain::{
+    audit::AuditEntry,
     lock::Lease,
     page::{Page, PageLimit, Selection},
     values::{AccountId, LockName},
@@ -12,6 +13,12 @@ use std::collections::BTreeMap;
 pub struct Rows {
     pub locks: BTreeMap<LockName, Lease>,
     pub mark: u64,
+    pub log: Vec<AuditEntry>,
+}
+
+/// How many locks an account holds.
+pub fn holding(rows: &Rows, account: AccountId) -> usize {
+    rows.locks.values().filter(|lease| lease.holder.account == account).count()
 }
 
 /// One page of an account's leases.
