@@ -139,10 +139,10 @@ impl Identity {
         }
     }
 
-    /// Whether the token still opens what it did when it was shown: a request that took its time
-    /// must not outlive it.
-    pub fn is_current(&self) -> bool {
-        !self.0.ended.load(Ordering::Acquire)
+    /// Whether the token still opens at `now` what it did when it was shown: a request that took its
+    /// time must not outlive it.
+    pub fn is_current(&self, now: WallTime) -> bool {
+        !self.0.ended.load(Ordering::Acquire) && self.0.token.is_live(now)
     }
 
     /// The account.

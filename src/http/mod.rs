@@ -84,7 +84,11 @@ impl Context<'_> {
         limit: usize,
     ) -> Result<Bytes, ApiError> {
         let bytes = self.read_anonymous(body, limit).await?;
-        if identity.is_current() { Ok(bytes) } else { Err(ApiError::Unauthorized) }
+        if identity.is_current(self.service.calendar.wall()) {
+            Ok(bytes)
+        } else {
+            Err(ApiError::Unauthorized)
+        }
     }
 
     /// Reads the body of a request that shows no token.

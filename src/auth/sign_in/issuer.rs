@@ -60,9 +60,13 @@ pub struct More {
 
 impl AdditionalProviderMetadata for More {}
 
-/// An issuer, and what is known of it.
+/// An issuer, and what is known of it. It is asked by a task of its own, so that whoever asks and
+/// hangs up before the answer has not used up an attempt for nothing.
 #[derive(Debug)]
-pub struct Issuer {
+pub struct Issuer(Arc<Asked>);
+
+#[derive(Debug)]
+struct Asked {
     url: IssuerUrl,
     outbound: Outbound,
     known: RwLock<Option<Known>>,
@@ -116,30 +120,29 @@ pub enum Unavailable {
 }
 
 /// What is asked for.
-#[derive(Clone, Copy)]
-enum Want<'a> {
+enum Want {
     /// Anything that is not too old.
     Recent,
     /// Other keys than these.
-    OtherThan(&'a Arc<Metadata>),
+    OtherThan(Arc<Metadata>),
 }
 
 impl Issuer {
     /// An issuer of which nothing is known yet.
     pub fn new(url: IssuerUrl, outbound: Outbound) -> Self {
-        Self {
+        Self(Arc::new(Asked {
             url,
             outbound,
             known: RwLock::new(None),
             begun: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             turn: Mutex::new(Bucket::full()),
-        }
+        }))
     }
 
     /// What it calls itself.
     pub fn url(&self) -> &IssuerUrl {
-        &self.url
+        &self.0.url
     }
 
     /// What it says of itself: at most an hour old.
@@ -147,7 +150,7 @@ impl Issuer {
     /// # Errors
     /// See [`Unavailable`].
     pub async fn metadata(&self, calendar: &Calendar) -> Result<Arc<Metadata>, Unavailable> {
-        match self.recent(calendar.now()) {
+        match self.0.recent(calendar.now()) {
             Some(known) => Ok(known.metadata),
             None => Ok(self.ask(Want::Recent, calendar).await?.metadata),
         }
@@ -162,17 +165,29 @@ impl Issuer {
         stale: &Arc<Metadata>,
         calendar: &Calendar,
     ) -> Result<Found, Unavailable> {
-        self.ask(Want::OtherThan(stale), calendar).await
+        self.ask(Want::OtherThan(Arc::clone(stale)), calendar).await
     }
 
-    async fn ask(&self, want: Want<'_>, calendar: &Calendar) -> Result<Found, Unavailable> {
+    async fn ask(&self, want: Want, calendar: &Calendar) -> Result<Found, Unavailable> {
+        let (asked, now) = (Arc::clone(&self.0), calendar.now());
+        match tokio::spawn(async move { asked.ask(want, now).await }).await {
+            Ok(found) => found,
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_going_down) => Err(Unavailable::AskedJustNow),
+            },
+        }
+    }
+}
+
+impl Asked {
+    async fn ask(&self, want: Want, now: Instant) -> Result<Found, Unavailable> {
         let (begun, ended) =
             (self.begun.load(Ordering::Acquire), self.ended.load(Ordering::Acquire));
         let mut turn = self.turn.lock().await;
-        let now = calendar.now();
         let known = self.recent(now);
         let last = self.ended.load(Ordering::Acquire);
-        let other = known.as_ref().filter(|known| match want {
+        let other = known.as_ref().filter(|known| match &want {
             Want::Recent => true,
             Want::OtherThan(stale) => !Arc::ptr_eq(&known.metadata, stale),
         });
@@ -328,6 +343,21 @@ mod tests {
         assert!(found[1..].iter().all(Result::is_ok));
         assert_eq!(counting.keys.load(Ordering::Relaxed), 2);
         assert_eq!(counting.discovery.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_uses_nothing_up() {
+        let ((counting, issuer), calendar) = (start().await, calendar());
+        counting.up.store(true, Ordering::Relaxed);
+        for _ in 0..9 {
+            tokio::select! {
+                biased;
+                _ = issuer.metadata(&calendar) => panic!("it was told before anybody was asked"),
+                () = std::future::ready(()) => {}
+            }
+        }
+        issuer.metadata(&calendar).await.unwrap();
+        assert_eq!(counting.discovery.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]
