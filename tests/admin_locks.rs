@@ -1,8 +1,9 @@
 //! Locks that an administrator releases.
 
 use crate::{
-    admin::{keeper, setup},
-    common::Server,
+    admin::{act, keeper, scoped, setup},
+    caller::Caller,
+    common::{ALICE, Server},
 };
 use serde_json::{Value, json};
 
@@ -70,4 +71,26 @@ fn a_lock_is_released_for_a_reason() {
     assert_eq!(log["entries"].as_array().unwrap().len(), 1, "what was refused is not in it");
     let detail = log["entries"][0]["detail"].as_str().unwrap();
     assert!(detail.ends_with(&"ä".repeat(500)), "the whole reason is: {detail}");
+}
+
+#[test]
+fn a_scope_that_is_narrowed_to_some_locks_releases_those_alone() {
+    let server = setup().start();
+    act(&server, "alice", "promote");
+    let token = scoped(&server, ALICE, "admin.locks:write:deploy/");
+    let mut narrow = Caller::new(&server.address, Some(&token));
+    let why = json!({ "reason": "it hangs" });
+    for name in ["deploy%2Feu-1", "deploy", "backup"] {
+        server.bob().acquire(name, 3600).ok();
+    }
+    narrow.post("/admin/locks/deploy%2Feu-1/release", &why).ok();
+    for name in ["deploy", "backup", "a%20b"] {
+        let refused = narrow.post(&format!("/admin/locks/{name}/release"), &why);
+        refused.refused(403, "insufficient_scope");
+    }
+    assert_eq!(server.bob().list("").ok()["total"], 2);
+    // Where nothing has a name, a narrowed scope opens nothing.
+    let token = scoped(&server, ALICE, "admin.audit:read:flag");
+    let mut narrow = Caller::new(&server.address, Some(&token));
+    narrow.get("/admin/audit").refused(403, "insufficient_scope");
 }

@@ -1,7 +1,7 @@
 //! Quotas of an account's own: they hold from the answer on.
 
 use crate::{
-    admin::{account, keeper, path, setup},
+    admin::{account, act, keeper, path, setup},
     caller::{Caller, limit},
 };
 use serde_json::json;
@@ -90,4 +90,22 @@ fn quotas_are_numbers_within_bounds() {
         keeper(&server).call(("PUT", &quotas), &[], body).refused(422, "invalid_body");
     }
     assert_eq!(account(&server, "alice")["quotas"], before["quotas"]);
+}
+
+#[test]
+fn an_administrator_that_asks_too_fast_has_not_failed_to_sign_in() {
+    let server = setup().flag("--failed-sign-ins", "3").start();
+    act(&server, "alice", "promote");
+    let quotas = format!("{}/quotas", path(&server, "alice"));
+    keeper(&server).put(&quotas, &json!({ "requests_per_second": 1 })).ok();
+    let mut alice = Caller::alice(&server);
+    for _ in 0..10 {
+        let answer = alice.get("/admin/accounts");
+        assert!(matches!(answer.status, 200 | 429), "{answer:?}");
+        if answer.status == 429 {
+            answer.refused(429, "rate_limited");
+        }
+    }
+    let log = keeper(&server).get("/admin/audit?action=admin.access").ok();
+    assert_eq!(log, json!({ "entries": [] }));
 }

@@ -127,14 +127,15 @@ impl Identity {
         }
     }
 
-    /// Whether it may do this as an administrator.
+    /// Whether it may do this to `name` as an administrator. Where there is no name, that is empty:
+    /// a scope that is narrowed to some names opens nothing there.
     ///
     /// # Errors
     /// [`Denied::NotAdmin`], [`Denied::Scope`].
-    pub fn may_administer(&self, area: Area, access: Access) -> Result<(), Denied> {
+    pub fn may_administer(&self, area: Area, access: Access, name: &str) -> Result<(), Denied> {
         match self.0.account.role {
             Role::Member => Err(Denied::NotAdmin),
-            Role::Admin if self.0.token.scope.touches(area, access) => Ok(()),
+            Role::Admin if self.0.token.scope.allows(area, access, name) => Ok(()),
             Role::Admin => Err(Denied::Scope(area, access)),
         }
     }

@@ -55,7 +55,7 @@ pub async fn answer(
 
 /// `GET /admin/accounts`
 async fn accounts(context: &Context<'_>) -> Result<Reply, ApiError> {
-    administrator(context, Area::AdminAccounts, Access::Read).await?;
+    administrator(context, (Area::AdminAccounts, Access::Read), "").await?;
     let command = AccountCommand::Accounts(context.selection()?);
     let outcome = context.service.accounts.ask(command).await?;
     let AccountOutcome::Accounts(page) = outcome else {
@@ -68,7 +68,7 @@ async fn accounts(context: &Context<'_>) -> Result<Reply, ApiError> {
 
 /// `GET /admin/accounts/{id}`
 async fn account(context: &Context<'_>, id: RawName<'_>) -> Result<Reply, ApiError> {
-    administrator(context, Area::AdminAccounts, Access::Read).await?;
+    administrator(context, (Area::AdminAccounts, Access::Read), "").await?;
     let command = AccountCommand::Account(account_id(id)?);
     respond(context, context.service.accounts.ask(command).await?).await
 }
@@ -85,7 +85,7 @@ async fn act(
         AccountAction::Promote => (Area::AdminRoles, Change::Role(Role::Admin)),
         AccountAction::Demote => (Area::AdminRoles, Change::Role(Role::Member)),
     };
-    let admin = administrator(context, area, Access::Write).await?;
+    let admin = administrator(context, (area, Access::Write), "").await?;
     let account = account_id(id)?;
     match action {
         // So that there is always an administrator left.
@@ -132,7 +132,7 @@ impl AllowanceBody {
 
 /// `PUT /admin/accounts/{id}/quotas`
 async fn quotas(context: &Context<'_>, id: RawName<'_>, body: Incoming) -> Result<Reply, ApiError> {
-    let admin = administrator(context, Area::AdminQuotas, Access::Write).await?;
+    let admin = administrator(context, (Area::AdminQuotas, Access::Write), "").await?;
     let account = account_id(id)?;
     let asked: AllowanceBody = body::parse(&read(context, &admin, body).await?)?;
     let change = Change::Quotas(asked.allowance()?);
@@ -151,8 +151,9 @@ async fn release(
     name: RawName<'_>,
     body: Incoming,
 ) -> Result<Reply, ApiError> {
-    let admin = administrator(context, Area::AdminLocks, Access::Write).await?;
-    let name = LockName::new(&name.decode().unwrap_or_default())?;
+    let name = name.decode().unwrap_or_default();
+    let admin = administrator(context, (Area::AdminLocks, Access::Write), &name).await?;
+    let name = LockName::new(&name)?;
     let asked: ReasonBody = body::parse(&read(context, &admin, body).await?)?;
     let reason = asked.reason.ok_or(ApiError::MissingField("reason"))?;
     if reason.trim().is_empty() || reason.chars().count() > MAX_REASON {

@@ -41,7 +41,7 @@ const REST: Duration = Duration::from_millis(20);
 
 /// `GET /admin/audit`
 pub async fn list(context: &Context<'_>) -> Result<Reply, ApiError> {
-    let admin = administrator(context, Area::AdminAudit, Access::Read).await?;
+    let admin = administrator(context, (Area::AdminAudit, Access::Read), "").await?;
     let service = context.service;
     let mut query = wanted(service, context.head)?;
     // One more than asked for says whether there is more.
@@ -67,7 +67,7 @@ pub async fn list(context: &Context<'_>) -> Result<Reply, ApiError> {
 
 /// `GET /admin/audit/export`
 pub async fn export(context: &Context<'_>) -> Result<Reply, ApiError> {
-    let admin = administrator(context, Area::AdminAudit, Access::Read).await?;
+    let admin = administrator(context, (Area::AdminAudit, Access::Read), "").await?;
     let query = wanted(context.service, context.head)?;
     let first = AuditQuery { limit: LINES_AT_ONCE, ..query };
     // What cannot begin is refused like everything else.

@@ -95,14 +95,15 @@ impl Administrator {
 }
 
 /// Whoever may do this as an administrator: by the key of the administrator, as a bearer token or
-/// in `X-Admin-Key`, or by a token of an account that is one. Refusals count as failed sign-ins.
+/// in `X-Admin-Key`, or by a token of an account that is one. `name` is what it is done to, and
+/// empty where that has none. Wrong keys and tokens count as failed sign-ins.
 ///
 /// # Errors
 /// As [`authenticate`]; the account is no administrator; its token lacks the scope.
 pub async fn administrator(
     context: &Context<'_>,
-    area: Area,
-    access: Access,
+    (area, access): (Area, Access),
+    name: &str,
 ) -> Result<Administrator, ApiError> {
     let headers = &context.head.headers;
     let shown = headers.get(X_ADMIN_KEY).map(|key| key.as_bytes()).or_else(|| bearer(headers));
@@ -115,14 +116,16 @@ pub async fn administrator(
     }
     let identity = match authenticate(context) {
         Ok(identity) => identity,
-        Err(error) => {
+        Err(ApiError::Unauthorized) => {
             may_try_to_sign_in(context)?;
             let why = "no such key or token";
             failed_to_sign_in(context, Who::Stranger, Action::AdminAccess, why).await;
-            return Err(error);
+            return Err(ApiError::Unauthorized);
         }
+        // It is known who asks, or nobody looked.
+        Err(error) => return Err(error),
     };
-    match identity.may_administer(area, access) {
+    match identity.may_administer(area, access, name) {
         Ok(()) => {
             Ok(Administrator { by: provenance(context, identity.who()), identity: Some(identity) })
         }
