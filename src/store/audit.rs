@@ -338,8 +338,7 @@ mod tests {
         let second = |number| [note(number, Who::Server, Action::FlagSet)];
         add(&connection, retention, &second(86_400 + 3));
         assert_eq!(rows(&connection), 5, "two are older than a day");
-        add(&connection, retention, &second(3 * 86_400));
-        add(&connection, retention, &second(3 * 86_400));
+        (0..2).for_each(|_| add(&connection, retention, &second(3 * 86_400)));
         assert_eq!(rows(&connection), 2);
     }
 
@@ -348,9 +347,7 @@ mod tests {
         let connection = table();
         let retention = Retention { entries: Some(1), life: None };
         let one = [note(1, Who::Server, Action::FlagSet)];
-        for _ in 0..3 {
-            add(&connection, retention, &one);
-        }
+        (0..3).for_each(|_| add(&connection, retention, &one));
         connection.execute("DELETE FROM audit", []).unwrap();
         add(&connection, retention, &one);
         assert_eq!(all(&connection, retention)[0].0, AuditId(4));

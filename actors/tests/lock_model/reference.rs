@@ -2,14 +2,13 @@
 
 use crate::{
     BLOCK,
-    common::{lease_id, text, token},
-    rows::{Rows, holding, page},
+    common::{lease_id, token},
+    rows::{Rows, ended_by_force, holding, page},
     walk::Whose,
 };
 use octostore_actors::{
     domain::{
         Record, Room,
-        audit::{Action as Deed, AuditEntry, AuditOutcome},
         lock::{Lease, LockCommand, LockOutcome, LockRecord},
         values::{AccountId, FencingToken, LeaseId, LockName, Quota, Ttl},
     },
@@ -201,14 +200,7 @@ impl Reference {
             }
             LockCommand::ForceRelease { name, reason, by } => match self.lease(&name) {
                 Some(lease) => {
-                    let (holder, token) = (lease.holder.account, lease.token.get());
-                    self.record(AuditEntry {
-                        by,
-                        action: Deed::LockForceRelease,
-                        target: text(name.as_str()),
-                        outcome: AuditOutcome::Done,
-                        detail: Some(text(&format!("of {holder}, token {token}: {reason}"))),
-                    });
+                    self.record(ended_by_force(&lease, &reason, by));
                     let seq = self.record(LockRecord::Free(name));
                     (LockOutcome::ForceReleased(lease), Depends::On(seq))
                 }
