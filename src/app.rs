@@ -1,10 +1,8 @@
-//! The process: its threads, its handles, and the order in which they stop.
+//! The process: what it is made of, and the order in which that stops.
 //!
 //! Stopping goes the way a request goes: first nobody is let in any more, then every connection
 //! answers what it has taken, then each actor handles what is queued, then the persistence actor
 //! commits the last of it, then the file is closed.
-#![expect(clippy::disallowed_methods, reason = "this file owns the threads")]
-
 use crate::{
     auth::{
         BearerToken, Directory, Gate, OnDisk, Provisioned, PublishingStore,
@@ -20,30 +18,27 @@ use crate::{
     http::{Listener, Server},
     settings::{HeldStatus, Settings, SettingsError},
     store::{self, OpenError, SqliteStore},
+    threads::{Actors, Threads},
 };
 use octostore_actors::{
-    actor::Actor,
-    commit::{AuditLog, JournalMessage, Persistence, Store, StoreFailure, Verdict},
+    commit::{AuditLog, Persistence, Store, StoreFailure, Verdict},
     domain::{
-        Machine, Record, account::AccountMachine, config::ConfigMachine, flag::FlagMachine,
+        Record, account::AccountMachine, config::ConfigMachine, flag::FlagMachine,
         limiter::LimitMachine, lock::LockMachine, values::AccountId,
     },
-    mailbox::{Address, mailbox},
+    mailbox::mailbox,
     reply::Alarm,
     time::Clock,
 };
 use std::{
-    any::Any,
     io::{self, Write},
     num::NonZeroUsize,
     os::unix::fs::OpenOptionsExt,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    thread::JoinHandle,
     time::Duration,
 };
 use tokio::sync::mpsc;
@@ -235,7 +230,7 @@ impl App {
         let directory =
             Arc::new(Directory::new(settings.quotas(), &accounts.accounts, &accounts.tokens));
         let (sender, failures) = mpsc::unbounded_channel();
-        let mut threads = Threads { actors: Vec::new(), journal: None, failures: sender };
+        let mut threads = Threads::new(sender);
         let (journal, messages) = mailbox(JOURNAL_CAPACITY);
         let publishing = PublishingStore::new(store, Arc::clone(&directory));
         let alarm: Arc<dyn Alarm> = Arc::new(RuntimeAlarm::new());
@@ -292,14 +287,10 @@ impl App {
         self.server.stop(if failure.is_none() { DRAIN } else { DRAIN_AFTER_FAILURE }).await;
         // The handles go with the service; the threads end one after the other.
         let stopping = tokio::task::spawn_blocking(move || self.threads.stop());
-        let stopped = match stopping.await {
-            Ok(stopped) => stopped,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        };
-        match failure.or_else(|| self.failures.try_recv().ok()) {
-            Some(failure) => Err(failure),
-            None => stopped,
+        if let Err(panic) = stopping.await {
+            std::panic::resume_unwind(panic.into_panic());
         }
+        failure.or_else(|| self.failures.try_recv().ok()).map_or(Ok(()), Err)
     }
 }
 
@@ -343,116 +334,4 @@ fn write_token(database: &Path, token: &BearerToken) -> Result<FirstStart, Start
     };
     write().map_err(|source| StartError::AdminToken { path: path.clone(), source })?;
     Ok(FirstStart { token_file: std::path::absolute(&path).unwrap_or(path) })
-}
-
-/// Starts actors that share a journal.
-struct Actors<'a> {
-    threads: &'a mut Threads,
-    journal: Address<JournalMessage>,
-    capacity: NonZeroUsize,
-    clock: Arc<dyn Clock>,
-    alarm: Arc<dyn Alarm>,
-}
-
-impl Actors<'_> {
-    fn start<M>(&mut self, name: &'static str, machine: M) -> Result<Outbox<M>, StartError>
-    where
-        M: Machine + Send + 'static,
-        M::Command: Send + 'static,
-        M::Outcome: Send + 'static,
-    {
-        let (journal, clock) = (self.journal.clone(), Arc::clone(&self.clock));
-        let (actor, handle) = Actor::new(machine, self.capacity, journal, clock);
-        let actor = actor.with_alarm(Arc::clone(&self.alarm));
-        let thread = self.threads.spawn(name, move || {
-            actor.run();
-            Ok(())
-        })?;
-        let stop = handle.clone();
-        self.threads.actors.push(RunningActor { stop: Box::new(move || stop.stop()), thread });
-        Ok(Outbox::new(handle))
-    }
-}
-
-/// A thread that works off messages, and how it is told to stop.
-struct RunningActor {
-    stop: Box<dyn FnOnce() + Send>,
-    thread: JoinHandle<()>,
-}
-
-/// The threads of the actors, in the order in which they stop.
-struct Threads {
-    actors: Vec<RunningActor>,
-    journal: Option<RunningActor>,
-    failures: mpsc::UnboundedSender<Failure>,
-}
-
-impl Threads {
-    fn start_journal(
-        &mut self,
-        persistence: Persistence<PublishingStore<SqliteStore>>,
-        journal: Address<JournalMessage>,
-    ) -> Result<(), StartError> {
-        let thread =
-            self.spawn("journal", move || Ok(persistence.run()?.into_inner().close()?))?;
-        let stop = move || {
-            // One that is gone has stopped.
-            let _gone = journal.send(JournalMessage::Stop);
-        };
-        self.journal = Some(RunningActor { stop: Box::new(stop), thread });
-        Ok(())
-    }
-
-    /// Runs `work` on a thread of its own. If it fails or panics, the process is told to end.
-    fn spawn(
-        &self,
-        actor: &'static str,
-        work: impl FnOnce() -> Result<(), Failure> + Send + 'static,
-    ) -> Result<JoinHandle<()>, StartError> {
-        let failures = self.failures.clone();
-        let run = move || {
-            let ended = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-                Err(Failure::Panicked { actor, message: panic_message(&*panic) })
-            });
-            if let Err(failure) = ended {
-                tracing::error!(%failure, "the server ends");
-                // If nobody listens, it ends already.
-                let _ended = failures.send(failure);
-            }
-        };
-        std::thread::Builder::new().name(actor.to_owned()).spawn(run).map_err(StartError::Thread)
-    }
-
-    /// Stops every actor, then the journal.
-    fn stop(self) -> Result<(), Failure> {
-        for RunningActor { stop, thread } in self.actors.into_iter().chain(self.journal) {
-            stop();
-            // What a thread had to say it has sent.
-            let _ended = thread.join();
-        }
-        Ok(())
-    }
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_in_an_actor_ends_the_process_with_a_clear_message() {
-        let (sender, mut failures) = mpsc::unbounded_channel();
-        let threads = Threads { actors: Vec::new(), journal: None, failures: sender };
-        let thread = threads.spawn("locks", || panic!("two holders")).unwrap();
-        thread.join().unwrap();
-        let said = failures.blocking_recv().unwrap().to_string();
-        assert!(said.contains("locks") && said.contains("two holders"), "{said}");
-    }
 }
