@@ -181,7 +181,7 @@ pub async fn refused(context: &Context<'_>, who: Who, action: Action, why: &str)
 }
 
 /// The one bearer token of a request, if there is exactly one (RFC 6750, section 2.1).
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     match (values.next(), values.next()) {
         (Some(value), None) => bearer_in(value.as_bytes()),

@@ -105,7 +105,7 @@ pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, A
 }
 
 #[derive(Deserialize)]
-struct PutBody<'a> {
+pub(super) struct PutBody<'a> {
     /// As it was sent: `null` is a value like any other.
     #[serde(borrow, default, deserialize_with = "present")]
     value: Option<&'a RawValue>,
@@ -158,7 +158,7 @@ fn text(key: RawName<'_>) -> Cow<'_, str> {
 }
 
 /// How deeply the JSON text `json` is nested.
-fn depth(json: &str) -> usize {
+pub(super) fn depth(json: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     let (mut in_string, mut escaped) = (false, false);
     for byte in json.bytes() {

@@ -44,7 +44,7 @@ pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, A
 }
 
 #[derive(Deserialize)]
-struct SetBody {
+pub(super) struct SetBody {
     enabled: Option<bool>,
     percentage: Option<Whole>,
 }

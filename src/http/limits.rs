@@ -80,7 +80,7 @@ pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, A
 }
 
 #[derive(Deserialize)]
-struct CheckBody {
+pub(super) struct CheckBody {
     max_requests: Option<Whole>,
     window_seconds: Option<Whole>,
     cost: Option<Whole>,

@@ -24,6 +24,8 @@ mod error;
 mod etag;
 mod exchange;
 mod flags;
+#[cfg(test)]
+mod fuzz;
 mod limits;
 mod listen;
 mod locks;
