@@ -99,7 +99,7 @@ enum ScopesBody {
 
 impl IssueBody {
     /// The scope that is asked for; `None` is as much as the token that asks. A prefix narrows
-    /// every grant that has none of its own.
+    /// every grant, and leaves out those that have nothing in common with it.
     fn scope(&self, own: &Scope) -> Result<Option<Scope>, ApiError> {
         let asked: Option<Scope> = match &self.scopes {
             None => None,
@@ -110,23 +110,22 @@ impl IssueBody {
             return Ok(asked);
         };
         let prefix = NamePrefix::new(prefix)?;
-        let narrowed = |grants: &[Grant]| {
-            let narrow = |grant: &Grant| match grant.prefix.as_str() {
-                "" => Grant { prefix: prefix.clone(), ..grant.clone() },
-                _ => grant.clone(),
-            };
-            Scope::only(grants.iter().map(narrow).collect())
+        let narrow = |grant: &Grant| {
+            let narrower = prefix.as_str().starts_with(grant.prefix.as_str());
+            let narrowed = || Grant { prefix: prefix.clone(), ..grant.clone() };
+            let is_narrow = grant.prefix.as_str().starts_with(prefix.as_str());
+            if narrower { Some(narrowed()) } else { is_narrow.then(|| grant.clone()) }
         };
-        Ok(match asked.as_ref().unwrap_or(own) {
-            Scope::Only(grants) => narrowed(grants),
+        let grants = match asked.as_ref().unwrap_or(own) {
+            Scope::Only(grants) => grants.iter().filter_map(narrow).collect(),
             // Of everything, only what has names can be narrowed.
-            Scope::Everything => Scope::only(
-                ["locks", "limits", "flags", "config"]
-                    .iter()
-                    .filter_map(|area| format!("{area}:write:{prefix}").parse().ok())
-                    .collect(),
-            ),
-        })
+            Scope::Everything => ["locks", "limits", "flags", "config"]
+                .iter()
+                .filter_map(|area| format!("{area}:write:{prefix}").parse().ok())
+                .collect(),
+        };
+        // No grant at all must not become as much as the token that asks.
+        Scope::only(grants).map(Some).ok_or(ApiError::ExceedsToken)
     }
 
     /// When it shall end; `None` is when the token that asks does.
