@@ -96,6 +96,18 @@ fn without_a_redirect_uri_github_goes_by_its_own() {
     assert_eq!(parameter(there.header("location").unwrap(), "redirect_uri"), None);
     let back = browser.follow(there.header("location").unwrap());
     browser.get(&server, &back).ok();
+    server.stop();
+
+    // Whether it comes back over TLS is said by where browsers find this server.
+    let server = setup(&github)
+        .variable("GITHUB_REDIRECT_URI", "")
+        .variable("OCTOSTORE_PUBLIC_URL", BACK_OVER_TLS)
+        .start();
+    let there = browser.get(&server, THERE);
+    let cookie = there.header("set-cookie").unwrap();
+    assert!(cookie.starts_with("__Host-octostore-sign-in=") && cookie.ends_with("; Secure"));
+    let back = browser.follow(there.header("location").unwrap());
+    browser.get(&server, &back).ok();
 }
 
 #[test]

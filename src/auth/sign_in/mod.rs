@@ -255,9 +255,12 @@ impl Provider {
     }
 
     /// Whether browsers come back to this server over TLS, so that cookies need not travel
-    /// without it.
-    pub fn returns_over_tls(&self) -> bool {
-        self.returns_to().is_some_and(|url| url.scheme() == "https")
+    /// without it. Where its own settings do not say, it is `here` that browsers find it.
+    pub fn returns_over_tls(&self, here: Option<&WebOrigin>) -> bool {
+        match self.returns_to() {
+            Some(url) => url.scheme() == "https",
+            None => here.is_some_and(WebOrigin::is_https),
+        }
     }
 
     /// Where browsers come back to, as far as the settings say.
