@@ -111,6 +111,27 @@ fn without_a_redirect_uri_github_goes_by_its_own() {
 }
 
 #[test]
+fn a_number_of_another_host_is_of_somebody_else() {
+    let (github, server) = start();
+    let ann = me(&server, &Browser::default().sign_in(&server, THERE));
+    let setup = server.setup.clone();
+    server.stop();
+    let elsewhere = github.url().replace("127.0.0.1", "localhost");
+    let moved = setup.clone().variable("GITHUB_OAUTH_URL", &elsewhere).start();
+    let mut browser = Browser::default();
+    let there = browser.get(&moved, THERE);
+    let location = there.header("location").unwrap().replace("localhost", "127.0.0.1");
+    let back = browser.follow(&location);
+    let other = me(&moved, &browser.get(&moved, &back));
+    assert_eq!(other["name"], ann["name"]);
+    assert_ne!(other["id"], ann["id"], "both hosts count from one");
+    moved.stop();
+    let server = setup.start();
+    let again = me(&server, &Browser::default().sign_in(&server, THERE));
+    assert_eq!(again["id"], ann["id"]);
+}
+
+#[test]
 fn a_code_is_worth_nothing_without_its_verifier() {
     let (github, server) = start();
     // As if somebody had begun with another challenge.

@@ -220,7 +220,10 @@ async fn token(
 /// What makes the account of a person one and the same.
 pub(super) fn account_of(key: &PersonKey) -> Result<(Origin, Subject), InvalidSubject> {
     Ok(match key {
-        PersonKey::GitHub(id) => (Origin::GitHub, Subject::new(&id.to_string())?),
+        PersonKey::GitHub { host: None, id } => (Origin::GitHub, Subject::new(&id.to_string())?),
+        PersonKey::GitHub { host: Some(host), id } => {
+            (Origin::GitHub, Subject::new(&format!("{host} {id}"))?)
+        }
         PersonKey::OpenId { issuer, subject } => {
             (Origin::OpenId, Subject::new(&format!("{issuer} {subject}"))?)
         }

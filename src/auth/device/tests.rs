@@ -19,7 +19,7 @@ fn from(address: &str) -> Asked {
 
 fn person() -> Person {
     Person {
-        key: PersonKey::GitHub(1),
+        key: PersonKey::GitHub { host: None, id: 1 },
         name: AccountName::new("octocat").unwrap(),
         avatar_url: None,
     }

@@ -113,8 +113,13 @@ pub struct Person {
 /// What makes a person one and the same, whatever he calls himself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PersonKey {
-    /// The numeric id. Logins are renamed, and given to others.
-    GitHub(u64),
+    /// Logins are renamed, and given to others.
+    GitHub {
+        /// The Enterprise host, which has numbers of its own; `None` is github.com.
+        host: Option<String>,
+        /// The numeric id.
+        id: u64,
+    },
     /// An issuer, and what it calls this person: unique there, and never given to another.
     OpenId {
         /// Its URL, as in the settings.
