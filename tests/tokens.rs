@@ -192,6 +192,11 @@ fn what_cannot_be_a_token_is_refused() {
         (json!({ "name": "x", "expires_in_seconds": 1e12 }), "invalid_expiry"),
         (json!({ "name": "x", "expires_at": "tomorrow" }), "invalid_expiry"),
         (json!({ "name": "x", "expires_at": "2001-01-01T00:00:00Z" }), "invalid_expiry"),
+        (
+            json!({ "name": "x", "expires_in_seconds": 60, "expires_at": "2001-01-01T00:00:00Z" }),
+            "invalid_expiry",
+        ),
+        (json!({ "name": "x", "expires_in_seconds": 60, "expires_at": "soon" }), "invalid_expiry"),
     ] {
         alice.post("/auth/tokens", &wrong).refused(422, code);
     }

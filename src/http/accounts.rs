@@ -128,21 +128,21 @@ impl IssueBody {
         Scope::only(grants).map(Some).ok_or(ApiError::ExceedsToken)
     }
 
-    /// When it shall end; `None` is when the token that asks does.
+    /// When it shall end; `None` is when the token that asks does. Of two ends the earlier counts.
     fn expires_at(&self, now: WallTime) -> Result<Option<WallTime>, ApiError> {
         let in_seconds = match self.expires_in_seconds {
             Some(seconds) => Some(seconds.as_u64().ok_or(ApiError::Expiry)?),
             None => None,
         };
-        let furthest = now.plus_seconds(MAX_LIFE_SECONDS);
-        let end = match (in_seconds, &self.expires_at) {
-            (None, None) => return Ok(None),
-            (Some(seconds), _) => now.plus_seconds(seconds.min(MAX_LIFE_SECONDS + 1)),
-            (None, Some(at)) => {
-                let at: Timestamp = at.parse().map_err(|_| ApiError::Expiry)?;
-                WallTime::from_millis(at.as_millisecond())
-            }
+        let at = match &self.expires_at {
+            Some(at) => Some(at.parse().map_err(|_| ApiError::Expiry)?),
+            None => None,
         };
+        let furthest = now.plus_seconds(MAX_LIFE_SECONDS);
+        let after = |seconds: u64| now.plus_seconds(seconds.min(MAX_LIFE_SECONDS + 1));
+        let at = at.map(|at: Timestamp| WallTime::from_millis(at.as_millisecond()));
+        let ends = in_seconds.map(after).into_iter().chain(at);
+        let Some(end) = ends.min() else { return Ok(None) };
         if end > now && end <= furthest { Ok(Some(end)) } else { Err(ApiError::Expiry) }
     }
 }
