@@ -209,3 +209,23 @@ fn failed_attempts_to_administer_are_throttled() {
     assert!(entries.iter().all(|e| e["who"] == "stranger" && e["result"] == "refused"));
     assert!(!log.to_string().contains("guess-"));
 }
+
+#[test]
+fn a_token_beside_a_wrong_key_does_not_help_to_guess_it() {
+    let server = setup().flag("--failed-sign-ins", "5").start();
+    act(&server, "alice", "promote");
+    for token in [ALICE, BOB] {
+        let wrong = format!("{KEY}x");
+        let mut caller = Caller::new(&server.address, Some(token));
+        let refused = caller.call(("GET", "/admin/accounts"), &[("x-admin-key", &wrong)], "");
+        refused.refused(401, "unauthorized");
+    }
+    let mut bob = Caller::bob(&server);
+    let throttled = (0..500).find(|guess| {
+        let guess = format!("guess-{guess}");
+        bob.call(("GET", "/admin/accounts"), &[("x-admin-key", &guess)], "").status == 429
+    });
+    assert!(throttled.is_some(), "he may guess for ever");
+    bob.get("/auth/me").ok();
+    keeper(&server).get("/admin/accounts").ok();
+}

@@ -96,6 +96,39 @@ fn without_a_redirect_uri_github_goes_by_its_own() {
     assert_eq!(parameter(there.header("location").unwrap(), "redirect_uri"), None);
     let back = browser.follow(there.header("location").unwrap());
     browser.get(&server, &back).ok();
+    server.stop();
+
+    // Whether it comes back over TLS is said by where browsers find this server.
+    let server = setup(&github)
+        .variable("GITHUB_REDIRECT_URI", "")
+        .variable("OCTOSTORE_PUBLIC_URL", BACK_OVER_TLS)
+        .start();
+    let there = browser.get(&server, THERE);
+    let cookie = there.header("set-cookie").unwrap();
+    assert!(cookie.starts_with("__Host-octostore-sign-in=") && cookie.ends_with("; Secure"));
+    let back = browser.follow(there.header("location").unwrap());
+    browser.get(&server, &back).ok();
+}
+
+#[test]
+fn a_number_of_another_host_is_of_somebody_else() {
+    let (github, server) = start();
+    let ann = me(&server, &Browser::default().sign_in(&server, THERE));
+    let setup = server.setup.clone();
+    server.stop();
+    let elsewhere = github.url().replace("127.0.0.1", "localhost");
+    let moved = setup.clone().variable("GITHUB_OAUTH_URL", &elsewhere).start();
+    let mut browser = Browser::default();
+    let there = browser.get(&moved, THERE);
+    let location = there.header("location").unwrap().replace("localhost", "127.0.0.1");
+    let back = browser.follow(&location);
+    let other = me(&moved, &browser.get(&moved, &back));
+    assert_eq!(other["name"], ann["name"]);
+    assert_ne!(other["id"], ann["id"], "both hosts count from one");
+    moved.stop();
+    let server = setup.start();
+    let again = me(&server, &Browser::default().sign_in(&server, THERE));
+    assert_eq!(again["id"], ann["id"]);
 }
 
 #[test]

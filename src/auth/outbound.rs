@@ -43,6 +43,8 @@ const PRODUCT: HeaderValue =
 pub struct Outbound {
     client: Arc<LazyLock<HttpClient>>,
     patience: Duration,
+    /// Whether nothing but https is asked, not even on this machine.
+    tls_alone: bool,
 }
 
 type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
@@ -94,7 +96,19 @@ impl Outbound {
     /// A client that believes the certificate authorities of this system, or Mozilla's where the
     /// system has none. They are read from disk with the first request.
     pub fn new() -> Self {
-        Self { client: Arc::new(LazyLock::new(http_client)), patience: PATIENCE }
+        Self { client: Arc::new(LazyLock::new(http_client)), patience: PATIENCE, tls_alone: false }
+    }
+
+    /// The same for whoever is found over TLS: what it says has nobody on this machine asked who
+    /// is reached without.
+    #[must_use]
+    pub fn over_tls_alone(&self) -> Self {
+        Self { tls_alone: true, ..self.clone() }
+    }
+
+    /// Whether this would be asked at all.
+    pub fn may_ask(&self, url: &Url) -> bool {
+        is_protected(url) && (url.scheme() == "https" || !self.tls_alone)
     }
 
     /// Sends one request and reads the whole answer, whatever its status.
@@ -107,7 +121,7 @@ impl Outbound {
     ) -> Result<Response<Vec<u8>>, OutboundError> {
         let to = Authority::of(request.uri());
         let url = Url::parse(&request.uri().to_string());
-        if !url.is_ok_and(|url| is_protected(&url)) {
+        if !url.is_ok_and(|url| self.may_ask(&url)) {
             return Err(OutboundError::Unprotected(to));
         }
         request.headers_mut().insert(USER_AGENT, PRODUCT);
@@ -309,5 +323,15 @@ mod tests {
         {
             assert!(is_protected(&url.parse().unwrap()), "{url}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_is_found_over_tls_has_nobody_here_asked_without() {
+        let (url, asked) = once(answer("200 OK", b"{}")).await;
+        let error = Outbound::new().over_tls_alone().get_json(&url).await.unwrap_err();
+        assert!(matches!(error, OutboundError::Unprotected(_)), "{error}");
+        Outbound::new().get_json(&url).await.unwrap();
+        asked.await.unwrap();
+        assert!(Outbound::new().over_tls_alone().may_ask(&"https://a.example".parse().unwrap()));
     }
 }

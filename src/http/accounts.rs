@@ -99,7 +99,7 @@ enum ScopesBody {
 
 impl IssueBody {
     /// The scope that is asked for; `None` is as much as the token that asks. A prefix narrows
-    /// every grant that has none of its own.
+    /// every grant, and leaves out those that have nothing in common with it.
     fn scope(&self, own: &Scope) -> Result<Option<Scope>, ApiError> {
         let asked: Option<Scope> = match &self.scopes {
             None => None,
@@ -110,40 +110,39 @@ impl IssueBody {
             return Ok(asked);
         };
         let prefix = NamePrefix::new(prefix)?;
-        let narrowed = |grants: &[Grant]| {
-            let narrow = |grant: &Grant| match grant.prefix.as_str() {
-                "" => Grant { prefix: prefix.clone(), ..grant.clone() },
-                _ => grant.clone(),
-            };
-            Scope::only(grants.iter().map(narrow).collect())
+        let narrow = |grant: &Grant| {
+            let narrower = prefix.as_str().starts_with(grant.prefix.as_str());
+            let narrowed = || Grant { prefix: prefix.clone(), ..grant.clone() };
+            let is_narrow = grant.prefix.as_str().starts_with(prefix.as_str());
+            if narrower { Some(narrowed()) } else { is_narrow.then(|| grant.clone()) }
         };
-        Ok(match asked.as_ref().unwrap_or(own) {
-            Scope::Only(grants) => narrowed(grants),
+        let grants = match asked.as_ref().unwrap_or(own) {
+            Scope::Only(grants) => grants.iter().filter_map(narrow).collect(),
             // Of everything, only what has names can be narrowed.
-            Scope::Everything => Scope::only(
-                ["locks", "limits", "flags", "config"]
-                    .iter()
-                    .filter_map(|area| format!("{area}:write:{prefix}").parse().ok())
-                    .collect(),
-            ),
-        })
+            Scope::Everything => ["locks", "limits", "flags", "config"]
+                .iter()
+                .filter_map(|area| format!("{area}:write:{prefix}").parse().ok())
+                .collect(),
+        };
+        // No grant at all must not become as much as the token that asks.
+        Scope::only(grants).map(Some).ok_or(ApiError::ExceedsToken)
     }
 
-    /// When it shall end; `None` is when the token that asks does.
+    /// When it shall end; `None` is when the token that asks does. Of two ends the earlier counts.
     fn expires_at(&self, now: WallTime) -> Result<Option<WallTime>, ApiError> {
         let in_seconds = match self.expires_in_seconds {
             Some(seconds) => Some(seconds.as_u64().ok_or(ApiError::Expiry)?),
             None => None,
         };
-        let furthest = now.plus_seconds(MAX_LIFE_SECONDS);
-        let end = match (in_seconds, &self.expires_at) {
-            (None, None) => return Ok(None),
-            (Some(seconds), _) => now.plus_seconds(seconds.min(MAX_LIFE_SECONDS + 1)),
-            (None, Some(at)) => {
-                let at: Timestamp = at.parse().map_err(|_| ApiError::Expiry)?;
-                WallTime::from_millis(at.as_millisecond())
-            }
+        let at = match &self.expires_at {
+            Some(at) => Some(at.parse().map_err(|_| ApiError::Expiry)?),
+            None => None,
         };
+        let furthest = now.plus_seconds(MAX_LIFE_SECONDS);
+        let after = |seconds: u64| now.plus_seconds(seconds.min(MAX_LIFE_SECONDS + 1));
+        let at = at.map(|at: Timestamp| WallTime::from_millis(at.as_millisecond()));
+        let ends = in_seconds.map(after).into_iter().chain(at);
+        let Some(end) = ends.min() else { return Ok(None) };
         if end > now && end <= furthest { Ok(Some(end)) } else { Err(ApiError::Expiry) }
     }
 }

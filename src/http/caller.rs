@@ -96,7 +96,8 @@ impl Administrator {
 
 /// Whoever may do this as an administrator: by the key of the administrator, as a bearer token or
 /// in `X-Admin-Key`, or by a token of an account that is one. `name` is what it is done to, and
-/// empty where that has none. Wrong keys and tokens count as failed sign-ins.
+/// empty where that has none. Wrong keys and tokens count as failed sign-ins; whoever shows a wrong
+/// key is not let in by a token beside it, or any token would be good for guessing the key.
 ///
 /// # Errors
 /// As [`authenticate`]; the account is no administrator; its token lacks the scope.
@@ -106,7 +107,8 @@ pub async fn administrator(
     name: &str,
 ) -> Result<Administrator, ApiError> {
     let headers = &context.head.headers;
-    let shown = headers.get(X_ADMIN_KEY).map(|key| key.as_bytes()).or_else(|| bearer(headers));
+    let key = headers.get(X_ADMIN_KEY).map(|key| key.as_bytes());
+    let shown = key.or_else(|| bearer(headers));
     let guessable = shown.is_none_or(|shown| shown.len() < GUESSABLE_BELOW);
     if guessable {
         may_try_to_sign_in(context)?;
@@ -114,7 +116,8 @@ pub async fn administrator(
     if shown.is_some_and(|shown| context.service.gate.is_admin_key(shown)) {
         return Ok(Administrator { by: provenance(context, Who::AdminKey), identity: None });
     }
-    let identity = match authenticate(context) {
+    let known = if key.is_some() { Err(ApiError::Unauthorized) } else { authenticate(context) };
+    let identity = match known {
         Ok(identity) => identity,
         Err(ApiError::Unauthorized) => {
             may_try_to_sign_in(context)?;

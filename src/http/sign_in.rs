@@ -83,7 +83,7 @@ pub async fn send_away(
     let headers = reply.headers_mut();
     headers.insert(LOCATION, header(begun.location.as_str()));
     let kept = service.attempts.seal(&attempt);
-    headers.insert(SET_COOKIE, COOKIE.set(provider.returns_over_tls(), &kept));
+    headers.insert(SET_COOKIE, COOKIE.set(returns_over_tls(context, provider), &kept));
     Ok(reply)
 }
 
@@ -109,8 +109,13 @@ pub async fn callback(context: &Context<'_>, path: ProviderPath<'_>) -> Result<R
         (Err(error), Purpose::Device(_)) => device::fail(&error),
     };
     // What the browser has kept is of no use any more.
-    reply.headers_mut().append(SET_COOKIE, COOKIE.set(provider.returns_over_tls(), ""));
+    reply.headers_mut().append(SET_COOKIE, COOKIE.set(returns_over_tls(context, provider), ""));
     Ok(discreet(reply))
+}
+
+/// Whether the browser comes back from this provider over TLS.
+pub(super) fn returns_over_tls(context: &Context<'_>, provider: &Provider) -> bool {
+    provider.returns_over_tls(context.service.web_origin.as_ref())
 }
 
 /// The attempt that this browser has begun, which from now on has come back.
@@ -120,7 +125,7 @@ fn take_back(
     id: &ProviderId,
     query: &Parameters<'_>,
 ) -> Result<Attempt, NotTaken> {
-    let kept = COOKIE.get(provider.returns_over_tls(), &context.head.headers);
+    let kept = COOKIE.get(returns_over_tls(context, provider), &context.head.headers);
     let kept = kept.ok_or(NotTaken::InvalidState)?;
     let state = query.only("state").ok_or(NotTaken::InvalidState)?;
     context.service.attempts.take_back(id, kept, state, context.service.calendar.now())
@@ -215,7 +220,10 @@ async fn token(
 /// What makes the account of a person one and the same.
 pub(super) fn account_of(key: &PersonKey) -> Result<(Origin, Subject), InvalidSubject> {
     Ok(match key {
-        PersonKey::GitHub(id) => (Origin::GitHub, Subject::new(&id.to_string())?),
+        PersonKey::GitHub { host: None, id } => (Origin::GitHub, Subject::new(&id.to_string())?),
+        PersonKey::GitHub { host: Some(host), id } => {
+            (Origin::GitHub, Subject::new(&format!("{host} {id}"))?)
+        }
         PersonKey::OpenId { issuer, subject } => {
             (Origin::OpenId, Subject::new(&format!("{issuer} {subject}"))?)
         }

@@ -45,6 +45,9 @@ const MOST: usize = 10_000;
 /// How many of them may have one address.
 const MOST_OF_ONE: u32 = 50;
 
+/// How many of them may have addresses of one site, so that none keeps everybody else out.
+const MOST_OF_SITE: u32 = 500;
+
 /// Terminals that wait to be let in.
 #[derive(Debug)]
 pub struct Devices {
@@ -144,7 +147,8 @@ impl Devices {
         if table.devices.len() >= MOST {
             return Err(NoRoom::Everywhere);
         }
-        if table.of_one.get(&asked.from.network()).is_some_and(|&count| count >= MOST_OF_ONE) {
+        let (of_one, of_site) = table.counts(&asked.from);
+        if of_one >= MOST_OF_ONE || of_site >= MOST_OF_SITE {
             return Err(NoRoom::ThisAddress);
         }
         let device_code = DeviceCode::of(random());
@@ -257,6 +261,8 @@ struct Table {
     by_user_code: HashMap<UserCode, DeviceId>,
     /// How many have an address of this network.
     of_one: HashMap<Network, u32>,
+    /// How many have an address of this site.
+    of_site: HashMap<Network, u32>,
     /// In the order in which they are over.
     ends: BTreeSet<(Instant, DeviceId)>,
 }
@@ -303,6 +309,7 @@ impl Table {
         let id = waiting.id;
         self.by_user_code.insert(waiting.user_code, id);
         *self.of_one.entry(waiting.asked.from.network()).or_default() += 1;
+        *self.of_site.entry(waiting.asked.from.site()).or_default() += 1;
         self.ends.insert((expires_at, id));
         let state = State::Undecided;
         let device = Device { waiting, expires_at, interval: INTERVAL, polled_at: None, state };
@@ -313,13 +320,16 @@ impl Table {
         let Some(device) = self.devices.remove(id) else { return };
         self.by_user_code.remove(&device.waiting.user_code);
         self.ends.remove(&(device.expires_at, *id));
-        let network = device.waiting.asked.from.network();
-        if let Some(count) = self.of_one.get_mut(&network) {
-            *count -= 1;
-            if *count == 0 {
-                self.of_one.remove(&network);
-            }
-        }
+        let from = &device.waiting.asked.from;
+        one_less(&mut self.of_one, from.network());
+        one_less(&mut self.of_site, from.site());
+    }
+
+    /// How many wait with this address, and with any of its site.
+    fn counts(&self, from: &Address) -> (u32, u32) {
+        let count = |counts: &HashMap<Network, u32>, network| counts.get(&network).copied();
+        let of_one = count(&self.of_one, from.network());
+        (of_one.unwrap_or(0), count(&self.of_site, from.site()).unwrap_or(0))
     }
 
     fn sweep(&mut self, now: Instant) {
@@ -327,6 +337,15 @@ impl Table {
             && expires_at + LINGER <= now
         {
             self.remove(&id);
+        }
+    }
+}
+
+fn one_less(counts: &mut HashMap<Network, u32>, network: Network) {
+    if let Some(count) = counts.get_mut(&network) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&network);
         }
     }
 }

@@ -19,7 +19,7 @@ fn from(address: &str) -> Asked {
 
 fn person() -> Person {
     Person {
-        key: PersonKey::GitHub(1),
+        key: PersonKey::GitHub { host: None, id: 1 },
         name: AccountName::new("octocat").unwrap(),
         avatar_url: None,
     }
@@ -182,6 +182,23 @@ fn the_terminals_of_one_address_are_bounded() {
     let forgotten = (LIFE + 60) as f64;
     begin("2001:db8::1", forgotten).unwrap();
     assert_eq!(devices.table.lock().unwrap().of_one.values().sum::<u32>(), 3);
+}
+
+#[test]
+fn the_terminals_of_one_site_are_bounded() {
+    let devices = devices();
+    let mut bits = random();
+    let mut begin = |address: &str| devices.begin(from(address), at(0.0), &mut bits).map(drop);
+    for n in 0..MOST_OF_SITE {
+        begin(&format!("2001:db8:7:{n:x}::1")).unwrap();
+    }
+    assert_eq!(begin("2001:db8:7:ffff::1"), Err(NoRoom::ThisAddress));
+    begin("2001:db8:8::1").unwrap();
+    begin("192.0.2.1").unwrap();
+    begin("192.0.2.2").unwrap();
+    devices.begin(from("2001:db8:7::1"), at((LIFE + 60) as f64), &mut bits).unwrap();
+    let table = devices.table.lock().unwrap();
+    assert_eq!((table.of_one.len(), table.of_site.len()), (1, 1), "what is over is forgotten");
 }
 
 #[test]

@@ -39,8 +39,16 @@ impl Claims {
         }
     }
 
-    /// What is in `more` and not here yet.
-    pub fn complete(&mut self, more: Self) {
+    /// What is in `more` and not here yet. Whether an address is verified is said of that address,
+    /// and of no other.
+    pub fn complete(&mut self, mut more: Self) {
+        const VERIFIED: &str = "email_verified";
+        let address = self.0.get("email");
+        if address.is_none() {
+            self.0.remove(VERIFIED);
+        } else if more.0.get("email") != address {
+            more.0.remove(VERIFIED);
+        }
         for (name, value) in more.0 {
             self.0.entry(name).or_insert(value);
         }
@@ -191,6 +199,27 @@ mod tests {
             assert!(!admit(email, json!(true)), "{email}");
         }
         assert!(wanted.admit(&claims(json!({"email": "a@example.com"}))).is_err());
+    }
+
+    #[test]
+    fn what_is_said_of_one_address_is_not_believed_of_another() {
+        let wanted = Wanted { allowed_domains: Some(vec!["example.com".to_owned()]), ..wanted() };
+        let admit = |token: Value, more: Value| {
+            let mut claims = claims(token);
+            claims.complete(super::Claims::of(more).unwrap());
+            wanted.admit(&claims).is_ok()
+        };
+        let (ours, theirs) = ("a@example.com", "a@elsewhere.example");
+        let verified = |email| json!({ "email": email, "email_verified": true });
+        assert!(admit(json!({ "email": ours }), verified(ours)));
+        assert!(admit(json!({}), verified(ours)));
+        assert!(!admit(json!({ "email": ours }), verified(theirs)));
+        assert!(!admit(json!({ "email": ours }), json!({ "email_verified": true })));
+        let of_ours = json!({ "email": ours, "email_verified": false });
+        assert!(!admit(json!({ "email_verified": true }), of_ours));
+        assert!(!admit(json!({ "email_verified": true }), json!({ "email": ours })));
+        assert!(admit(verified(ours), verified(theirs)), "the ID token counts");
+        assert!(!admit(verified(theirs), verified(ours)));
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct GitHub {
     client: BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>,
     /// `GET` this, and GitHub says who the token is of.
     user: Url,
+    /// Whose numbers its people go by; `None` is github.com.
+    host: Option<String>,
     allowed: Option<Vec<u64>>,
     outbound: Outbound,
 }
@@ -71,6 +73,7 @@ impl GitHub {
         Ok(Some(Self {
             client,
             user: below(&api, "user"),
+            host: oauth.host_str().filter(|&host| host != "github.com").map(str::to_owned),
             allowed: allowed("github: allowed_user_ids", section)?,
             outbound: outbound.clone(),
         }))
@@ -98,7 +101,7 @@ impl GitHub {
         }
         let name = AccountName::new(&user.login);
         Ok(Person {
-            key: PersonKey::GitHub(user.id),
+            key: PersonKey::GitHub { host: self.host.clone(), id: user.id },
             name: name.map_err(|_| SignInError::NoName("login".to_owned()))?,
             avatar_url: user.avatar_url.as_deref().and_then(picture),
         })

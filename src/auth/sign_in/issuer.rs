@@ -8,7 +8,7 @@
 use crate::{
     auth::{
         bucket::Bucket,
-        outbound::{Outbound, OutboundError, is_protected},
+        outbound::{Outbound, OutboundError},
     },
     clock::Calendar,
 };
@@ -221,7 +221,7 @@ impl Asked {
         let token = metadata.token_endpoint().ok_or(Unavailable::NoTokenEndpoint)?;
         let user_info = metadata.userinfo_endpoint().map(|endpoint| endpoint.url());
         let addresses = [metadata.authorization_endpoint().url(), token.url()];
-        if addresses.into_iter().chain(user_info).all(is_protected) {
+        if addresses.into_iter().chain(user_info).all(|url| self.outbound.may_ask(url)) {
             Ok(Known { metadata: Arc::new(metadata), since })
         } else {
             Err(Unavailable::InClear)

@@ -113,8 +113,13 @@ pub struct Person {
 /// What makes a person one and the same, whatever he calls himself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PersonKey {
-    /// The numeric id. Logins are renamed, and given to others.
-    GitHub(u64),
+    /// Logins are renamed, and given to others.
+    GitHub {
+        /// The Enterprise host, which has numbers of its own; `None` is github.com.
+        host: Option<String>,
+        /// The numeric id.
+        id: u64,
+    },
     /// An issuer, and what it calls this person: unique there, and never given to another.
     OpenId {
         /// Its URL, as in the settings.
@@ -255,9 +260,12 @@ impl Provider {
     }
 
     /// Whether browsers come back to this server over TLS, so that cookies need not travel
-    /// without it.
-    pub fn returns_over_tls(&self) -> bool {
-        self.returns_to().is_some_and(|url| url.scheme() == "https")
+    /// without it. Where its own settings do not say, it is `here` that browsers find it.
+    pub fn returns_over_tls(&self, here: Option<&WebOrigin>) -> bool {
+        match self.returns_to() {
+            Some(url) => url.scheme() == "https",
+            None => here.is_some_and(WebOrigin::is_https),
+        }
     }
 
     /// Where browsers come back to, as far as the settings say.

@@ -140,7 +140,10 @@ impl OpenId {
             return Err(ProvidersError::Empty { setting: setting("client_id") });
         }
         let issuer = setting("issuer");
-        protected_url(&issuer, &section.issuer)?;
+        let outbound = match protected_url(&issuer, &section.issuer)?.scheme() {
+            "https" => outbound.over_tls_alone(),
+            _ => outbound.clone(),
+        };
         let issuer = IssuerUrl::new(section.issuer.clone())
             .map_err(|_| ProvidersError::Url { setting: issuer })?;
         let scopes = section.scopes.iter().filter(|scope| *scope != "openid");
@@ -162,7 +165,7 @@ impl OpenId {
                     section.allowed_domains.as_deref(),
                 )?,
             },
-            outbound: outbound.clone(),
+            outbound,
         })
     }
 

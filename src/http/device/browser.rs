@@ -8,7 +8,7 @@ use super::{
 use crate::{
     auth::{
         device::{Decision, DeviceId, Issued, Over, Ticket, Tickets, Waiting},
-        sign_in::{Person, Provider, ProviderId},
+        sign_in::{Person, ProviderId},
     },
     http::{
         Context, Reply,
@@ -18,6 +18,7 @@ use crate::{
         error::ApiError,
         oauth::Parameters,
         query,
+        sign_in::returns_over_tls,
     },
     ids,
 };
@@ -149,7 +150,8 @@ fn decide(context: &Context<'_>, ticket: &Ticket, said: Decision) -> Result<Wait
 
 /// Whether the browser that has signed in with this provider came back over TLS.
 fn is_over_tls(context: &Context<'_>, id: &ProviderId) -> bool {
-    context.service.providers.get(id).is_some_and(Provider::returns_over_tls)
+    let provider = context.service.providers.get(id);
+    provider.is_some_and(|provider| returns_over_tls(context, provider))
 }
 
 fn sentence(Over: Over) -> String {
