@@ -120,7 +120,10 @@ impl Export {
             }
             match self.service.audit.read(query.clone()).await {
                 Err(Lost::Overloaded) => tokio::time::sleep(REST).await,
-                read => return Ok(read?),
+                read => {
+                    self.admin.may_go_on(&self.service)?;
+                    return Ok(read?);
+                }
             }
         }
     }

@@ -163,14 +163,15 @@ pub fn may_try_to_sign_in(context: &Context<'_>) -> Result<(), ApiError> {
 pub async fn failed_to_sign_in(context: &Context<'_>, who: Who, action: Action, why: &str) {
     let now = context.service.calendar.now();
     context.service.gate.sign_ins.failed(&context.address(), now);
-    // Strangers from everywhere together must not wash everything else out of the log.
-    if context.service.gate.may_note_stranger(now) {
-        refused(context, who, action, why).await;
-    }
+    refused(context, who, action, why).await;
 }
 
-/// Puts into the audit log that something was refused, and why.
+/// Puts into the audit log that something was refused, and why. So many in a minute, from everywhere
+/// together: nobody may wash out of the log what was done.
 pub async fn refused(context: &Context<'_>, who: Who, action: Action, why: &str) {
+    if !context.service.gate.may_note_refusal(context.service.calendar.now()) {
+        return;
+    }
     let entry = AuditEntry {
         by: provenance(context, who),
         action,
