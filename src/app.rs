@@ -268,6 +268,11 @@ impl App {
         Ok(Self { service, threads, failures, server, first_start })
     }
 
+    /// Where people go to sign in; a path alone where no setting says at which address.
+    pub fn sign_in_pages(&self) -> Vec<String> {
+        self.service.providers.pages().collect()
+    }
+
     /// What the first start has made, if this is one.
     pub fn first_start(&self) -> Option<&FirstStart> {
         self.first_start.as_ref()

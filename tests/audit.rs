@@ -1,7 +1,7 @@
 //! The audit log: what is in it, and that it is there exactly if what it speaks of is.
 
 use crate::{
-    admin::{KEY, account, act, keeper, path, setup},
+    admin::{KEY, account, act, keeper, path, scoped, setup},
     caller::Caller,
     common::{ALICE, BOB, Client, Server, Setup, at_once, is_stamp, is_uuid, request},
 };
@@ -87,12 +87,13 @@ fn what_administrators_do_is_in_it_and_what_they_are_refused_too() {
     let before = entries(&server, "").len();
     assert_eq!(before, 0, "looking leaves no entry");
     act(&server, "alice", "promote");
-    let bobs = path(&server, "bob");
+    let (alices, bobs) = (path(&server, "alice"), path(&server, "bob"));
     let mut admin = Caller::alice(&server);
     admin.put(&format!("{bobs}/quotas"), &json!({ "locks": 3, "flags": 5 })).ok();
     admin.put(&format!("{bobs}/quotas"), &json!({})).ok();
     admin.post(&format!("{bobs}/disable"), &json!({})).ok();
     admin.post(&format!("{bobs}/enable"), &json!({})).ok();
+    admin.post(&format!("{alices}/disable"), &json!({})).refused(409, "own_account");
     Caller::bob(&server)
         .post(&format!("{bobs}/promote"), &json!({}))
         .refused(403, "not_an_administrator");
@@ -111,6 +112,7 @@ fn what_administrators_do_is_in_it_and_what_they_are_refused_too() {
         format!("token alice account.quotas {bob} ok as everybody"),
         format!("token alice account.disable {bob} ok -"),
         format!("token alice account.enable {bob} ok -"),
+        format!("token alice admin.access {alices}/disable refused its own account"),
         format!("token bob admin.access {bobs}/promote refused admin.roles"),
         "stranger - admin.access /admin/audit refused no such key or token".to_owned(),
         "stranger - admin.access /admin/audit refused no such key or token".to_owned(),
@@ -120,6 +122,18 @@ fn what_administrators_do_is_in_it_and_what_they_are_refused_too() {
         assert_eq!(entry["from"], "127.0.0.1");
         assert_eq!(entry["who"] == "token", is_uuid(&entry["token_id"]), "{entry}");
     }
+}
+
+#[test]
+fn a_token_that_wants_more_than_it_has_is_noticed() {
+    let server = setup().start();
+    let narrow = scoped(&server, ALICE, "flags:read");
+    let more = json!({ "name": "x", "scopes": ["flags:write"] });
+    let mut narrow = Caller::new(&server.address, Some(&narrow));
+    narrow.post("/auth/tokens", &more).refused(403, "exceeds_token");
+    let own = narrow.get("/auth/me").ok()["token"]["id"].clone();
+    let found = &entries(&server, "action=token.create")[0];
+    assert_eq!((&found["result"], &found["token_id"]), (&json!("refused"), &own), "{found}");
 }
 
 #[test]

@@ -51,6 +51,8 @@ fn a_token_that_does_not_fit_signs_nobody_in() {
         ("expired at the beginning of time", json!({ "exp": 0 }), TIME),
         ("without an end", json!({ "exp": null }), UNREADABLE),
         ("from the future", json!({ "iat": seconds(120), "exp": seconds(3600) }), TIME),
+        ("not yet", json!({ "nbf": seconds(120) }), TIME),
+        ("some day", json!({ "nbf": "tomorrow" }), TIME),
         ("without a beginning", json!({ "iat": null }), UNREADABLE),
         ("for another sign-in", json!({ "nonce": "another" }), NONCE),
         ("for any sign-in", json!({ "nonce": null }), NONCE),
@@ -103,7 +105,7 @@ fn clocks_may_be_a_minute_apart() {
     let server = start(&provider);
     for claims in [
         json!({ "iat": seconds(-600), "exp": seconds(-20) }),
-        json!({ "iat": seconds(45), "exp": seconds(600) }),
+        json!({ "iat": seconds(45), "nbf": seconds(45), "exp": seconds(600) }),
     ] {
         provider.order(&json!({ "id_token": { "claims": claims } }));
         sign_in(&server).ok();

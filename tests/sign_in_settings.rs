@@ -5,6 +5,7 @@ use crate::common::{
     browser::Browser,
     github::GitHub,
     github::{ANN, CLIENT_ID, CLIENT_SECRET},
+    until,
 };
 use std::{fs, os::unix::fs::PermissionsExt};
 
@@ -83,6 +84,21 @@ fn a_section_that_cannot_be_meant_is_refused() {
     refused(&with_file(github, nobody, 0o644), &["allowed_user_ids", "leave it out"]);
     let missing = Setup::new().variable("OCTOSTORE_SETTINGS", "/no/such/file");
     refused(&missing, &["/no/such/file", "cannot be read"]);
+}
+
+#[test]
+fn the_start_says_where_to_sign_in_and_warns_if_nobody_could_come_back() {
+    let server = with_file(Setup::new(), SECTION, 0o600).start();
+    let page = "sign in at   https://octostore.example/auth/oidc/test\n";
+    until("it says where", || server.out().contains(page).then_some(()));
+    assert!(!server.err().contains("callback"), "{}", server.err());
+    let astray = SECTION.replace("/auth/oidc/test/callback", "/callback");
+    let server = with_file(Setup::new(), &astray, 0o600).start();
+    until("it says where", || {
+        server.out().contains("sign in at   /auth/oidc/test\n").then_some(())
+    });
+    let warned = server.err();
+    assert!(warned.contains("WARN") && warned.contains("/auth/oidc/test/callback"), "{warned}");
 }
 
 #[test]

@@ -92,6 +92,13 @@ impl Directory {
         view.members.get(&account).is_some_and(|member| member.account.role == Role::Admin)
     }
 
+    /// Whether an account may do nothing.
+    pub fn is_disabled(&self, account: AccountId) -> bool {
+        let view = self.read();
+        let member = view.members.get(&account);
+        member.is_some_and(|member| member.account.standing == Standing::Disabled)
+    }
+
     /// What an account with this allowance may have.
     pub fn quotas(&self, allowance: &Allowance) -> Quotas {
         self.everybody.with(allowance)

@@ -3,7 +3,7 @@
 use super::{
     Context, Reply,
     body::{self, BODY_LIMIT, Whole},
-    caller::provenance,
+    caller::{provenance, refused},
     delivery::Fragile,
     error::ApiError,
     json,
@@ -27,6 +27,7 @@ use octostore_actors::domain::{
         TokenSource,
         scope::{Grant, NamePrefix, Scope},
     },
+    audit::Action,
     values::{TokenId, WallTime},
 };
 use serde::{Deserialize, Serialize};
@@ -168,7 +169,16 @@ async fn issue(
         quota: identity.quotas().tokens,
         by: provenance(context, identity.who()),
     };
-    let (_, token) = hand_over(context, command).await?;
+    let (_, token) = match hand_over(context, command).await {
+        Ok(made) => made,
+        Err(error) => {
+            if matches!(error, ApiError::ExceedsToken) {
+                let why = "more than the token that asks";
+                refused(context, identity.who(), Action::TokenCreate, why).await;
+            }
+            return Err(error);
+        }
+    };
     let body = IssuedBody { token: bearer.reveal(), about: TokenBody::of(&token, identity, None) };
     Ok(uncached(json(StatusCode::CREATED, &body)))
 }

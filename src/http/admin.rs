@@ -6,7 +6,7 @@ use super::{
     accounts::{QuotasBody, origin, uncached},
     audit,
     body::{self, BODY_LIMIT, Whole},
-    caller::{Administrator, administrator},
+    caller::{Administrator, administrator, refused},
     error::ApiError,
     json,
     router::{AccountAction, Admin, RawName},
@@ -19,7 +19,7 @@ use octostore_actors::domain::{
         Account, AccountCommand, AccountOutcome, Allowance, Change, Role, Standing,
         scope::{Access, Area},
     },
-    audit::AuditText,
+    audit::{Action, AuditText},
     config::{ConfigCommand, ConfigOutcome},
     flag::{FlagCommand, FlagOutcome},
     limiter::{LimitCommand, LimitOutcome},
@@ -90,6 +90,7 @@ async fn act(
     match action {
         // So that there is always an administrator left.
         AccountAction::Disable | AccountAction::Demote if admin.is(account) => {
+            refused(context, admin.by.who, Action::AdminAccess, "its own account").await;
             return Err(ApiError::OwnAccount);
         }
         AccountAction::Disable

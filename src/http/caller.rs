@@ -84,13 +84,22 @@ impl Administrator {
     pub fn may_go_on(&self, service: &Service) -> Result<(), ApiError> {
         let Some(identity) = &self.identity else { return Ok(()) };
         if !identity.is_current(service.calendar.wall()) {
-            return Err(ApiError::Unauthorized);
+            return Err(no_longer(service, identity));
         }
         if service.directory.is_admin(identity.account().id) {
             Ok(())
         } else {
             Err(ApiError::Denied(Denied::NotAdmin))
         }
+    }
+}
+
+/// Why a token that was good when it was shown is good no more.
+pub fn no_longer(service: &Service, identity: &Identity) -> ApiError {
+    if service.directory.is_disabled(identity.account().id) {
+        ApiError::AccountDisabled
+    } else {
+        ApiError::Unauthorized
     }
 }
 

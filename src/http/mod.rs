@@ -89,7 +89,7 @@ impl Context<'_> {
         if identity.is_current(self.service.calendar.wall()) {
             Ok(bytes)
         } else {
-            Err(ApiError::Unauthorized)
+            Err(caller::no_longer(self.service, identity))
         }
     }
 

@@ -64,6 +64,15 @@ impl Claims {
         self.text("picture").and_then(picture)
     }
 
+    /// Whether they hold only from later than `now` on, in seconds since 1970 (RFC 7519, section
+    /// 4.1.5). What is no time never comes.
+    pub fn begins_after(&self, now: f64) -> bool {
+        match self.0.get("nbf") {
+            None | Some(Value::Null) => false,
+            Some(from) => from.as_f64().is_none_or(|from| from > now),
+        }
+    }
+
     /// A claim that lists texts; a single text is a list of one.
     fn list(&self, name: &str) -> Vec<&str> {
         match self.0.get(name) {

@@ -61,6 +61,13 @@ impl fmt::Display for ProviderId {
     }
 }
 
+impl ProviderId {
+    /// The path that browsers come back to.
+    fn callback(&self) -> String {
+        format!("/auth/{self}/callback")
+    }
+}
+
 /// One of them.
 #[derive(Debug)]
 pub enum Provider {
@@ -203,6 +210,16 @@ impl Providers {
                 return Err(ProvidersError::SameName(section.name.clone()));
             }
         }
+        for (id, provider) in &providers {
+            let callback = id.callback();
+            if provider.returns_to().is_some_and(|url| !url.path().ends_with(&callback)) {
+                tracing::warn!(
+                    provider = %id, %callback,
+                    "its redirect URI does not end in this server's callback: unless a proxy sees to \
+                     it, nobody who signs in comes back"
+                );
+            }
+        }
         Ok(Self(providers))
     }
 
@@ -219,6 +236,20 @@ impl Providers {
     /// Where browsers find this server, as far as the settings of a provider say.
     pub fn web_origin(&self) -> Option<WebOrigin> {
         self.0.values().filter_map(Provider::returns_to).find_map(WebOrigin::of)
+    }
+
+    /// Where people go to sign in, as far as the settings say: the page of this server that sends
+    /// browsers to each provider, or else its path.
+    pub fn pages(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|(id, provider)| {
+            let page = format!("/auth/{id}");
+            let Some(url) = provider.returns_to() else { return page };
+            let Some(before) = url.path().strip_suffix(&id.callback()) else { return page };
+            let mut whole = url.clone();
+            whole.set_path(&format!("{before}{page}"));
+            whole.set_query(None);
+            whole.into()
+        })
     }
 
     /// How they are called, in order.

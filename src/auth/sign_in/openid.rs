@@ -312,6 +312,10 @@ impl OpenId {
         if party.is_some_and(|party| *party != self.client_id) {
             return Err(Error::InvalidAudience(String::new()));
         }
+        // OpenID Connect says nothing of it, so the library does not look; RFC 7519 does.
+        if claims.additional_claims().begins_after((now + SKEW).as_secs_f64()) {
+            return Err(Error::Expired(String::new()));
+        }
         Ok(claims.clone())
     }
 
