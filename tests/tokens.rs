@@ -38,12 +38,12 @@ fn an_account_has_several_tokens_and_sees_them() {
     assert_eq!((&about["name"], &about["scopes"]), (&json!("ci"), &json!(["locks:write:deploy/"])));
 
     let listed = alice.send("GET", "/auth/tokens", b"");
-    assert_eq!(names(&listed), ["configured", "ci"]);
+    assert_eq!(names(&listed), ["ci", "configured"]);
     assert!(!listed.text().contains("octo_") && !listed.text().contains(ALICE));
     let listed = listed.ok();
-    assert_eq!(listed["tokens"][0]["current"], true);
-    assert!(is_stamp(&listed["tokens"][0]["last_used_at"]), "it asks just now");
-    assert_eq!(listed["tokens"][1].get("last_used_at"), None);
+    assert_eq!(listed["tokens"][1]["current"], true);
+    assert!(is_stamp(&listed["tokens"][1]["last_used_at"]), "it asks just now");
+    assert_eq!(listed["tokens"][0].get("last_used_at"), None);
 
     let mut ci = Client::new(&server.address, &token);
     let me = ci.send("GET", "/auth/me", b"").ok();
@@ -52,6 +52,30 @@ fn an_account_has_several_tokens_and_sees_them() {
     assert_eq!(me["quotas"]["locks"], 100);
     assert_eq!(names(&ci.send("GET", "/auth/tokens", b"")), ["ci"], "none that may more");
     assert_eq!(names(&server.bob().send("GET", "/auth/tokens", b"")), ["configured"]);
+}
+
+#[test]
+fn tokens_are_listed_by_name_a_page_at_a_time() {
+    let server = Setup::new().start();
+    let mut alice = server.alice();
+    for name in ["job 2", "job 1", "job 1", "other"] {
+        make(&mut alice, &json!({ "name": name }));
+    }
+    let mut seen = Vec::new();
+    let mut after = String::new();
+    loop {
+        let query = format!("/auth/tokens?prefix=job&limit=2&after={}", after.replace(' ', "%20"));
+        let page = alice.send("GET", &query, b"").ok();
+        assert_eq!(page["total"], 3);
+        let tokens = page["tokens"].as_array().unwrap();
+        seen.extend(tokens.iter().map(|token| token["name"].as_str().unwrap().to_owned()));
+        match page.get("next") {
+            Some(next) => next.as_str().unwrap().clone_into(&mut after),
+            None => break,
+        }
+    }
+    assert_eq!(seen, ["job 1", "job 1", "job 2"]);
+    alice.send("GET", "/auth/tokens?limit=0", b"").refused(422, "invalid_query");
 }
 
 #[test]

@@ -31,6 +31,7 @@ use octostore_actors::domain::{
     values::{TokenId, WallTime},
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// The longest life that can be asked for: ten years, in seconds.
@@ -75,8 +76,13 @@ async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiEr
     };
     let directory = &context.service.directory;
     let body = |token| TokenBody::of(token, identity, directory.last_used(&token.hash));
-    let tokens: Vec<_> = tokens.iter().map(body).collect();
-    Ok(json(StatusCode::OK, &ListBody { total: tokens.len(), tokens }))
+    // Names repeat: what comes after one goes by its id too.
+    let keyed = tokens.iter().map(|token| (format!("{} {}", token.name, token.id), token));
+    let keyed: BTreeMap<String, &Token> = keyed.collect();
+    let page = context.selection()?.of(Some(&keyed));
+    let next = page.items.last().filter(|_| page.more).map(|(key, _)| key.as_str());
+    let tokens = page.items.iter().map(|(_, token)| body(token)).collect();
+    Ok(json(StatusCode::OK, &ListBody { total: page.total, tokens, next }))
 }
 
 #[derive(Deserialize)]
@@ -352,6 +358,8 @@ impl<'a> TokenBody<'a> {
 struct ListBody<'a> {
     tokens: Vec<TokenBody<'a>>,
     total: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<&'a str>,
 }
 
 #[derive(Serialize)]

@@ -129,7 +129,7 @@ pub struct Settings {
           value_parser = clap::value_parser!(u16).range(60..=1800))]
     pub device_code_seconds: u16,
 
-    /// Where browsers find this server, as in https://octostore.example: what terminals print for
+    /// Where browsers find this server, as in `https://octostore.example`: what terminals print for
     /// whoever signs in. Without it that is where the redirect URI of the first provider is; and
     /// where there is none, http:// and the Host header of the terminal's own request.
     #[arg(long, env = "OCTOSTORE_PUBLIC_URL", value_name = "URL")]
