@@ -102,7 +102,7 @@ fn the_certified_provider_signs_in_for_terminals_too() {
     assert_eq!(names(&server, &token(&answer)), ["terminal"]);
     let web = sign_in_openid::sign_in(&server).ok();
     let both = names(&server, web["token"].as_str().unwrap());
-    assert_eq!(both, ["terminal", "signed in with oidc/test"], "the same account");
+    assert_eq!(both, ["signed in with oidc/test", "terminal"], "the same account");
 }
 
 #[test]
