@@ -1,0 +1,115 @@
+//! Linearizability: there is an order of all operations, each between its question and its
+//! answer, that explains every answer. One partition a lock, a config key, a flag.
+//!
+//! An operation whose outcome nobody was told is open to the end; it may have happened at any time
+//! while its server lived, or not at all. In a model it always succeeds and has whatever effect it
+//! can: at the end of the history, and after its server's life, that is none.
+
+mod config;
+mod flag;
+mod lock;
+
+use super::{Oracle, Promise, Violation};
+use std::{collections::BTreeMap, fmt, fmt::Debug, sync::Arc};
+use todc_utils::{
+    linearizability::{
+        WGLChecker,
+        history::{Action, History},
+    },
+    specifications::Specification,
+};
+
+/// One operation of one partition.
+#[derive(Clone)]
+struct Operation<T> {
+    /// The event at which it was asked.
+    call: u64,
+    /// The event at which it was answered; `None` is never.
+    answer: Option<u64>,
+    what: Arc<T>,
+}
+
+impl<T> Operation<T> {
+    fn new(call: u64, answer: Option<u64>, what: T) -> Self {
+        Self { call, answer, what: Arc::new(what) }
+    }
+
+    /// Something that happened at once, and that everybody knows of.
+    fn event(at: u64, what: T) -> Self {
+        Self::new(at, Some(at), what)
+    }
+}
+
+/// Partitions by what they are about.
+type Partitions<K, T> = BTreeMap<K, Vec<Operation<T>>>;
+
+/// Checks everything that was told.
+///
+/// # Errors
+/// The history of one lock, key or flag has no explanation.
+pub fn check(oracle: &Oracle) -> Result<u64, Violation> {
+    let locks = check_all::<_, lock::Model>("lock", lock::partitions(oracle))?;
+    let keys = check_all::<_, config::Model>("config key", config::partitions(oracle))?;
+    let flags = check_all::<_, flag::Model>("flag", flag::partitions(oracle))?;
+    Ok(locks + keys + flags)
+}
+
+fn check_all<K: Debug, M>(
+    kind: &str,
+    partitions: Partitions<K, Kept<M>>,
+) -> Result<u64, Violation>
+where
+    M: Specification<Operation = Arc<Kept<M>>> + Partitioned,
+{
+    let mut checked = 0;
+    for (name, operations) in partitions {
+        if !is_linearizable::<M>(&operations) {
+            let listed = listing(&operations);
+            return Err(Violation::new(
+                Promise::Linearizability,
+                format!("no order explains what was told of the {kind} {name:?}:\n{listed}"),
+            ));
+        }
+        checked += 1;
+    }
+    Ok(checked)
+}
+
+/// A model whose operations are kept in an [`Arc`].
+trait Partitioned {
+    type Kept: Debug;
+}
+
+type Kept<M> = <M as Partitioned>::Kept;
+
+fn is_linearizable<M>(operations: &[Operation<Kept<M>>]) -> bool
+where
+    M: Specification<Operation = Arc<Kept<M>>> + Partitioned,
+{
+    let mut actions: Vec<(u64, bool, usize)> = Vec::with_capacity(operations.len() * 2);
+    for (process, operation) in operations.iter().enumerate() {
+        actions.push((operation.call, false, process));
+        actions.push((operation.answer.unwrap_or(u64::MAX), true, process));
+    }
+    if actions.is_empty() {
+        return true;
+    }
+    actions.sort_unstable();
+    let actions = actions.into_iter().map(|(_, is_answer, process)| {
+        let what = Arc::clone(&operations[process].what);
+        (process, if is_answer { Action::Response(what) } else { Action::Call(what) })
+    });
+    WGLChecker::<M>::is_linearizable(History::from_actions(actions.collect()))
+}
+
+fn listing<T: Debug>(operations: &[Operation<T>]) -> String {
+    let mut text = String::new();
+    for Operation { call, answer, what } in operations {
+        let answer: &dyn fmt::Display = match answer {
+            Some(answer) => answer,
+            None => &"…",
+        };
+        text.push_str(&format!("  {call} to {answer}: {what:?}\n"));
+    }
+    text
+}
