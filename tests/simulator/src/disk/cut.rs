@@ -70,7 +70,8 @@ impl File {
                     change.apply(&mut self.durable);
                 }
                 if let Some(Change::Write { at, bytes }) = pending.get(count) {
-                    self.tear(*at, bytes, dice);
+                    let made_before = self.durable.len();
+                    self.tear((*at, bytes), made_before, dice);
                 }
             }
             Fate::Any | Fate::Torn => {
@@ -93,6 +94,7 @@ impl File {
     }
 
     fn settle_some(&mut self, writes: &[Change], torn: bool, dice: &mut Dice) {
+        let made_before = self.durable.len();
         let mut order: Vec<usize> = (0..writes.len()).collect();
         dice.shuffle(&mut order);
         for index in order {
@@ -100,7 +102,7 @@ impl File {
             if dice.one_in(2) {
                 put(&mut self.durable, *at, bytes);
             } else if torn {
-                self.tear(*at, bytes, dice);
+                self.tear((*at, bytes), made_before, dice);
             } else if dice.one_in(8) {
                 // The file grew, and what should be in it did not come.
                 let length = self.durable.len().max(at + bytes.len());
@@ -109,8 +111,8 @@ impl File {
         }
     }
 
-    /// Writes some sectors of `bytes`.
-    fn tear(&mut self, at: usize, bytes: &[u8], dice: &mut Dice) {
+    /// Writes some sectors of `bytes`. There may be garbage where the file was `made_before`.
+    fn tear(&mut self, (at, bytes): (usize, &[u8]), made_before: usize, dice: &mut Dice) {
         let end = at + bytes.len();
         let one_sector = at / SECTOR == (end - 1) / SECTOR;
         if one_sector {
@@ -125,7 +127,7 @@ impl File {
             let to = end.min((from / SECTOR + 1) * SECTOR);
             match dice.below(8) {
                 0 if garbage && dice.one_in(2) => put(&mut self.durable, from, &vec![0; to - from]),
-                0 if garbage => {
+                0 if garbage && to <= made_before => {
                     let noise: Vec<u8> = (from..to).map(|_| dice.any().to_le_bytes()[0]).collect();
                     put(&mut self.durable, from, &noise);
                 }

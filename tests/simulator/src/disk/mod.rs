@@ -11,7 +11,10 @@
 //!   anything was synced afterwards;
 //! - what was written into a file after it was cut short is not there unless it was cut short;
 //! - a sector of 512 bytes is written whole or not at all, unless it is part of a longer write:
-//!   then it may hold zeros or garbage, within the bytes that were being written.
+//!   then it may hold zeros or garbage, within the bytes that were being written. Where a file is
+//!   being made longer it is never garbage: nobody is shown what was there before;
+//! - a write that is interrupted, or finds no room, ends at the end of a page: within a page the
+//!   kernel is not interrupted.
 
 mod cut;
 mod files;
@@ -27,6 +30,9 @@ use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
+/// What the kernel handles at once.
+const PAGE: usize = 4096;
 
 /// A disk that several hold on to: the scenario, SQLite, and the store's files.
 #[derive(Clone, Debug)]
@@ -224,21 +230,17 @@ impl Disk {
         let failed = self.strike(Kind::Write);
         let length = self.length(name)?;
         let growth = (at + bytes.len()).saturating_sub(length);
-        let fits = match self.room {
-            Some(room) if self.used() + growth > room => {
-                let left = room.saturating_sub(self.used());
-                Some((length + left).saturating_sub(at).min(bytes.len()))
-            }
-            Some(_) | None => None,
-        };
-        // Some of it may be there.
-        let (written, failed) = match (failed, fits) {
-            (Some(failed), _) => (self.dice.below(bytes.len() + 1), Some(failed)),
-            (None, Some(fits)) => {
+        let most = self.room.map(|room| length + room.saturating_sub(self.used()));
+        let fits = most.is_none_or(|most| growth == 0 || at + bytes.len() <= most);
+        // Some pages of it may be there.
+        let whole_pages = |end: usize| (end / PAGE * PAGE).saturating_sub(at).min(bytes.len());
+        let (written, failed) = match failed {
+            Some(failed) => (whole_pages(at + self.dice.below(bytes.len() + 1)), Some(failed)),
+            None if !fits => {
                 self.counts.full += 1;
-                (fits, Some(Failed::Full))
+                (whole_pages(most.unwrap_or(length)), Some(Failed::Full))
             }
-            (None, None) => (bytes.len(), None),
+            None => (bytes.len(), None),
         };
         if self.syncs == Syncs::JournalLate && !name.ends_with("-wal") {
             self.files

@@ -94,7 +94,7 @@ impl LockBook {
                 })?;
                 self.still_held(request, name, Some(lease))?;
                 self.seen(request, lease, until)?;
-                self.granted(name, lease, (from, until), now)
+                self.granted(name, lease, from, now)
             }
             (
                 LockCommand::Acquire { name, ttl, .. } | LockCommand::Renew { name, ttl, .. },
@@ -109,7 +109,7 @@ impl LockBook {
                 self.seen(request, lease, until)?;
                 // When exactly it was granted its holder may never have been told.
                 let from = self.leases.get(&lease.id).map_or(until, |known| known.from);
-                self.granted(name, lease, (from, until), now)
+                self.granted(name, lease, from, now)
             }
             (LockCommand::Acquire { name, .. }, LockOutcome::Held(lease))
             | (LockCommand::Get { name }, LockOutcome::Status(Some(lease))) => {
@@ -220,29 +220,29 @@ impl LockBook {
         &mut self,
         name: &LockName,
         lease: &Lease,
-        (from, until): (Truth, Truth),
+        from: Truth,
         now: Stamp,
     ) -> Result<(), Violation> {
-        let of_name = self.granted.entry(name.clone()).or_default();
-        for other in of_name.iter().filter(|other| **other != lease.id) {
-            let Some(other) = self.leases.get(other) else { continue };
-            let end = other.released.map_or(other.until, |released| released.at.min(other.until));
-            let apart = end <= from || until <= other.from;
-            require(apart, Promise::Exclusion, || {
-                format!(
-                    "{name} was granted with token {} at {from:?} while token {} held it until \
-                     {end:?}",
-                    lease.token.get(),
-                    other.token.get()
-                )
-            })?;
-        }
-        if !of_name.contains(&lease.id) {
-            of_name.push(lease.id);
-        }
         if let Some(known) = self.leases.get_mut(&lease.id) {
             known.told.get_or_insert(now);
             known.from = known.from.min(from);
+        }
+        let of_name = self.granted.entry(name.clone()).or_default();
+        if !of_name.contains(&lease.id) {
+            of_name.push(lease.id);
+        }
+        let known = of_name.iter().filter_map(|id| self.leases.get(id));
+        let (mine, others): (Vec<_>, Vec<_>) = known.partition(|known| known.token == lease.token);
+        for mine in mine {
+            for other in &others {
+                let apart = other.end() <= mine.from || mine.end() <= other.from;
+                require(apart, Promise::Exclusion, || {
+                    let span = |known: &Known| {
+                        format!("{} from {:?} to {:?}", known.token.get(), known.from, known.end())
+                    };
+                    format!("{name} was granted twice: token {}, token {}", span(mine), span(other))
+                })?;
+            }
         }
         Ok(())
     }
@@ -286,6 +286,12 @@ impl LockBook {
 }
 
 impl Known {
+    /// Until when nobody else may be granted the lock: a release may happen as soon as it is asked
+    /// for.
+    fn end(&self) -> Truth {
+        self.released.map_or(self.until, |released| released.at.min(self.until))
+    }
+
     /// Whether a request must find the lease: its holder knew of it before, nobody has asked for
     /// its release, and no turn had come in which it could expire.
     fn must_be_there(&self, request: &Request) -> bool {

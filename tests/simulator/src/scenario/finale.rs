@@ -11,6 +11,9 @@ use std::time::Duration;
 /// Longer than it takes until the store is asked again whether it has room.
 const ROOM_RETRY: Duration = Duration::from_millis(1_100);
 
+/// Longer than nothing expires after a stall, and no stall.
+const GRACE: Duration = Duration::from_millis(110);
+
 /// Longer than any lease and any window.
 const LONG: Duration = Duration::from_secs(4_000);
 
@@ -56,9 +59,9 @@ impl World {
 
     /// Goes on until nothing is left to be done.
     fn settle(&mut self) -> Step {
-        for _ in 0..3 {
+        for span in [ROOM_RETRY, GRACE, GRACE] {
             self.flow()?;
-            self.time.pass(ROOM_RETRY);
+            self.time.pass(span);
             self.time_moved();
         }
         self.flow()

@@ -124,7 +124,9 @@ impl World {
             self.step()?;
         }
         self.finish()?;
-        self.tally.partitions += history::check(&self.oracle)?;
+        let checked = history::check(&self.oracle)?;
+        self.tally.histories += checked.explained;
+        self.tally.undecided += checked.undecided;
         Ok(())
     }
 

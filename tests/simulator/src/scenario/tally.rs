@@ -37,7 +37,9 @@ pub struct Tally {
     /// Answers and tokens that were judged.
     pub checks: u64,
     /// Histories of one lock, key or flag that were explained.
-    pub partitions: u64,
+    pub histories: u64,
+    /// Those where an explanation was looked for in vain, but not to the end.
+    pub undecided: u64,
 }
 
 impl Tally {
@@ -71,7 +73,8 @@ impl AddAssign for Tally {
             faults,
             full,
             checks,
-            partitions,
+            histories,
+            undecided,
         } = other;
         self.scenarios += scenarios;
         self.requests += requests;
@@ -88,6 +91,7 @@ impl AddAssign for Tally {
         self.faults += faults;
         self.full += full;
         self.checks += checks;
-        self.partitions += partitions;
+        self.histories += histories;
+        self.undecided += undecided;
     }
 }

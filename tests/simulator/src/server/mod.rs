@@ -203,9 +203,11 @@ impl Server {
     /// See [`NotStopped`].
     pub fn stop(mut self) -> Result<(), NotStopped> {
         for domain in Domain::ALL {
-            // There is room in a mailbox that was emptied.
-            let mut flow = self.turn(domain);
+            // What comes back of the answers on their way may fill the mailbox; there is room in
+            // one that was emptied.
+            self.turn(domain);
             self.step()?;
+            let mut flow = self.turn(domain);
             self.actors.stop(domain);
             let mut left = MOST_LAST_TURNS;
             while flow == Flow::Continue {

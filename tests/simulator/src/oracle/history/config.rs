@@ -1,6 +1,6 @@
 //! One config key, one operation at a time.
 
-use super::{Operation, Partitioned, Partitions};
+use super::{Operation, Partitioned, Partitions, budget};
 use crate::{
     oracle::{End, Oracle, Request},
     server::{Answer, Ask},
@@ -78,6 +78,7 @@ impl Specification for Model {
     }
 
     fn apply(operation: &Arc<KeyOperation>, state: &State) -> (bool, State) {
+        budget::spend();
         let present = state.versions.last();
         match &**operation {
             KeyOperation::Start(server) => (true, State { server: *server, ..state.clone() }),

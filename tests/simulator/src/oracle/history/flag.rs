@@ -1,6 +1,6 @@
 //! One flag, one operation at a time.
 
-use super::{Operation, Partitioned, Partitions};
+use super::{Operation, Partitioned, Partitions, budget};
 use crate::{
     oracle::{End, Oracle, Request},
     server::{Answer, Ask},
@@ -57,6 +57,7 @@ impl Specification for Model {
     }
 
     fn apply(operation: &Arc<FlagOperation>, state: &State) -> (bool, State) {
+        budget::spend();
         let with = |flag| State { server: state.server, flag };
         match &**operation {
             FlagOperation::Start(server) => (true, State { server: *server, ..state.clone() }),

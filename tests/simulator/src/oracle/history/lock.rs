@@ -1,6 +1,6 @@
 //! One lock, one operation at a time: what may be answered in which state.
 
-use super::{Operation, Partitioned, Partitions};
+use super::{Operation, Partitioned, Partitions, budget};
 use crate::{
     oracle::{End, Oracle, Request},
     server::{Answer, Ask},
@@ -63,6 +63,53 @@ pub enum LockOperation {
     NotOwned { lease: LeaseId, account: AccountId, expired: Truth },
     /// Somebody was told that the account does not hold the lock.
     NotHeldBy { account: AccountId, expired: Truth },
+}
+
+impl LockOperation {
+    /// The lease that somebody was told of.
+    fn shown(&self) -> Option<&Shown> {
+        match self {
+            Self::Granted { shown, .. } | Self::Confirmed { shown, .. } | Self::Seen { shown } => {
+                Some(shown)
+            }
+            Self::Start { .. }
+            | Self::MayBeGranted { .. }
+            | Self::MayBeConfirmed { .. }
+            | Self::Released { .. }
+            | Self::MayBeReleased { .. }
+            | Self::Free { .. }
+            | Self::NotOwned { .. }
+            | Self::NotHeldBy { .. } => None,
+        }
+    }
+
+    /// Whether anything that was told may come of an operation of this server that nobody was told
+    /// of. A lease that nobody ever saw explains nothing, nor does an end that nobody ever saw,
+    /// unless a later server has made another one of it.
+    fn may_matter(&self, of: u32, shown: &[(u32, Shown)]) -> bool {
+        let mut shown = shown.iter();
+        match self {
+            Self::MayBeGranted { asked, .. } => shown.any(|(_, s)| s.lease.id == asked.lease),
+            Self::MayBeConfirmed { at, whose, ttl, .. } => shown.any(|(server, shown)| {
+                let lease = &shown.lease;
+                let theirs = match whose {
+                    Whose::Holder(holder) => lease.holder == *holder,
+                    Whose::Id(_, id) => lease.id == *id,
+                };
+                let until = at.plus(ttl.as_duration());
+                theirs && lease.ttl == *ttl && (shown.until == until || *server > of)
+            }),
+            Self::Start { .. }
+            | Self::Granted { .. }
+            | Self::Confirmed { .. }
+            | Self::Released { .. }
+            | Self::MayBeReleased { .. }
+            | Self::Seen { .. }
+            | Self::Free { .. }
+            | Self::NotOwned { .. }
+            | Self::NotHeldBy { .. } => true,
+        }
+    }
 }
 
 /// A lease as it was told.
@@ -141,6 +188,7 @@ impl Specification for Model {
     }
 
     fn apply(operation: &Arc<LockOperation>, state: &State) -> (bool, State) {
+        budget::spend();
         match apply(operation, state) {
             Some(held) => {
                 let server = match **operation {
@@ -248,23 +296,26 @@ pub fn partitions(oracle: &Oracle) -> Partitions<LockName, LockOperation> {
             operations.push(Operation::event(life.started.event, start));
         }
     }
+    let mut shown = Vec::new();
     for request in &oracle.requests {
         // What no turn has seen has not happened.
         let (Ask::Lock(command), Some(at)) = (&request.ask, request.handled) else { continue };
-        match &request.end {
-            End::Nothing => {}
-            End::Told(Answer::Lock(outcome), told) => {
-                for (name, operation) in told_operations(oracle, request, command, (outcome, at)) {
-                    let operation =
-                        Operation::new(request.sent.event, Some(told.event), operation);
-                    partitions.entry(name).or_default().push(operation);
-                }
-            }
-            End::Told(..) | End::Waits | End::Unknown | End::HungUp | End::Lost => {
-                for (name, operation) in open_operations(request, command, at) {
-                    let operation = Operation::new(request.sent.event, None, operation);
-                    partitions.entry(name).or_default().push(operation);
-                }
+        let End::Told(Answer::Lock(outcome), told) = &request.end else { continue };
+        for (name, operation) in told_operations(oracle, request, command, (outcome, at)) {
+            shown.extend(operation.shown().map(|shown| (request.server, shown.clone())));
+            let operation = Operation::new(request.sent.event, Some(told.event), operation);
+            partitions.entry(name).or_default().push(operation);
+        }
+    }
+    for request in &oracle.requests {
+        let (Ask::Lock(command), Some(at)) = (&request.ask, request.handled) else { continue };
+        if matches!(request.end, End::Told(..) | End::Nothing) {
+            continue;
+        }
+        for (name, operation) in open_operations(request, command, at) {
+            if operation.may_matter(request.server, &shown) {
+                let operation = Operation::new(request.sent.event, None, operation);
+                partitions.entry(name).or_default().push(operation);
             }
         }
     }
