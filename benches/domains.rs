@@ -5,6 +5,7 @@ use criterion::Criterion;
 use octostore_actors::{
     domain::{
         Effects, Machine, Moment, Room, Ticket,
+        audit::{AuditText, Provenance, Who},
         config::{
             ConfigCommand, ConfigKey, ConfigMachine, ConfigQuota, Expected, Incarnation, Value,
         },
@@ -54,8 +55,8 @@ fn flags(criterion: &mut Criterion, size: u32) {
             name: flag(number),
             enabled: true,
             percentage: Percentage::new(50).ok(),
-            at: WallTime::from_millis(0),
             quota: QUOTA,
+            by: nobody(),
         });
     }
     let mut number = numbers(size);
@@ -140,9 +141,15 @@ fn put(number: u32) -> ConfigCommand {
         description: None,
         expected: Expected::Anything,
         incarnation: Incarnation([7; 16]),
-        at: WallTime::from_millis(0),
+        by: nobody(),
         quota: ConfigQuota { keys: QUOTA, bytes: u64::MAX, history: Quota::new(100) },
     }
+}
+
+fn nobody() -> Provenance {
+    let none = AuditText::truncated("");
+    let at = WallTime::from_millis(0);
+    Provenance { who: Who::Server, from: none.clone(), request: none, at }
 }
 
 fn flag(number: u32) -> FlagName {

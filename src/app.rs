@@ -1,41 +1,44 @@
-//! The process: its threads, its handles, and the order in which they stop.
+//! The process: what it is made of, and the order in which that stops.
 //!
 //! Stopping goes the way a request goes: first nobody is let in any more, then every connection
 //! answers what it has taken, then each actor handles what is queued, then the persistence actor
 //! commits the last of it, then the file is closed.
-#![expect(clippy::disallowed_methods, reason = "this file owns the threads")]
-
 use crate::{
-    auth::{BearerToken, Directory, Gate, OnDisk, Provisioned, PublishingStore, provision},
+    auth::{
+        BearerToken, Directory, Gate, OnDisk, Provisioned, PublishingStore,
+        device::{Devices, Tickets},
+        outbound::Outbound,
+        provision,
+        sign_in::{Providers, attempt::Attempts},
+        web_origin::WebOrigin,
+        workload::Workload,
+    },
     batching::{Outbox, RuntimeAlarm},
     clock::{BootId, Calendar, TimeSource},
     http::{Listener, Server},
     settings::{HeldStatus, Settings, SettingsError},
     store::{self, OpenError, SqliteStore},
+    threads::{Actors, Threads},
 };
 use octostore_actors::{
-    actor::Actor,
-    commit::{Persistence, Store, StoreFailure, Turn, Verdict},
+    commit::{AuditLog, Persistence, Store, StoreFailure, Verdict},
     domain::{
-        Machine, Record, account::AccountMachine, config::ConfigMachine, flag::FlagMachine,
+        Record, account::AccountMachine, config::ConfigMachine, flag::FlagMachine,
         limiter::LimitMachine, lock::LockMachine, values::AccountId,
     },
-    mailbox::{Address, mailbox},
+    mailbox::mailbox,
     reply::Alarm,
     time::Clock,
 };
 use std::{
-    any::Any,
     io::{self, Write},
     num::NonZeroUsize,
     os::unix::fs::OpenOptionsExt,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    thread::JoinHandle,
     time::Duration,
 };
 use tokio::sync::mpsc;
@@ -62,10 +65,24 @@ pub struct Service {
     pub config: Outbox<ConfigMachine>,
     /// The account actor.
     pub accounts: Outbox<AccountMachine>,
+    /// The audit log.
+    pub audit: AuditLog,
     /// Who a token stands for.
     pub directory: Arc<Directory>,
     /// What everybody who wants in has to pass.
     pub gate: Gate,
+    /// The providers that people sign in with.
+    pub providers: Providers,
+    /// The sign-ins that have begun and not ended.
+    pub attempts: Attempts,
+    /// The terminals that wait to be let in.
+    pub devices: Devices,
+    /// What whoever is asked about one of them answers with.
+    pub tickets: Tickets,
+    /// Where browsers find this server, as far as the settings say.
+    pub web_origin: Option<WebOrigin>,
+    /// Which tokens of others are traded for ours.
+    pub workload: Workload<Outbound>,
     /// How instants print.
     pub calendar: Calendar,
     /// The bounds of requests.
@@ -92,6 +109,8 @@ impl Service {
 pub struct Limits {
     /// How long the token of a sign-in lasts; `None` is until it is revoked.
     pub sign_in_life: Option<Duration>,
+    /// How long an entry of the audit log is shown; `None` is for ever.
+    pub audit_life: Option<Duration>,
     /// What a held lock is answered with.
     pub held_status: HeldStatus,
     /// How many connections may be open.
@@ -109,6 +128,7 @@ impl Limits {
         Self {
             sign_in_life: (settings.sign_in_days > 0)
                 .then(|| Duration::from_secs(u64::from(settings.sign_in_days) * 86_400)),
+            audit_life: settings.audit_retention().life,
             held_status: settings.held_status,
             max_connections: settings.max_connections,
             header_timeout: settings.header_timeout.into(),
@@ -192,25 +212,31 @@ impl App {
         time: &Arc<dyn TimeSource>,
     ) -> Result<Self, StartError> {
         let configured = settings.configured_tokens()?;
+        let (file, outbound) = (settings.file()?, Outbound::new());
+        let providers = settings.providers(&file, &outbound)?;
+        let workload = Workload::new(file.trust, outbound, time.now());
         let boot = BootId::read().map_err(StartError::Boot)?;
         let (mut store, recovered) = store::open(&settings.database.0, &boot, time.now())?;
         let calendar = Calendar::new(Arc::clone(time));
         let accounts = provision(
             OnDisk { accounts: recovered.accounts, tokens: recovered.bearers },
             &configured,
-            settings.lets_others_in(),
+            !providers.is_empty() || !workload.is_empty(),
             calendar.wall(),
         );
         let first_start = write_down(&settings.database.0, &mut store, &accounts)?;
+        let store = store.with_retention(settings.audit_retention());
 
         let directory =
             Arc::new(Directory::new(settings.quotas(), &accounts.accounts, &accounts.tokens));
         let (sender, failures) = mpsc::unbounded_channel();
-        let mut threads = Threads { actors: Vec::new(), journal: None, failures: sender };
-        let (journal, turns) = mailbox(JOURNAL_CAPACITY);
+        let mut threads = Threads::new(sender);
+        let (journal, messages) = mailbox(JOURNAL_CAPACITY);
         let publishing = PublishingStore::new(store, Arc::clone(&directory));
         let alarm: Arc<dyn Alarm> = Arc::new(RuntimeAlarm::new());
-        threads.start_journal(Persistence::with_alarm(publishing, turns, Arc::clone(&alarm)))?;
+        let persistence = Persistence::with_alarm(publishing, messages, Arc::clone(&alarm));
+        threads.start_journal(persistence, journal.clone())?;
+        let audit = AuditLog::new(journal.clone());
         let mut actors = Actors {
             threads: &mut threads,
             journal,
@@ -225,14 +251,26 @@ impl App {
             config: actors.start("config", ConfigMachine::new(recovered.config))?,
             accounts: actors
                 .start("accounts", AccountMachine::new(accounts.accounts, accounts.tokens))?,
+            audit,
             directory,
             gate: Gate::new(settings),
+            web_origin: settings.public_url.clone().or_else(|| providers.web_origin()),
+            providers,
+            attempts: Attempts::default(),
+            devices: Devices::new(Duration::from_secs(settings.device_code_seconds.into())),
+            tickets: Tickets::default(),
+            workload,
             calendar,
             limits: Limits::of(settings),
             ready: AtomicBool::new(true),
         });
         let server = Server::start(&service, listeners);
         Ok(Self { service, threads, failures, server, first_start })
+    }
+
+    /// Where people go to sign in; a path alone where no setting says at which address.
+    pub fn sign_in_pages(&self) -> Vec<String> {
+        self.service.providers.pages().collect()
     }
 
     /// What the first start has made, if this is one.
@@ -254,14 +292,10 @@ impl App {
         self.server.stop(if failure.is_none() { DRAIN } else { DRAIN_AFTER_FAILURE }).await;
         // The handles go with the service; the threads end one after the other.
         let stopping = tokio::task::spawn_blocking(move || self.threads.stop());
-        let stopped = match stopping.await {
-            Ok(stopped) => stopped,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        };
-        match failure.or_else(|| self.failures.try_recv().ok()) {
-            Some(failure) => Err(failure),
-            None => stopped,
+        if let Err(panic) = stopping.await {
+            std::panic::resume_unwind(panic.into_panic());
         }
+        failure.or_else(|| self.failures.try_recv().ok()).map_or(Ok(()), Err)
     }
 }
 
@@ -305,114 +339,4 @@ fn write_token(database: &Path, token: &BearerToken) -> Result<FirstStart, Start
     };
     write().map_err(|source| StartError::AdminToken { path: path.clone(), source })?;
     Ok(FirstStart { token_file: std::path::absolute(&path).unwrap_or(path) })
-}
-
-/// Starts actors that share a journal.
-struct Actors<'a> {
-    threads: &'a mut Threads,
-    journal: Address<Turn>,
-    capacity: NonZeroUsize,
-    clock: Arc<dyn Clock>,
-    alarm: Arc<dyn Alarm>,
-}
-
-impl Actors<'_> {
-    fn start<M>(&mut self, name: &'static str, machine: M) -> Result<Outbox<M>, StartError>
-    where
-        M: Machine + Send + 'static,
-        M::Command: Send + 'static,
-        M::Outcome: Send + 'static,
-    {
-        let (journal, clock) = (self.journal.clone(), Arc::clone(&self.clock));
-        let (actor, handle) = Actor::new(machine, self.capacity, journal, clock);
-        let actor = actor.with_alarm(Arc::clone(&self.alarm));
-        let thread = self.threads.spawn(name, move || {
-            actor.run();
-            Ok(())
-        })?;
-        let stop = handle.clone();
-        self.threads.actors.push(RunningActor { stop: Box::new(move || stop.stop()), thread });
-        Ok(Outbox::new(handle))
-    }
-}
-
-/// An actor's thread, and how it is told to stop.
-struct RunningActor {
-    stop: Box<dyn FnOnce() + Send>,
-    thread: JoinHandle<()>,
-}
-
-/// The threads of the actors, in the order in which they stop.
-struct Threads {
-    actors: Vec<RunningActor>,
-    journal: Option<JoinHandle<()>>,
-    failures: mpsc::UnboundedSender<Failure>,
-}
-
-impl Threads {
-    fn start_journal(
-        &mut self,
-        persistence: Persistence<PublishingStore<SqliteStore>>,
-    ) -> Result<(), StartError> {
-        let thread =
-            self.spawn("journal", move || Ok(persistence.run()?.into_inner().close()?))?;
-        self.journal = Some(thread);
-        Ok(())
-    }
-
-    /// Runs `work` on a thread of its own. If it fails or panics, the process is told to end.
-    fn spawn(
-        &self,
-        actor: &'static str,
-        work: impl FnOnce() -> Result<(), Failure> + Send + 'static,
-    ) -> Result<JoinHandle<()>, StartError> {
-        let failures = self.failures.clone();
-        let run = move || {
-            let ended = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-                Err(Failure::Panicked { actor, message: panic_message(&*panic) })
-            });
-            if let Err(failure) = ended {
-                tracing::error!(%failure, "the server ends");
-                // If nobody listens, it ends already.
-                let _ended = failures.send(failure);
-            }
-        };
-        std::thread::Builder::new().name(actor.to_owned()).spawn(run).map_err(StartError::Thread)
-    }
-
-    /// Stops every actor, then the journal.
-    fn stop(self) -> Result<(), Failure> {
-        for RunningActor { stop, thread } in self.actors {
-            stop();
-            // What a thread had to say it has sent.
-            let _ended = thread.join();
-        }
-        if let Some(journal) = self.journal {
-            let _ended = journal.join();
-        }
-        Ok(())
-    }
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_in_an_actor_ends_the_process_with_a_clear_message() {
-        let (sender, mut failures) = mpsc::unbounded_channel();
-        let threads = Threads { actors: Vec::new(), journal: None, failures: sender };
-        let thread = threads.spawn("locks", || panic!("two holders")).unwrap();
-        thread.join().unwrap();
-        let said = failures.blocking_recv().unwrap().to_string();
-        assert!(said.contains("locks") && said.contains("two holders"), "{said}");
-    }
 }

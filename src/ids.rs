@@ -49,3 +49,13 @@ pub fn secret() -> [u8; 32] {
     getrandom::fill(&mut bytes).expect("the operating system gives no randomness");
     bytes
 }
+
+/// 96 random bits from the operating system, for one message under one key.
+///
+/// # Panics
+/// As [`secret`].
+pub fn nonce() -> [u8; 12] {
+    let mut bytes = [0; 12];
+    bytes.copy_from_slice(&secret()[..12]);
+    bytes
+}

@@ -25,6 +25,7 @@ pub mod http;
 pub mod ids;
 pub mod settings;
 pub mod store;
+mod threads;
 
 use app::{App, Failure, StartError};
 use clock::{SystemClock, TimeSource};

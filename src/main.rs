@@ -51,7 +51,9 @@ impl Fatal {
         match self {
             Self::Settings(SettingsError::Help(_)) => 0,
             Self::Settings(SettingsError::Invalid(_)) => USAGE,
-            Self::Settings(SettingsError::Tokens { .. })
+            Self::Settings(
+                SettingsError::Tokens { .. } | SettingsError::File(_) | SettingsError::Providers(_),
+            )
             | Self::LogFilter(_)
             | Self::Start(StartError::Settings(_)) => CONFIG,
             Self::Runtime(_) | Self::Start(StartError::Boot(_) | StartError::Thread(_)) => OS,
@@ -102,16 +104,10 @@ async fn serve(settings: &Settings) -> Result<(), Fatal> {
         listeners.push(Listener::bind(bind).await?);
     }
     let addresses: Vec<Bind> = listeners.iter().map(Listener::address).collect();
-    if !settings.signs_in() {
-        tracing::debug!("signing in is not configured");
-    } else {
-        tracing::warn!(
-            "GITHUB_… is set, but this version does not sign in with GitHub: use static tokens"
-        );
-    }
     let time: Arc<dyn TimeSource> = Arc::new(SystemClock);
     let app = App::start(settings, listeners, &time)?;
-    print(&greeting(&addresses, &settings.database.0, app.first_start()));
+    let pages = app.sign_in_pages();
+    print(&greeting(&addresses, &settings.database.0, &pages, app.first_start()));
     app.run_until(shutdown).await?;
     tracing::info!("stopped: everything acknowledged is on disk");
     Ok(())
@@ -141,7 +137,12 @@ fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-fn greeting(addresses: &[Bind], database: &Path, first_start: Option<&FirstStart>) -> String {
+fn greeting(
+    addresses: &[Bind],
+    database: &Path,
+    sign_in_pages: &[String],
+    first_start: Option<&FirstStart>,
+) -> String {
     let database = database.canonicalize().unwrap_or_else(|_| database.to_owned());
     let listening: Vec<String> = addresses.iter().map(Bind::to_string).collect();
     let mut text = format!(
@@ -150,6 +151,9 @@ fn greeting(addresses: &[Bind], database: &Path, first_start: Option<&FirstStart
         listening.join(", "),
         database.display(),
     );
+    for page in sign_in_pages {
+        text += &format!("  sign in at   {page}\n");
+    }
     if let Some(FirstStart { token_file }) = first_start {
         let file = token_file.display();
         let target = match addresses.first() {

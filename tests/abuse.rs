@@ -26,6 +26,12 @@ fn exhaust(server: &Server, from: &str) -> usize {
     panic!("it may guess for ever");
 }
 
+/// Whether wrong tokens from there are not looked at any more. An attempt comes back every 60
+/// milliseconds, which a slow machine takes for one.
+fn is_throttled(connection: &mut Connection, from: &str) -> bool {
+    (0..100).any(|_| forwarded(connection, "/locks", from, "wrong").0 == 429)
+}
+
 #[test]
 fn an_account_that_asks_too_fast_is_told_so_and_others_are_not() {
     let server = Setup::new().flag("--requests-per-second", "20").start();
@@ -62,18 +68,17 @@ fn forwarded_addresses_are_believed_from_configured_proxies_only() {
     let stranger = Setup::new().start();
     exhaust(&stranger, "198.51.100.7");
     let mut connection = stranger.connect();
-    let (status, _) = forwarded(&mut connection, "/locks", "203.0.113.9", "wrong");
-    assert_eq!(status, 429, "whatever it says, it is the same peer");
+    assert!(is_throttled(&mut connection, "203.0.113.9"), "whatever it says, it is the same peer");
 
     let server = Setup::new().flag("--trusted-proxies", "127.0.0.1,10.0.0.0/8").start();
     exhaust(&server, "198.51.100.7");
     let mut connection = server.connect();
-    let mut status = |from| forwarded(&mut connection, "/locks", from, "wrong").0;
-    assert_eq!(status("198.51.100.7"), 429);
-    assert_eq!(status("198.51.100.8"), 401);
-    assert_eq!(status("198.51.100.8, 198.51.100.7"), 429, "the last one counts");
-    assert_eq!(status("198.51.100.7, 10.1.2.3"), 429, "past our own proxies");
-    assert_eq!(status("198.51.100.7, 192.0.2.1"), 401, "and no further");
+    let mut throttled = |from| is_throttled(&mut connection, from);
+    assert!(throttled("198.51.100.7"));
+    assert!(!throttled("198.51.100.8"));
+    assert!(throttled("198.51.100.8, 198.51.100.7"), "the last one counts");
+    assert!(throttled("198.51.100.7, 10.1.2.3"), "past our own proxies");
+    assert!(!throttled("198.51.100.7, 192.0.2.1"), "and no further");
 }
 
 #[test]
@@ -81,12 +86,12 @@ fn a_unix_socket_is_a_proxy_only_if_that_is_configured() {
     let setup = Setup::new();
     let path = setup.folder().join("socket");
     let bind = format!("unix:{}", path.display());
-    for (trusted, status) in [("unix", 401), ("127.0.0.1", 429)] {
+    for (trusted, throttled) in [("unix", false), ("127.0.0.1", true)] {
         let server = setup.clone().bind(&bind).flag("--trusted-proxies", trusted).start();
         assert!(matches!(server.address, Address::Unix(_)));
         exhaust(&server, "198.51.100.7");
         let mut connection = server.connect();
-        assert_eq!(forwarded(&mut connection, "/locks", "203.0.113.9", "wrong").0, status);
+        assert_eq!(is_throttled(&mut connection, "203.0.113.9"), throttled);
     }
 }
 

@@ -20,6 +20,7 @@ fn help_lists_every_setting_with_its_variable() {
         ("--static-tokens", "STATIC_TOKENS"),
         ("--static-tokens-file", "STATIC_TOKENS_FILE"),
         ("--admin-key", "ADMIN_KEY"),
+        ("--settings", "OCTOSTORE_SETTINGS"),
         ("--github-client-id", "GITHUB_CLIENT_ID"),
         ("--github-client-secret", "GITHUB_CLIENT_SECRET"),
         ("--github-redirect-uri", "GITHUB_REDIRECT_URI"),

@@ -150,6 +150,21 @@ fn no_token_makes_one_that_may_more_or_lasts_longer() {
     let (_, less) = make(&mut ci, &less);
     assert_eq!(less["scopes"], json!(["locks:read:a/b"]));
     assert!(less["expires_at"].as_str() < about["expires_at"].as_str());
+    // It narrows what is narrow already, and leaves out what has nothing in common with it.
+    let (_, narrower) = make(&mut ci, &json!({ "name": "x", "prefix": "a/b/" }));
+    assert_eq!(narrower["scopes"], json!(["locks:write:a/b/"]));
+    let (_, as_narrow) = make(&mut ci, &json!({ "name": "x", "prefix": "a" }));
+    assert_eq!(as_narrow["scopes"], json!(["locks:write:a/"]));
+    let some =
+        json!({ "name": "x", "scopes": ["locks:read:a/", "flags:read:b/"], "prefix": "b/c" });
+    let (_, some) = make(&mut server.alice(), &some);
+    assert_eq!(some["scopes"], json!(["flags:read:b/c"]));
+    for nothing in [
+        json!({ "name": "x", "prefix": "b/" }),
+        json!({ "name": "x", "scopes": ["locks:read:a/"], "prefix": "b/" }),
+    ] {
+        ci.post("/auth/tokens", &nothing).refused(403, "exceeds_token");
+    }
     // A prefix alone narrows what has names, and gives away nothing else.
     let (_, narrow) = make(&mut server.alice(), &json!({ "name": "narrow", "prefix": "p" }));
     let scopes = json!(["locks:write:p", "limits:write:p", "flags:write:p", "config:write:p"]);
@@ -177,6 +192,11 @@ fn what_cannot_be_a_token_is_refused() {
         (json!({ "name": "x", "expires_in_seconds": 1e12 }), "invalid_expiry"),
         (json!({ "name": "x", "expires_at": "tomorrow" }), "invalid_expiry"),
         (json!({ "name": "x", "expires_at": "2001-01-01T00:00:00Z" }), "invalid_expiry"),
+        (
+            json!({ "name": "x", "expires_in_seconds": 60, "expires_at": "2001-01-01T00:00:00Z" }),
+            "invalid_expiry",
+        ),
+        (json!({ "name": "x", "expires_in_seconds": 60, "expires_at": "soon" }), "invalid_expiry"),
     ] {
         alice.post("/auth/tokens", &wrong).refused(422, code);
     }

@@ -10,11 +10,11 @@
 //! may not even be in the mailbox yet.
 
 use crate::{
-    commit::Turn,
+    commit::{JournalMessage, Turn},
     domain::{Answer, Effects, Machine, Moment, Room, Table, Ticket},
     mailbox::{Address, Mailbox, Received, Refused, mailbox},
     progress::{Epoch, Progress},
-    reply::{Alarm, Home, Lost, Reply, Waiting, WakeHere, reply},
+    reply::{Alarm, Home, Lost, Nowhere, Reply, Waiting, WakeHere, reply},
     sync::{Arc, Mutex, block_on, lock},
     time::{Clock, Instant},
 };
@@ -175,7 +175,7 @@ pub struct Actor<M: Machine> {
     /// The replies of commands that are not answered yet.
     open: Table<Ticket, Reply<M::Outcome>>,
     next_ticket: u64,
-    journal: Address<Turn>,
+    journal: Address<JournalMessage>,
     progress: Arc<Progress>,
     epoch: Epoch,
     clock: Arc<dyn Clock>,
@@ -201,7 +201,7 @@ where
     pub fn new(
         machine: M,
         capacity: NonZeroUsize,
-        journal: Address<Turn>,
+        journal: Address<JournalMessage>,
         clock: Arc<dyn Clock>,
     ) -> (Self, Handle<M>)
     where
@@ -383,7 +383,7 @@ where
         }
         // The persistence actor only ends early when a commit failed: then nothing that we
         // decide can be told any more, and the dropped turn says so to whoever waits.
-        self.journal.send(turn).map_or(Flow::Stopped, |()| Flow::Continue)
+        self.journal.send(turn.into()).map_or(Flow::Stopped, |()| Flow::Continue)
     }
 
     /// The last turns: sends on what is left, with a barrier behind it. When that is passed, every
@@ -393,7 +393,7 @@ where
         if self.send_effects() == Flow::Stopped {
             return Flow::Stopped;
         }
-        let (reply, passed) = reply(Arc::new(Nowhere) as Arc<dyn Home<()>>);
+        let (reply, passed) = reply(Arc::new(Nowhere));
         let barrier = Turn {
             progress: Arc::clone(&self.progress),
             epoch: self.epoch,
@@ -442,11 +442,4 @@ pub enum Patience {
     UntilDeadline,
     /// Not at all: for whoever steps the loop by hand.
     None,
-}
-
-/// For replies whose value means nothing to anybody.
-struct Nowhere;
-
-impl Home<()> for Nowhere {
-    fn give_back(&self, (): ()) {}
 }

@@ -3,15 +3,21 @@
 //! It takes everything that is queued, writes it in one transaction, and only when that is on
 //! disk lets the answers go, in the order they came. While one commit waits for the disk the
 //! next batch gathers in the mailbox: the busier the service, the larger the batches.
+//!
+//! The store has one user, so whoever reads the audit log asks here too ([`AuditLog`]). Reads wait
+//! their turn: one between two commits, each a bounded piece of work.
 
 use crate::{
-    domain::{Record, RecordKey, Table},
-    mailbox::{Mailbox, Received},
+    domain::{
+        Record, RecordKey, Table,
+        audit::{AuditPage, AuditQuery},
+    },
+    mailbox::{Address, Mailbox, Received, Refused},
     progress::{Epoch, Progress, Seq},
-    reply::{Alarm, Held, WakeHere},
+    reply::{Alarm, Held, Lost, Nowhere, Reply, Waiting, WakeHere, reply},
     sync::{Arc, let_others_run},
 };
-use std::{fmt, time::Duration};
+use std::{collections::VecDeque, fmt, time::Duration};
 
 /// Where records go to be safe.
 ///
@@ -24,6 +30,10 @@ pub trait Store {
     /// How long the mailbox must be empty for it to count as idle; `None` if the store has
     /// nothing to do then.
     fn patience(&self) -> Option<Duration>;
+
+    /// Reads the audit log as it was committed: see [`AuditQuery`] for how much of it. An error is
+    /// as bad as one of a commit.
+    fn audit(&mut self, query: &AuditQuery) -> Result<AuditPage, StoreFailure>;
 
     /// Does what need not be done within a commit. Called when no answer waits for it: after
     /// the answers of a batch were let go, and when idle. An error is as bad as one of a commit.
@@ -54,6 +64,61 @@ pub enum Verdict {
 #[derive(Debug, thiserror::Error)]
 #[error("the store failed: {0}")]
 pub struct StoreFailure(pub Box<dyn std::error::Error + Send + Sync>);
+
+/// What the persistence actor is sent.
+#[derive(Debug)]
+pub enum JournalMessage {
+    /// Something to commit.
+    Turn(Turn),
+    /// Something to look up.
+    Read(AuditRead),
+    /// Everything before this was the last that must be kept.
+    Stop,
+}
+
+impl From<Turn> for JournalMessage {
+    fn from(turn: Turn) -> Self {
+        Self::Turn(turn)
+    }
+}
+
+/// Somebody who reads the audit log.
+#[derive(Debug)]
+pub struct AuditRead {
+    query: AuditQuery,
+    reply: Reply<AuditPage>,
+}
+
+/// How to read the audit log. Clones read the same one.
+#[derive(Clone)]
+pub struct AuditLog(Address<JournalMessage>);
+
+impl fmt::Debug for AuditLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AuditLog")
+    }
+}
+
+impl AuditLog {
+    /// The audit log of the store whose journal this is.
+    pub fn new(journal: Address<JournalMessage>) -> Self {
+        Self(journal)
+    }
+
+    /// Reads. Everything that was acknowledged before is seen. If too much waits for the store
+    /// already, the answer is [`Lost::Overloaded`]; if the store has failed or the process ends,
+    /// [`Lost::OutcomeUnknown`].
+    pub fn read(&self, query: AuditQuery) -> Waiting<AuditPage> {
+        let (reply, waiting) = reply(Arc::new(Nowhere));
+        let read = JournalMessage::Read(AuditRead { query, reply });
+        match self.0.try_send(read) {
+            Err(Refused::Full(JournalMessage::Read(read))) => read.reply.refuse(Lost::Overloaded),
+            // Dropping the reply says that no answer comes.
+            Ok(()) | Err(Refused::Full(_) | Refused::Closed(_)) => {}
+        }
+        waiting
+    }
+}
 
 /// What one actor hands over after a turn: rows, and the answers that depend on them or on
 /// rows before them.
@@ -97,33 +162,41 @@ impl fmt::Debug for Turn {
 /// split.
 const RECORDS_AT_ONCE: usize = 4096;
 
+/// How many may wait to read the audit log, besides those in the mailbox.
+const MOST_READERS: usize = 64;
+
 /// The only writer of the store.
 pub struct Persistence<S> {
     store: S,
-    journal: Mailbox<Turn>,
+    journal: Mailbox<JournalMessage>,
+    /// Those whose question came with a batch that is committed.
+    readers: VecDeque<AuditRead>,
+    /// Nothing that follows must be kept.
+    stopped: bool,
     alarm: Arc<dyn Alarm>,
 }
 
-/// Whether there is another batch.
+/// What there is to do.
 #[derive(Debug)]
 enum Next {
-    Batch(Turn),
+    Batch(JournalMessage),
+    Read,
     Idle,
     End,
 }
 
 impl<S: Store> Persistence<S> {
     /// Takes turns from `journal` and keeps them in `store`.
-    pub fn new(store: S, journal: Mailbox<Turn>) -> Self {
+    pub fn new(store: S, journal: Mailbox<JournalMessage>) -> Self {
         Self::with_alarm(store, journal, Arc::new(WakeHere))
     }
 
     /// The same, and has `alarm` wake those whose answers are let go.
-    pub fn with_alarm(store: S, journal: Mailbox<Turn>, alarm: Arc<dyn Alarm>) -> Self {
-        Self { store, journal, alarm }
+    pub fn with_alarm(store: S, journal: Mailbox<JournalMessage>, alarm: Arc<dyn Alarm>) -> Self {
+        Self { store, journal, readers: VecDeque::new(), stopped: false, alarm }
     }
 
-    /// Runs until every actor is gone, and gives the store back.
+    /// Runs until it is told to stop or everybody who could send is gone, and gives the store back.
     ///
     /// # Errors
     /// The store failed. Whoever waited for an answer was told that the outcome is unknown;
@@ -131,19 +204,25 @@ impl<S: Store> Persistence<S> {
     pub fn run(mut self) -> Result<S, StoreFailure> {
         loop {
             match self.next() {
-                Next::Batch(first) => self.commit(first)?,
+                Next::Batch(first) => {
+                    self.commit(first)?;
+                    self.read()?;
+                }
+                Next::Read => self.read()?,
                 Next::Idle => self.store.tend(Pressure::Idle)?,
                 Next::End => return Ok(self.store),
             }
         }
     }
 
-    /// Commits what is queued, if anything is, without waiting: for whoever steps it by hand.
+    /// Commits what is queued, if anything is, and answers one reader, without waiting: for
+    /// whoever steps it by hand.
     ///
     /// # Errors
     /// As [`Persistence::run`].
     pub fn step(&mut self) -> Result<(), StoreFailure> {
-        self.journal.try_receive().map_or(Ok(()), |first| self.commit(first))
+        self.journal.try_receive().map_or(Ok(()), |first| self.commit(first))?;
+        self.read()
     }
 
     /// Does what there is to do when nothing comes for a while: for whoever steps it by hand.
@@ -160,14 +239,27 @@ impl<S: Store> Persistence<S> {
     }
 
     fn next(&self) -> Next {
+        if self.stopped {
+            return Next::End;
+        }
+        if !self.readers.is_empty() {
+            return self.journal.try_receive().map_or(Next::Read, Next::Batch);
+        }
         match self.journal.receive(self.store.patience()) {
-            Received::Message(turn) => Next::Batch(turn),
+            Received::Message(message) => Next::Batch(message),
             Received::TimedOut => Next::Idle,
             Received::Closed => Next::End,
         }
     }
 
-    fn commit(&mut self, first: Turn) -> Result<(), StoreFailure> {
+    /// Answers one reader, if there is any.
+    fn read(&mut self) -> Result<(), StoreFailure> {
+        let Some(AuditRead { query, reply }) = self.readers.pop_front() else { return Ok(()) };
+        reply.send(self.store.audit(&query)?);
+        Ok(())
+    }
+
+    fn commit(&mut self, first: JournalMessage) -> Result<(), StoreFailure> {
         let mut batch = self.gather(first);
         let records = fold(batch.iter_mut().flat_map(|turn| turn.records.drain(..)).collect());
         let verdict =
@@ -197,19 +289,31 @@ impl<S: Store> Persistence<S> {
         }
     }
 
-    /// `first` and what is queued behind it, as far as it goes into one transaction.
-    fn gather(&self, first: Turn) -> Vec<Turn> {
+    /// `first` and the turns queued behind it, as far as they go into one transaction. Readers
+    /// that stand between them are put aside.
+    fn gather(&mut self, first: JournalMessage) -> Vec<Turn> {
         // Whoever is about to add to the batch may do so first: a commit costs the same for many.
         let_others_run();
         let mut batch = Vec::new();
         let mut records = 0;
         let mut next = Some(first);
-        while let Some(turn) = next {
-            if turn.is_stale() {
-                turn.held.into_iter().for_each(Held::refuse);
-            } else {
-                records += turn.records.len();
-                batch.push(turn);
+        while let Some(message) = next {
+            match message {
+                JournalMessage::Turn(turn) if turn.is_stale() => {
+                    turn.held.into_iter().for_each(Held::refuse);
+                }
+                JournalMessage::Turn(turn) => {
+                    records += turn.records.len();
+                    batch.push(turn);
+                }
+                JournalMessage::Read(read) if self.readers.len() < MOST_READERS => {
+                    self.readers.push_back(read);
+                }
+                JournalMessage::Read(read) => read.reply.refuse(Lost::Overloaded),
+                JournalMessage::Stop => {
+                    self.stopped = true;
+                    break;
+                }
             }
             next = (records < RECORDS_AT_ONCE).then(|| self.journal.try_receive()).flatten();
         }

@@ -23,6 +23,14 @@ pub trait Home<T>: Send + Sync {
     fn give_back(&self, value: T);
 }
 
+/// For values that nobody needs back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Nowhere;
+
+impl<T> Home<T> for Nowhere {
+    fn give_back(&self, _: T) {}
+}
+
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Lost {

@@ -4,9 +4,10 @@
 use crate::{join, spawn};
 use octostore_actors::{
     actor::{Actor, Handle, NotTaken},
-    commit::{Persistence, Pressure, Store, StoreFailure, Turn, Verdict},
+    commit::{JournalMessage, Persistence, Pressure, Store, StoreFailure, Verdict},
     domain::{
         Machine, Record,
+        audit::{AuditPage, AuditQuery},
         lock::{Holder, Lease, LockCommand, LockMachine, LockOutcome, LockRecord, Tokens},
         values::{AccountId, FencingToken, LeaseId, LockName, Quota, Ttl},
     },
@@ -56,10 +57,11 @@ pub type Loop = Box<dyn FnOnce() + Send>;
 
 /// Makes an event loop around a machine, with so much room in its mailbox, that hands its turns
 /// over to an address; and how to reach it.
-pub type Act = fn(LockMachine, NonZeroUsize, Address<Turn>, Arc<dyn Clock>) -> (Service, Loop);
+pub type Act =
+    fn(LockMachine, NonZeroUsize, Address<JournalMessage>, Arc<dyn Clock>) -> (Service, Loop);
 
 /// Runs a persistence actor to its end.
-pub type Persist = fn(Writer, Mailbox<Turn>) -> Result<(), StoreFailure>;
+pub type Persist = fn(Writer, Mailbox<JournalMessage>) -> Result<(), StoreFailure>;
 
 /// The parts a service is made of. A twin replaces one of [`Parts::SHIPPED`].
 #[derive(Clone, Copy)]
@@ -125,7 +127,7 @@ impl Built {
 pub fn actor<M>(
     machine: LockMachine,
     room: NonZeroUsize,
-    journal: Address<Turn>,
+    journal: Address<JournalMessage>,
     clock: Arc<dyn Clock>,
 ) -> (Service, Loop)
 where
@@ -241,7 +243,10 @@ pub fn spoken_of(outcome: &LockOutcome) -> Option<&Lease> {
         | LockOutcome::NoToken
         | LockOutcome::Released
         | LockOutcome::NotOwned
-        | LockOutcome::Leases(_) => None,
+        | LockOutcome::ForceReleased(_)
+        | LockOutcome::NotHeld
+        | LockOutcome::Leases(_)
+        | LockOutcome::Use(_) => None,
     }
 }
 
@@ -349,6 +354,10 @@ impl Store for Writer {
         drop(state);
         platter.freed.notify_all();
         Verdict::Committed
+    }
+
+    fn audit(&mut self, _: &AuditQuery) -> Result<AuditPage, StoreFailure> {
+        unreachable!("nobody reads here");
     }
 
     fn patience(&self) -> Option<Duration> {

@@ -2,7 +2,11 @@
 
 use hyper::HeaderMap;
 use ipnet::IpNet;
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
 
 /// The address of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +23,34 @@ impl fmt::Display for Address {
             Self::Ip(ip) => ip.fmt(f),
             Self::Local => f.write_str("unix"),
         }
+    }
+}
+
+/// What counts as one when something is bounded by address: an IPv4 address, or a whole network of
+/// IPv6, mostly a /64, which one customer has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Network(Option<IpAddr>);
+
+impl Address {
+    /// The network that it counts with.
+    pub fn network(&self) -> Network {
+        self.network_of(64)
+    }
+
+    /// The site that it counts with where its networks must not add up: an IPv4 address, or a
+    /// whole /48 of IPv6, which one customer can have for the asking.
+    pub fn site(&self) -> Network {
+        self.network_of(48)
+    }
+
+    /// As a whole, or the first `bits` of it if it is of IPv6.
+    fn network_of(&self, bits: u32) -> Network {
+        let Self::Ip(ip) = self else { return Network(None) };
+        let rest = 128 - bits;
+        Network(Some(match ip.to_canonical() {
+            IpAddr::V4(ip) => ip.into(),
+            IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) >> rest << rest).into(),
+        }))
     }
 }
 

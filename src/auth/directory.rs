@@ -10,7 +10,8 @@ use octostore_actors::{
     commit::{Pressure, Store, StoreFailure, Verdict},
     domain::{
         Record,
-        account::{Account, AccountRecord, Standing, Token, TokenState},
+        account::{Account, AccountRecord, Allowance, Role, Standing, Token, TokenState},
+        audit::{AuditPage, AuditQuery},
         values::{AccountId, AccountName, TokenHash, WallTime},
     },
 };
@@ -85,12 +86,32 @@ impl Directory {
         self.read().members.get(&account).map(|member| member.account.name.clone())
     }
 
-    /// When any token of an account was last used, to a minute; and how many it has.
-    pub fn use_of(&self, account: AccountId) -> (Option<WallTime>, usize) {
+    /// Whether an account is an administrator.
+    pub fn is_admin(&self, account: AccountId) -> bool {
+        let view = self.read();
+        view.members.get(&account).is_some_and(|member| member.account.role == Role::Admin)
+    }
+
+    /// Whether an account may do nothing.
+    pub fn is_disabled(&self, account: AccountId) -> bool {
+        let view = self.read();
+        let member = view.members.get(&account);
+        member.is_some_and(|member| member.account.standing == Standing::Disabled)
+    }
+
+    /// What an account with this allowance may have.
+    pub fn quotas(&self, allowance: &Allowance) -> Quotas {
+        self.everybody.with(allowance)
+    }
+
+    /// When any token of an account was last used, to a minute; and how many it has that open
+    /// something at `now`.
+    pub fn use_of(&self, account: AccountId, now: WallTime) -> (Option<WallTime>, usize) {
         let view = self.read();
         let Some(member) = view.members.get(&account) else { return (None, 0) };
-        let passes = member.tokens.iter().filter_map(|hash| view.passes.get(hash));
-        (passes.filter_map(|pass| pass.last_used()).max(), member.tokens.len())
+        let passes = || member.tokens.iter().filter_map(|hash| view.passes.get(hash));
+        let live = passes().filter(|pass| pass.token.is_live(now)).count();
+        (passes().filter_map(|pass| pass.last_used()).max(), live)
     }
 
     /// When a token was last used, to a minute.
@@ -133,14 +154,16 @@ impl View {
         member.account = Arc::new(account.clone());
         for hash in &member.tokens {
             if let Some(pass) = self.passes.get_mut(hash) {
-                match account.standing {
-                    Standing::Enabled => {}
-                    Standing::Disabled => pass.end(),
-                }
-                let (account, pace) = (Arc::clone(&member.account), Arc::clone(&member.pace));
-                let renewed = Pass::new(account, pass.token.clone(), pace, everybody);
-                renewed.was_used(pass.last_used());
-                *pass = Arc::new(renewed);
+                let (now, pace) = (Arc::clone(&member.account), Arc::clone(&member.pace));
+                let renewed = Pass::new(now, pass.token.clone(), pace, everybody);
+                *pass = Arc::new(match account.standing {
+                    Standing::Enabled => renewed.in_place_of(pass),
+                    Standing::Disabled => {
+                        pass.end();
+                        renewed.was_used(pass.last_used());
+                        renewed
+                    }
+                });
             }
         }
     }
@@ -153,9 +176,10 @@ impl View {
         member.tokens.insert(token.hash);
         let (account, pace) = (Arc::clone(&member.account), Arc::clone(&member.pace));
         let pass = Pass::new(account, token.clone(), pace, everybody);
-        if let Some(before) = self.passes.get(&token.hash) {
-            pass.was_used(before.last_used());
-        }
+        let pass = match self.passes.get(&token.hash) {
+            Some(before) => pass.in_place_of(before),
+            None => pass,
+        };
         self.passes.insert(token.hash, Arc::new(pass));
     }
 
@@ -212,11 +236,98 @@ impl<S: Store> Store for PublishingStore<S> {
         verdict
     }
 
+    fn audit(&mut self, query: &AuditQuery) -> Result<AuditPage, StoreFailure> {
+        self.store.audit(query)
+    }
+
     fn patience(&self) -> Option<Duration> {
         self.store.patience()
     }
 
     fn tend(&mut self, pressure: Pressure) -> Result<(), StoreFailure> {
         self.store.tend(pressure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use octostore_actors::domain::{
+        account::{Origin, Subject, TokenName, TokenSource, scope::Scope},
+        values::{Quota, TokenId},
+    };
+
+    const NOW: WallTime = WallTime::from_millis(1_700_000_000_000);
+
+    fn account() -> Account {
+        let name = AccountName::new("ci").unwrap();
+        Account {
+            id: AccountId::from_bytes([1; 16]),
+            origin: Origin::Static,
+            subject: Subject::from(&name),
+            name,
+            role: Role::Member,
+            standing: Standing::Enabled,
+            allowance: Allowance::default(),
+            created_at: NOW,
+        }
+    }
+
+    fn token() -> Token {
+        Token {
+            hash: BearerToken::hash_of(b"secret"),
+            id: TokenId::from_bytes([2; 16]),
+            account: account().id,
+            name: TokenName::new("a token").unwrap(),
+            source: TokenSource::Issued,
+            scope: Scope::Everything,
+            created_at: NOW,
+            expires_at: None,
+            last_used_at: None,
+            state: TokenState::Live,
+        }
+    }
+
+    fn directory() -> Directory {
+        let quotas = crate::settings::Settings::from_args(["octostore"]).unwrap().quotas();
+        Directory::new(quotas, &[account()], &[token()])
+    }
+
+    fn enter(directory: &Directory) -> Result<Identity, NotAuthenticated> {
+        directory.authenticate(b"secret", NOW)
+    }
+
+    #[test]
+    fn an_account_that_is_enabled_again_begins_anew() {
+        let directory = directory();
+        let before = enter(&directory).unwrap();
+        before.used(NOW);
+        let disabled = Account { standing: Standing::Disabled, ..account() };
+        directory.publish(&[AccountRecord::Account(disabled)]);
+        assert_eq!(enter(&directory).map(drop), Err(NotAuthenticated::Disabled));
+        directory.publish(&[AccountRecord::Account(account())]);
+        let after = enter(&directory).unwrap();
+        assert!(after.is_current(NOW) && !before.is_current(NOW));
+        assert!(directory.last_used(&token().hash).is_some(), "when it was used is not forgotten");
+    }
+
+    #[test]
+    fn use_counts_tokens_that_open_something() {
+        let directory = directory();
+        assert_eq!(directory.use_of(account().id, NOW), (None, 1));
+        enter(&directory).unwrap().used(NOW);
+        let ending = Token { expires_at: Some(NOW.plus_seconds(1)), ..token() };
+        directory.publish(&[AccountRecord::Token(ending)]);
+        assert_eq!(directory.use_of(account().id, NOW).1, 1);
+        let (last, live) = directory.use_of(account().id, NOW.plus_seconds(1));
+        assert_eq!((last.map(|last| last <= NOW), live), (Some(true), 0));
+    }
+
+    #[test]
+    fn an_allowance_of_its_own_comes_before_what_everybody_may_have() {
+        let directory = directory();
+        let own = Allowance { locks: Some(Quota::new(7)), ..Allowance::default() };
+        let quotas = directory.quotas(&own);
+        assert_eq!((quotas.locks, quotas.flags), (Quota::new(7), Quota::new(1000)));
     }
 }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 /// forgotten when its token was revoked goes on showing it.
 const WRONG_TOKENS_A_MINUTE: u32 = 1000;
 
-/// How many failures of strangers the audit log takes in a minute, from all addresses together.
+/// How many refusals the audit log takes in a minute, from all addresses together.
 const NOTES_A_MINUTE: u32 = 600;
 
 /// The bounds on failing, the administrator's key, and the proxies that are believed.
@@ -57,8 +57,8 @@ impl Gate {
         self.admin_key.as_ref().is_some_and(|key| *key == KeyHash(Sha256::digest(shown).into()))
     }
 
-    /// Whether the audit log takes another failure of a stranger at `now`.
-    pub fn may_note_stranger(&self, now: Instant) -> bool {
+    /// Whether the audit log takes another refusal at `now`.
+    pub fn may_note_refusal(&self, now: Instant) -> bool {
         let taken = self.notes.check(&Address::Local, now).is_ok();
         if taken {
             self.notes.failed(&Address::Local, now);

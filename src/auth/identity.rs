@@ -33,8 +33,8 @@ pub(super) struct Pass {
     pub token: Token,
     quotas: Quotas,
     pace: Arc<Pace>,
-    /// Whether the token was ended, or its account disabled, since.
-    ended: AtomicBool,
+    /// Whether the token was ended, or its account disabled, since. What took its place shares it.
+    ended: Arc<AtomicBool>,
     /// The wall-clock minute of the last use; zero is never.
     used_minute: AtomicI64,
 }
@@ -52,9 +52,17 @@ impl Pass {
             account,
             token,
             pace,
-            ended: AtomicBool::new(false),
+            ended: Arc::default(),
             used_minute: AtomicI64::new(used),
         }
+    }
+
+    /// The same, in place of `before`: what ends the one ends the other, for requests that are
+    /// under way with either.
+    #[must_use]
+    pub fn in_place_of(self, before: &Self) -> Self {
+        self.was_used(before.last_used());
+        Self { ended: Arc::clone(&before.ended), ..self }
     }
 
     /// Nothing that is under way may go on with it.
@@ -119,22 +127,23 @@ impl Identity {
         }
     }
 
-    /// Whether it may do this as an administrator.
+    /// Whether it may do this to `name` as an administrator. Where there is no name, that is empty:
+    /// a scope that is narrowed to some names opens nothing there.
     ///
     /// # Errors
     /// [`Denied::NotAdmin`], [`Denied::Scope`].
-    pub fn may_administer(&self, area: Area, access: Access) -> Result<(), Denied> {
+    pub fn may_administer(&self, area: Area, access: Access, name: &str) -> Result<(), Denied> {
         match self.0.account.role {
             Role::Member => Err(Denied::NotAdmin),
-            Role::Admin if self.0.token.scope.touches(area, access) => Ok(()),
+            Role::Admin if self.0.token.scope.allows(area, access, name) => Ok(()),
             Role::Admin => Err(Denied::Scope(area, access)),
         }
     }
 
-    /// Whether the token still opens what it did when it was shown: a request that took its time
-    /// must not outlive it.
-    pub fn is_current(&self) -> bool {
-        !self.0.ended.load(Ordering::Acquire)
+    /// Whether the token still opens at `now` what it did when it was shown: a request that took its
+    /// time must not outlive it.
+    pub fn is_current(&self, now: WallTime) -> bool {
+        !self.0.ended.load(Ordering::Acquire) && self.0.token.is_live(now)
     }
 
     /// The account.

@@ -1,12 +1,20 @@
 //! Who is asking: accounts, and the bearer tokens that stand for them.
 
 pub mod address;
+mod bucket;
+pub mod device;
 mod directory;
 mod gate;
 mod identity;
+pub mod outbound;
 mod provision;
+pub mod seal;
+pub mod settings_file;
+pub mod sign_in;
 pub mod throttle;
 mod token;
+pub mod web_origin;
+pub mod workload;
 
 pub use directory::{Directory, NotAuthenticated, PublishingStore};
 pub use gate::Gate;

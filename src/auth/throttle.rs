@@ -1,16 +1,15 @@
 //! Failed attempts to get in, counted by where they come from.
 
-use super::address::Address;
+use super::address::{Address, Network};
 use octostore_actors::time::Instant;
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 /// Counts failures by address: each address may fail so often in a minute. One that has used that
-/// up regains it evenly. An IPv6 address counts with its whole /64, which one customer has.
+/// up regains it evenly. What counts as one address is said by [`Network`].
 #[derive(Debug)]
 pub struct Throttle {
     /// How much of an allowance one failure takes: a minute divided by the allowance.
@@ -28,31 +27,9 @@ const MOST_ADDRESSES: usize = 65_536;
 #[derive(Debug, Default)]
 struct Failures {
     /// Until when what an address did counts against it.
-    until: HashMap<Origin, Instant>,
+    until: HashMap<Network, Instant>,
     /// The same for all that there was no room for.
     others: Instant,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Origin {
-    Ip(IpAddr),
-    Local,
-}
-
-impl Origin {
-    fn of(address: &Address) -> Self {
-        match address {
-            Address::Local => Self::Local,
-            Address::Ip(IpAddr::V4(ip)) => Self::Ip(IpAddr::V4(*ip)),
-            Address::Ip(IpAddr::V6(ip)) => match ip.to_ipv4_mapped() {
-                Some(ip) => Self::Ip(IpAddr::V4(ip)),
-                None => {
-                    let network = u128::from(*ip) >> 64 << 64;
-                    Self::Ip(IpAddr::V6(Ipv6Addr::from(network)))
-                }
-            },
-        }
-    }
 }
 
 impl Throttle {
@@ -67,7 +44,7 @@ impl Throttle {
     /// It has failed too often: how long it should wait.
     pub fn check(&self, address: &Address, now: Instant) -> Result<(), Duration> {
         let failures = self.lock();
-        let known = failures.until.get(&Origin::of(address)).copied();
+        let known = failures.until.get(&address.network()).copied();
         let full = failures.until.len() >= MOST_ADDRESSES;
         let until = known.unwrap_or(if full { failures.others } else { Instant::default() });
         let wait = (until + self.apart).since(now).saturating_sub(WINDOW);
@@ -77,16 +54,16 @@ impl Throttle {
     /// `address` has failed at `now`.
     pub fn failed(&self, address: &Address, now: Instant) {
         let mut failures = self.lock();
-        let origin = Origin::of(address);
-        if failures.until.len() >= MOST_ADDRESSES && !failures.until.contains_key(&origin) {
+        let network = address.network();
+        if failures.until.len() >= MOST_ADDRESSES && !failures.until.contains_key(&network) {
             failures.until.retain(|_, until| *until > now);
         }
         let apart = self.apart;
         let later = |until: Instant| (until.max(now) + apart).min(now + WINDOW);
-        if failures.until.len() >= MOST_ADDRESSES && !failures.until.contains_key(&origin) {
+        if failures.until.len() >= MOST_ADDRESSES && !failures.until.contains_key(&network) {
             failures.others = later(failures.others);
         } else {
-            let until = failures.until.entry(origin).or_default();
+            let until = failures.until.entry(network).or_default();
             *until = later(*until);
         }
     }
@@ -99,6 +76,7 @@ impl Throttle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::IpAddr;
 
     fn at(seconds: u64) -> Instant {
         Instant::from_nanos((1000 + seconds) * 1_000_000_000)

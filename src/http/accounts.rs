@@ -3,7 +3,7 @@
 use super::{
     Context, Reply,
     body::{self, BODY_LIMIT, Whole},
-    caller::provenance,
+    caller::{provenance, refused},
     delivery::Fragile,
     error::ApiError,
     json,
@@ -27,6 +27,7 @@ use octostore_actors::domain::{
         TokenSource,
         scope::{Grant, NamePrefix, Scope},
     },
+    audit::Action,
     values::{TokenId, WallTime},
 };
 use serde::{Deserialize, Serialize};
@@ -99,7 +100,7 @@ enum ScopesBody {
 
 impl IssueBody {
     /// The scope that is asked for; `None` is as much as the token that asks. A prefix narrows
-    /// every grant that has none of its own.
+    /// every grant, and leaves out those that have nothing in common with it.
     fn scope(&self, own: &Scope) -> Result<Option<Scope>, ApiError> {
         let asked: Option<Scope> = match &self.scopes {
             None => None,
@@ -110,40 +111,39 @@ impl IssueBody {
             return Ok(asked);
         };
         let prefix = NamePrefix::new(prefix)?;
-        let narrowed = |grants: &[Grant]| {
-            let narrow = |grant: &Grant| match grant.prefix.as_str() {
-                "" => Grant { prefix: prefix.clone(), ..grant.clone() },
-                _ => grant.clone(),
-            };
-            Scope::only(grants.iter().map(narrow).collect())
+        let narrow = |grant: &Grant| {
+            let narrower = prefix.as_str().starts_with(grant.prefix.as_str());
+            let narrowed = || Grant { prefix: prefix.clone(), ..grant.clone() };
+            let is_narrow = grant.prefix.as_str().starts_with(prefix.as_str());
+            if narrower { Some(narrowed()) } else { is_narrow.then(|| grant.clone()) }
         };
-        Ok(match asked.as_ref().unwrap_or(own) {
-            Scope::Only(grants) => narrowed(grants),
+        let grants = match asked.as_ref().unwrap_or(own) {
+            Scope::Only(grants) => grants.iter().filter_map(narrow).collect(),
             // Of everything, only what has names can be narrowed.
-            Scope::Everything => Scope::only(
-                ["locks", "limits", "flags", "config"]
-                    .iter()
-                    .filter_map(|area| format!("{area}:write:{prefix}").parse().ok())
-                    .collect(),
-            ),
-        })
+            Scope::Everything => ["locks", "limits", "flags", "config"]
+                .iter()
+                .filter_map(|area| format!("{area}:write:{prefix}").parse().ok())
+                .collect(),
+        };
+        // No grant at all must not become as much as the token that asks.
+        Scope::only(grants).map(Some).ok_or(ApiError::ExceedsToken)
     }
 
-    /// When it shall end; `None` is when the token that asks does.
+    /// When it shall end; `None` is when the token that asks does. Of two ends the earlier counts.
     fn expires_at(&self, now: WallTime) -> Result<Option<WallTime>, ApiError> {
         let in_seconds = match self.expires_in_seconds {
             Some(seconds) => Some(seconds.as_u64().ok_or(ApiError::Expiry)?),
             None => None,
         };
-        let furthest = now.plus_seconds(MAX_LIFE_SECONDS);
-        let end = match (in_seconds, &self.expires_at) {
-            (None, None) => return Ok(None),
-            (Some(seconds), _) => now.plus_seconds(seconds.min(MAX_LIFE_SECONDS + 1)),
-            (None, Some(at)) => {
-                let at: Timestamp = at.parse().map_err(|_| ApiError::Expiry)?;
-                WallTime::from_millis(at.as_millisecond())
-            }
+        let at = match &self.expires_at {
+            Some(at) => Some(at.parse().map_err(|_| ApiError::Expiry)?),
+            None => None,
         };
+        let furthest = now.plus_seconds(MAX_LIFE_SECONDS);
+        let after = |seconds: u64| now.plus_seconds(seconds.min(MAX_LIFE_SECONDS + 1));
+        let at = at.map(|at: Timestamp| WallTime::from_millis(at.as_millisecond()));
+        let ends = in_seconds.map(after).into_iter().chain(at);
+        let Some(end) = ends.min() else { return Ok(None) };
         if end > now && end <= furthest { Ok(Some(end)) } else { Err(ApiError::Expiry) }
     }
 }
@@ -169,7 +169,16 @@ async fn issue(
         quota: identity.quotas().tokens,
         by: provenance(context, identity.who()),
     };
-    let (_, token) = hand_over(context, command).await?;
+    let (_, token) = match hand_over(context, command).await {
+        Ok(made) => made,
+        Err(error) => {
+            if matches!(error, ApiError::ExceedsToken) {
+                let why = "more than the token that asks";
+                refused(context, identity.who(), Action::TokenCreate, why).await;
+            }
+            return Err(error);
+        }
+    };
     let body = IssuedBody { token: bearer.reveal(), about: TokenBody::of(&token, identity, None) };
     Ok(uncached(json(StatusCode::CREATED, &body)))
 }
@@ -212,9 +221,11 @@ pub async fn revoke(
         token: TokenId::from_bytes(id.ok_or(ApiError::TokenNotFound)?.into_bytes()),
         by: provenance(context, identity.who()),
     };
-    match context.service.accounts.ask(command).await? {
-        AccountOutcome::Revoked(_) => Ok(json(StatusCode::OK, &DeletedBody { deleted: true })),
-        _ => Err(ApiError::TokenNotFound),
+    let outcome = context.service.accounts.ask(command).await?;
+    if matches!(outcome, AccountOutcome::Revoked(_)) {
+        Ok(json(StatusCode::OK, &DeletedBody { deleted: true }))
+    } else {
+        Err(ApiError::TokenNotFound)
     }
 }
 
@@ -230,14 +241,14 @@ pub async fn rotate(context: &Context<'_>, identity: &Identity) -> Result<Reply,
     let outcome = context.service.accounts.ask(command).await?;
     // If nobody can read the fresh token, the old one must live on.
     context.delivery.holds(Fragile::Account(Box::new(outcome.clone())));
-    match outcome {
-        AccountOutcome::Rotated { fresh: token, .. } => {
-            let about = TokenBody::of(&token, identity, None);
-            let body = IssuedBody { token: fresh.reveal(), about };
-            Ok(uncached(json(StatusCode::OK, &body)))
-        }
-        AccountOutcome::NoRoom => Err(ApiError::StoreFull),
-        _ => Err(ApiError::Unauthorized),
+    if let AccountOutcome::Rotated { fresh: token, .. } = outcome {
+        let about = TokenBody::of(&token, identity, None);
+        let body = IssuedBody { token: fresh.reveal(), about };
+        Ok(uncached(json(StatusCode::OK, &body)))
+    } else if matches!(outcome, AccountOutcome::NoRoom) {
+        Err(ApiError::StoreFull)
+    } else {
+        Err(ApiError::Unauthorized)
     }
 }
 

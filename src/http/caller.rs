@@ -1,7 +1,10 @@
 //! Who is asking: the account of a bearer token, or an administrator; and from where.
 
 use super::{Context, error::ApiError};
-use crate::auth::{BearerToken, Identity, NotAuthenticated, address};
+use crate::{
+    app::Service,
+    auth::{BearerToken, Denied, Identity, NotAuthenticated, address},
+};
 use hyper::{
     HeaderMap,
     header::{AUTHORIZATION, HeaderName},
@@ -12,6 +15,7 @@ use octostore_actors::domain::{
         scope::{Access, Area},
     },
     audit::{Action, AuditEntry, AuditOutcome, AuditText, Provenance, Who},
+    values::AccountId,
 };
 
 /// The other way to show the key of the administrator.
@@ -58,36 +62,85 @@ fn may_try_tokens(context: &Context<'_>) -> Result<(), ApiError> {
     checked.map_err(ApiError::TooManyFailures)
 }
 
+/// An administrator, who was let in.
+pub struct Administrator {
+    /// For the audit log.
+    pub by: Provenance,
+    /// Its account; whoever has the key has none.
+    identity: Option<Identity>,
+}
+
+impl Administrator {
+    /// Whether this is the administrator's own account.
+    pub fn is(&self, account: AccountId) -> bool {
+        self.identity.as_ref().is_some_and(|identity| identity.account().id == account)
+    }
+
+    /// Whether it is still an administrator, and its token still good: what takes its time must
+    /// not outlive either.
+    ///
+    /// # Errors
+    /// It is not, or has none.
+    pub fn may_go_on(&self, service: &Service) -> Result<(), ApiError> {
+        let Some(identity) = &self.identity else { return Ok(()) };
+        if !identity.is_current(service.calendar.wall()) {
+            return Err(no_longer(service, identity));
+        }
+        if service.directory.is_admin(identity.account().id) {
+            Ok(())
+        } else {
+            Err(ApiError::Denied(Denied::NotAdmin))
+        }
+    }
+}
+
+/// Why a token that was good when it was shown is good no more.
+pub fn no_longer(service: &Service, identity: &Identity) -> ApiError {
+    if service.directory.is_disabled(identity.account().id) {
+        ApiError::AccountDisabled
+    } else {
+        ApiError::Unauthorized
+    }
+}
+
 /// Whoever may do this as an administrator: by the key of the administrator, as a bearer token or
-/// in `X-Admin-Key`, or by a token of an account that is one. Refusals count as failed sign-ins.
+/// in `X-Admin-Key`, or by a token of an account that is one. `name` is what it is done to, and
+/// empty where that has none. Wrong keys and tokens count as failed sign-ins; whoever shows a wrong
+/// key is not let in by a token beside it, or any token would be good for guessing the key.
 ///
 /// # Errors
 /// As [`authenticate`]; the account is no administrator; its token lacks the scope.
 pub async fn administrator(
     context: &Context<'_>,
-    area: Area,
-    access: Access,
-) -> Result<Provenance, ApiError> {
+    (area, access): (Area, Access),
+    name: &str,
+) -> Result<Administrator, ApiError> {
     let headers = &context.head.headers;
-    let shown = headers.get(X_ADMIN_KEY).map(|key| key.as_bytes()).or_else(|| bearer(headers));
+    let key = headers.get(X_ADMIN_KEY).map(|key| key.as_bytes());
+    let shown = key.or_else(|| bearer(headers));
     let guessable = shown.is_none_or(|shown| shown.len() < GUESSABLE_BELOW);
     if guessable {
         may_try_to_sign_in(context)?;
     }
     if shown.is_some_and(|shown| context.service.gate.is_admin_key(shown)) {
-        return Ok(provenance(context, Who::AdminKey));
+        return Ok(Administrator { by: provenance(context, Who::AdminKey), identity: None });
     }
-    let identity = match authenticate(context) {
+    let known = if key.is_some() { Err(ApiError::Unauthorized) } else { authenticate(context) };
+    let identity = match known {
         Ok(identity) => identity,
-        Err(error) => {
+        Err(ApiError::Unauthorized) => {
             may_try_to_sign_in(context)?;
             let why = "no such key or token";
             failed_to_sign_in(context, Who::Stranger, Action::AdminAccess, why).await;
-            return Err(error);
+            return Err(ApiError::Unauthorized);
         }
+        // It is known who asks, or nobody looked.
+        Err(error) => return Err(error),
     };
-    match identity.may_administer(area, access) {
-        Ok(()) => Ok(provenance(context, identity.who())),
+    match identity.may_administer(area, access, name) {
+        Ok(()) => {
+            Ok(Administrator { by: provenance(context, identity.who()), identity: Some(identity) })
+        }
         Err(denied) => {
             refused(context, identity.who(), Action::AdminAccess, area.as_str()).await;
             Err(ApiError::Denied(denied))
@@ -119,14 +172,15 @@ pub fn may_try_to_sign_in(context: &Context<'_>) -> Result<(), ApiError> {
 pub async fn failed_to_sign_in(context: &Context<'_>, who: Who, action: Action, why: &str) {
     let now = context.service.calendar.now();
     context.service.gate.sign_ins.failed(&context.address(), now);
-    // Strangers from everywhere together must not wash everything else out of the log.
-    if context.service.gate.may_note_stranger(now) {
-        refused(context, who, action, why).await;
-    }
+    refused(context, who, action, why).await;
 }
 
-/// Puts into the audit log that something was refused, and why.
-async fn refused(context: &Context<'_>, who: Who, action: Action, why: &str) {
+/// Puts into the audit log that something was refused, and why. So many in a minute, from everywhere
+/// together: nobody may wash out of the log what was done.
+pub async fn refused(context: &Context<'_>, who: Who, action: Action, why: &str) {
+    if !context.service.gate.may_note_refusal(context.service.calendar.now()) {
+        return;
+    }
     let entry = AuditEntry {
         by: provenance(context, who),
         action,
@@ -140,7 +194,7 @@ async fn refused(context: &Context<'_>, who: Who, action: Action, why: &str) {
 }
 
 /// The one bearer token of a request, if there is exactly one (RFC 6750, section 2.1).
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     match (values.next(), values.next()) {
         (Some(value), None) => bearer_in(value.as_bytes()),

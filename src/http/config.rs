@@ -3,6 +3,7 @@
 use super::{
     Context, Reply,
     body::{self, BODY_LIMIT, Whole},
+    caller::provenance,
     empty,
     error::ApiError,
     etag, json, query,
@@ -46,7 +47,8 @@ pub async fn one(
                 Expected::Something | Expected::OneOf(_) => ApiError::Unexpected,
                 Expected::Anything | Expected::Nothing | Expected::NoneOf(_) => absent,
             })?;
-            ConfigCommand::Delete { account, key, expected }
+            let by = provenance(context, identity.who());
+            ConfigCommand::Delete { account, key, expected, by }
         }
         Verb::Get | Verb::Post => {
             let version = query::parameter(context.head, "version");
@@ -89,8 +91,8 @@ pub async fn rollback(
         key,
         version: version.as_u64().and_then(Version::new).ok_or(ApiError::Version)?,
         expected: etag::expected(&context.head.headers),
-        at: context.service.calendar.wall(),
         quota: identity.quotas().config,
+        by: provenance(context, identity.who()),
     };
     respond(context, context.service.config.ask(command).await?)
 }
@@ -103,7 +105,7 @@ pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, A
 }
 
 #[derive(Deserialize)]
-struct PutBody<'a> {
+pub(super) struct PutBody<'a> {
     /// As it was sent: `null` is a value like any other.
     #[serde(borrow, default, deserialize_with = "present")]
     value: Option<&'a RawValue>,
@@ -140,8 +142,8 @@ async fn put(
         description: asked.description.as_deref().map(Description::new).transpose()?,
         expected: etag::expected(&context.head.headers),
         incarnation: ids::incarnation(),
-        at: context.service.calendar.wall(),
         quota: identity.quotas().config,
+        by: provenance(context, identity.who()),
     })
 }
 
@@ -156,7 +158,7 @@ fn text(key: RawName<'_>) -> Cow<'_, str> {
 }
 
 /// How deeply the JSON text `json` is nested.
-fn depth(json: &str) -> usize {
+pub(super) fn depth(json: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     let (mut in_string, mut escaped) = (false, false);
     for byte in json.bytes() {
@@ -208,6 +210,7 @@ fn respond(context: &Context<'_>, outcome: ConfigOutcome) -> Result<Reply, ApiEr
         ConfigOutcome::Unexpected => Err(ApiError::Unexpected),
         ConfigOutcome::OverQuota(quota) => Err(ApiError::TooMuchConfig(quota)),
         ConfigOutcome::NoRoom => Err(ApiError::StoreFull),
+        ConfigOutcome::Use(_) => unreachable!("nobody asks for that here"),
     }
 }
 

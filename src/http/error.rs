@@ -58,6 +58,21 @@ pub enum ApiError {
     /// No such token.
     #[error("Token not found")]
     TokenNotFound,
+    /// No such account.
+    #[error("Account not found")]
+    AccountNotFound,
+    /// An administrator would lock itself out.
+    #[error("An administrator cannot disable or demote its own account: ask another one")]
+    OwnAccount,
+    /// A quota that cannot be.
+    #[error("{0} is a whole number in the bounds of its setting, or null")]
+    Quota(&'static str),
+    /// A reason that is none, or too long.
+    #[error("reason must say something, in at most 500 characters")]
+    Reason,
+    /// Nobody holds the lock.
+    #[error("Lock not held")]
+    LockNotHeld,
     /// The request is none, or too large a one.
     #[error("The request is not well-formed HTTP/1.1, or its head is too large")]
     Malformed(StatusCode),
@@ -186,6 +201,24 @@ pub enum ApiError {
         /// How many.
         quota: Quota,
     },
+    /// The browser that comes back is not the one that went, or comes too late or again.
+    #[error(
+        "The state is not that of a sign-in that this browser has begun and not ended: sign in \
+         again"
+    )]
+    InvalidState,
+    /// The person, or the provider, did not want to.
+    #[error("The provider did not let you sign in: sign in again if you did not mean to refuse")]
+    SignInDenied,
+    /// The provider did not say who it is.
+    #[error("The sign-in failed: sign in again; if it fails again, the server's log says why")]
+    SignInFailed,
+    /// The provider does not answer.
+    #[error("The sign-in provider does not answer as it should: try again later")]
+    ProviderUnavailable,
+    /// The person is known, and may not enter.
+    #[error("You may not sign in here: ask the operator of this server to let you in")]
+    SignInNotAllowed,
     /// Signing in needs a provider.
     #[error("Sign-in is not configured on this server: use a token it was configured with")]
     SignInNotConfigured,
@@ -205,6 +238,11 @@ impl From<Lost> for ApiError {
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 impl ApiError {
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status_and_code().0
+    }
+
     /// The status, and the stable word for programs.
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
@@ -220,6 +258,11 @@ impl ApiError {
             Self::Expiry => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_expiry"),
             Self::ExceedsToken => (StatusCode::FORBIDDEN, "exceeds_token"),
             Self::TokenNotFound => (StatusCode::NOT_FOUND, "token_not_found"),
+            Self::AccountNotFound => (StatusCode::NOT_FOUND, "account_not_found"),
+            Self::OwnAccount => (StatusCode::CONFLICT, "own_account"),
+            Self::Quota(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_quota"),
+            Self::Reason => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_reason"),
+            Self::LockNotHeld => (StatusCode::NOT_FOUND, "lock_not_held"),
             Self::Malformed(status) => (*status, "malformed_request"),
             Self::TooManyConnections => (StatusCode::SERVICE_UNAVAILABLE, "too_many_connections"),
             Self::UnknownPath => (StatusCode::NOT_FOUND, "not_found"),
@@ -257,6 +300,11 @@ impl ApiError {
             Self::TooMuchConfig(_) | Self::TooMany { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, "quota_exceeded")
             }
+            Self::InvalidState => (StatusCode::UNAUTHORIZED, "invalid_state"),
+            Self::SignInDenied => (StatusCode::UNAUTHORIZED, "sign_in_denied"),
+            Self::SignInFailed => (StatusCode::UNAUTHORIZED, "sign_in_failed"),
+            Self::ProviderUnavailable => (StatusCode::BAD_GATEWAY, "provider_unavailable"),
+            Self::SignInNotAllowed => (StatusCode::FORBIDDEN, "sign_in_not_allowed"),
             Self::SignInNotConfigured => (StatusCode::NOT_FOUND, "sign_in_not_configured"),
         }
     }
@@ -276,11 +324,14 @@ impl ApiError {
             Self::Prefix(why) => Some(why.to_string()),
             Self::Body(why) => Some(why.to_string()),
             Self::LeaseId => Some("a lease_id is a UUID, as the acquire answered it".to_owned()),
-            Self::Query(_) => {
-                Some("prefix and after are text, limit is a whole number from 1 to 1000".to_owned())
-            }
+            Self::Query(name) => Some(wanted(name).to_owned()),
             Self::Unauthorized
             | Self::AccountDisabled
+            | Self::AccountNotFound
+            | Self::OwnAccount
+            | Self::Quota(_)
+            | Self::Reason
+            | Self::LockNotHeld
             | Self::Denied(_)
             | Self::TooFast(_)
             | Self::TooManyFailures(_)
@@ -313,6 +364,11 @@ impl ApiError {
             | Self::Unexpected
             | Self::TooMuchConfig(_)
             | Self::TooMany { .. }
+            | Self::InvalidState
+            | Self::SignInDenied
+            | Self::SignInFailed
+            | Self::ProviderUnavailable
+            | Self::SignInNotAllowed
             | Self::SignInNotConfigured => None,
         }
     }
@@ -358,6 +414,17 @@ impl ApiError {
             headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
         reply
+    }
+}
+
+/// What a query parameter may be.
+fn wanted(parameter: &str) -> &'static str {
+    match parameter {
+        "before" => "before is the id of an entry",
+        "account" => "account is the id of an account",
+        "action" => "action is a word of the log, as in flag.set",
+        "since" => "since is a time, as in 2026-11-23T01:15:56Z",
+        _ => "limit is a whole number from 1 to 1000",
     }
 }
 

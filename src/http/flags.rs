@@ -3,6 +3,7 @@
 use super::{
     Context, Reply,
     body::{self, BODY_LIMIT, Whole},
+    caller::provenance,
     error::ApiError,
     json, query,
     router::{RawName, Verb},
@@ -30,7 +31,7 @@ pub async fn one(
     let account = identity.may(Area::Flags, verb.access(), &text)?;
     match verb {
         Verb::Put => set(context, identity, account, FlagName::new(&text)?, body).await,
-        Verb::Delete => delete(context, account, FlagName::new(&text).ok()).await,
+        Verb::Delete => delete(context, identity, account, FlagName::new(&text).ok()).await,
         Verb::Get | Verb::Post => evaluate(context, account, &text).await,
     }
 }
@@ -43,7 +44,7 @@ pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, A
 }
 
 #[derive(Deserialize)]
-struct SetBody {
+pub(super) struct SetBody {
     enabled: Option<bool>,
     percentage: Option<Whole>,
 }
@@ -63,8 +64,8 @@ async fn set(
         name,
         enabled: asked.enabled.ok_or(ApiError::MissingField("enabled"))?,
         percentage: asked.percentage.map(percentage).transpose()?,
-        at: context.service.calendar.wall(),
         quota: identity.quotas().flags,
+        by: provenance(context, identity.who()),
     };
     respond(context.service.flags.ask(command).await?)
 }
@@ -96,11 +97,13 @@ async fn evaluate(
 
 async fn delete(
     context: &Context<'_>,
+    identity: &Identity,
     account: AccountId,
     name: Option<FlagName>,
 ) -> Result<Reply, ApiError> {
     let name = name.ok_or(ApiError::FlagNotFound)?;
-    let command = FlagCommand::Delete { account, name };
+    let by = provenance(context, identity.who());
+    let command = FlagCommand::Delete { account, name, by };
     respond(context.service.flags.ask(command).await?)
 }
 
@@ -120,6 +123,7 @@ fn respond(outcome: FlagOutcome) -> Result<Reply, ApiError> {
         FlagOutcome::NotFound => Err(ApiError::FlagNotFound),
         FlagOutcome::OverQuota(quota) => Err(ApiError::TooMany { what: "flags", quota }),
         FlagOutcome::NoRoom => Err(ApiError::StoreFull),
+        FlagOutcome::Use(_) => unreachable!("nobody asks for that here"),
     }
 }
 

@@ -80,7 +80,7 @@ pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, A
 }
 
 #[derive(Deserialize)]
-struct CheckBody {
+pub(super) struct CheckBody {
     max_requests: Option<Whole>,
     window_seconds: Option<Whole>,
     cost: Option<Whole>,
@@ -123,6 +123,7 @@ fn respond(context: &Context<'_>, outcome: LimitOutcome) -> Result<Reply, ApiErr
         LimitOutcome::NotFound => Err(ApiError::LimitNotFound),
         LimitOutcome::OverQuota(quota) => Err(ApiError::TooMany { what: "rate limits", quota }),
         LimitOutcome::NoRoom => Err(ApiError::StoreFull),
+        LimitOutcome::Use(_) => unreachable!("nobody asks for that here"),
     }
 }
 

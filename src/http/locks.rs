@@ -72,7 +72,7 @@ pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, A
 }
 
 #[derive(Deserialize)]
-struct AcquireBody {
+pub(super) struct AcquireBody {
     ttl_seconds: Option<Whole>,
     metadata: Option<String>,
     owner: Option<String>,
@@ -98,7 +98,7 @@ fn acquire(
 }
 
 #[derive(Deserialize)]
-struct ReleaseBody {
+pub(super) struct ReleaseBody {
     lease_id: Option<String>,
 }
 
@@ -109,7 +109,7 @@ fn release(account: AccountId, name: LockName, bytes: &[u8]) -> Result<LockComma
 }
 
 #[derive(Deserialize)]
-struct RenewBody {
+pub(super) struct RenewBody {
     lease_id: Option<String>,
     ttl_seconds: Option<Whole>,
 }
@@ -158,7 +158,10 @@ fn respond(
         LockOutcome::OverQuota(quota) => Err(ApiError::LockLimit(*quota)),
         LockOutcome::NoRoom => Err(ApiError::StoreFull),
         LockOutcome::NoToken => Err(ApiError::NoToken),
-        LockOutcome::Leases(_) => unreachable!("only a list is answered by a list"),
+        LockOutcome::Leases(_)
+        | LockOutcome::ForceReleased(_)
+        | LockOutcome::NotHeld
+        | LockOutcome::Use(_) => unreachable!("nobody asks for that here"),
     }
 }
 

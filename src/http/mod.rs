@@ -5,23 +5,38 @@
 //! - [`router`]: which paths there are;
 //! - [`caller`]: who is asking;
 //! - [`locks`], [`limits`], [`flags`], [`config`], [`accounts`]: one file a domain;
+//! - [`sign_in`]: from a browser to a provider and back;
+//! - [`oauth`]: tokens for whoever can show a grant, which is [`exchange`] for workloads, and
+//!   [`device`] for terminals, whose users come over [`pages`];
+//! - [`admin`], [`audit`]: what administrators do;
 //! - [`error`]: what can be wrong, and the only place that maps it to a status.
 
 mod accounts;
+mod admin;
+mod audit;
 mod body;
 mod caller;
 mod config;
+mod cookie;
 mod delivery;
+mod device;
 mod error;
 mod etag;
+mod exchange;
 mod flags;
+#[cfg(test)]
+mod fuzz;
 mod limits;
 mod listen;
 mod locks;
+mod oauth;
+mod pages;
 mod query;
+mod reply;
 mod request_id;
 mod router;
 mod server;
+mod sign_in;
 mod stream;
 mod timer;
 mod wire;
@@ -36,7 +51,6 @@ use crate::{
 use bytes::Bytes;
 use delivery::Delivery;
 use error::ApiError;
-use http_body_util::Full;
 use hyper::{
     Request, Response, StatusCode,
     body::Incoming,
@@ -44,16 +58,18 @@ use hyper::{
     http::request::Parts,
 };
 use octostore_actors::domain::{account::scope::Area, page::Selection, values::AccountId};
+use reply::ReplyBody;
 use request_id::{RequestId, X_REQUEST_ID};
 use router::{Probe, Resource};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// An answer.
-type Reply = Response<Full<Bytes>>;
+type Reply = Response<ReplyBody>;
 
 /// What a handler knows besides the request.
 struct Context<'a> {
-    service: &'a Service,
+    service: &'a Arc<Service>,
     delivery: &'a Delivery,
     request_id: &'a RequestId,
     head: &'a Parts,
@@ -70,7 +86,11 @@ impl Context<'_> {
         limit: usize,
     ) -> Result<Bytes, ApiError> {
         let bytes = self.read_anonymous(body, limit).await?;
-        if identity.is_current() { Ok(bytes) } else { Err(ApiError::Unauthorized) }
+        if identity.is_current(self.service.calendar.wall()) {
+            Ok(bytes)
+        } else {
+            Err(caller::no_longer(self.service, identity))
+        }
     }
 
     /// Reads the body of a request that shows no token.
@@ -91,7 +111,7 @@ impl Context<'_> {
 
 /// Answers one request.
 async fn handle(
-    service: &Service,
+    service: &Arc<Service>,
     delivery: &Delivery,
     peer: Address,
     request: Request<Incoming>,
@@ -120,12 +140,37 @@ async fn answer(context: &Context<'_>, body: Incoming) -> Result<Reply, ApiError
     if let Resource::Probe(probe) = resource {
         return Ok(answer_probe(context.service, probe));
     }
-    if let Resource::SignIn = resource {
-        return Err(ApiError::SignInNotConfigured);
+    if let Resource::SignIn(provider) = resource {
+        return sign_in::begin(context, provider).await;
+    }
+    if let Resource::SignInCallback(provider) = resource {
+        return sign_in::callback(context, provider).await;
+    }
+    if let Resource::TokenEndpoint = resource {
+        return Ok(oauth::token(context, body).await);
+    }
+    if let Resource::DeviceCode = resource {
+        return device::begin(context, body).await;
+    }
+    if let Resource::Device = resource {
+        return device::page(context).await;
+    }
+    if let Resource::DeviceConfirm = resource {
+        return device::confirm(context, body).await;
+    }
+    if let Resource::Admin(admin) = resource {
+        return admin::answer(context, admin, body).await;
     }
     let identity = &caller::authenticate(context)?;
     match resource {
-        Resource::Probe(_) | Resource::SignIn => unreachable!("answered above"),
+        Resource::Probe(_)
+        | Resource::SignIn(_)
+        | Resource::SignInCallback(_)
+        | Resource::TokenEndpoint
+        | Resource::Device
+        | Resource::DeviceCode
+        | Resource::DeviceConfirm
+        | Resource::Admin(_) => unreachable!("answered above"),
         Resource::Locks => locks::list(context, identity).await,
         Resource::Lock(name) => locks::get(context, identity, name).await,
         Resource::LockAction(name, action) => {
@@ -182,13 +227,13 @@ fn to_json(body: &impl Serialize) -> Vec<u8> {
 
 /// An answer without a body.
 fn empty(status: StatusCode) -> Reply {
-    let mut reply = Response::new(Full::default());
+    let mut reply = Response::new(ReplyBody::default());
     *reply.status_mut() = status;
     reply
 }
 
 fn reply(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Reply {
-    let mut reply = Response::new(Full::new(body));
+    let mut reply = Response::new(ReplyBody::from(body));
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, content_type);
     reply

@@ -39,10 +39,54 @@ pub enum Resource<'a> {
     Tokens,
     /// `/auth/tokens/{id}`.
     Token(RawName<'a>),
+    /// `/auth/token`.
+    TokenEndpoint,
     /// `/auth/token/rotate`.
     RotateToken,
-    /// `/auth/github` and its callback, `/auth/oidc/{provider}` and its callback.
-    SignIn,
+    /// `/auth/device`.
+    Device,
+    /// `/auth/device/code`.
+    DeviceCode,
+    /// `/auth/device/confirm`.
+    DeviceConfirm,
+    /// `/auth/github`, `/auth/oidc/{provider}`.
+    SignIn(ProviderPath<'a>),
+    /// `/auth/github/callback`, `/auth/oidc/{provider}/callback`.
+    SignInCallback(ProviderPath<'a>),
+    /// `/admin/…`
+    Admin(Admin<'a>),
+}
+
+/// What a path under `/admin` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admin<'a> {
+    /// `/admin/accounts`.
+    Accounts,
+    /// `/admin/accounts/{id}`.
+    Account(RawName<'a>),
+    /// `/admin/accounts/{id}/{action}`.
+    AccountAction(RawName<'a>, AccountAction),
+    /// `/admin/accounts/{id}/quotas`.
+    Quotas(RawName<'a>),
+    /// `/admin/locks/{name}/release`.
+    LockRelease(RawName<'a>),
+    /// `/admin/audit`.
+    Audit,
+    /// `/admin/audit/export`.
+    AuditExport,
+}
+
+/// What an administrator can do with an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountAction {
+    /// `POST /admin/accounts/{id}/disable`.
+    Disable,
+    /// `POST /admin/accounts/{id}/enable`.
+    Enable,
+    /// `POST /admin/accounts/{id}/promote`.
+    Promote,
+    /// `POST /admin/accounts/{id}/demote`.
+    Demote,
 }
 
 /// What a supervisor asks.
@@ -65,6 +109,15 @@ pub enum LockAction {
     Release,
     /// `POST /locks/{name}/renew`.
     Renew,
+}
+
+/// A provider that people sign in with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProviderPath<'a> {
+    /// `github`.
+    GitHub,
+    /// `oidc/{provider}`.
+    OpenId(RawName<'a>),
 }
 
 /// A name as it stands in a path.
@@ -115,11 +168,22 @@ impl<'a> Resource<'a> {
             [Some("auth"), Some("me"), None, ..] => Self::Me,
             [Some("auth"), Some("tokens"), None, ..] => Self::Tokens,
             [Some("auth"), Some("tokens"), Some(id), None, _] => Self::Token(RawName(id)),
+            [Some("auth"), Some("token"), None, ..] => Self::TokenEndpoint,
             [Some("auth"), Some("token"), Some("rotate"), None, _] => Self::RotateToken,
-            [Some("auth"), Some("github"), None, ..]
-            | [Some("auth"), Some("github"), Some("callback"), None, _]
-            | [Some("auth"), Some("oidc"), Some(_), None, _]
-            | [Some("auth"), Some("oidc"), Some(_), Some("callback"), None] => Self::SignIn,
+            [Some("auth"), Some("device"), None, ..] => Self::Device,
+            [Some("auth"), Some("device"), Some("code"), None, _] => Self::DeviceCode,
+            [Some("auth"), Some("device"), Some("confirm"), None, _] => Self::DeviceConfirm,
+            [Some("auth"), Some("github"), None, ..] => Self::SignIn(ProviderPath::GitHub),
+            [Some("auth"), Some("github"), Some("callback"), None, _] => {
+                Self::SignInCallback(ProviderPath::GitHub)
+            }
+            [Some("auth"), Some("oidc"), Some(name), None, _] => {
+                Self::SignIn(ProviderPath::OpenId(RawName(name)))
+            }
+            [Some("auth"), Some("oidc"), Some(name), Some("callback"), None] => {
+                Self::SignInCallback(ProviderPath::OpenId(RawName(name)))
+            }
+            [Some("admin"), rest @ ..] => Self::Admin(Admin::of(rest)?),
             _ => return None,
         })
     }
@@ -135,15 +199,22 @@ impl<'a> Resource<'a> {
             | Self::ConfigKeys
             | Self::ConfigHistory(_)
             | Self::Me
-            | Self::SignIn => "GET, HEAD",
+            | Self::Device
+            | Self::SignIn(_) => "GET, HEAD",
+            // Asking for nothing but the head would use up the code.
+            Self::SignInCallback(_) => "GET",
             Self::Tokens => "GET, HEAD, POST",
             Self::Token(_) => "DELETE",
+            Self::Admin(admin) => admin.allow(),
             Self::Limit(_) => "GET, HEAD, DELETE",
             Self::Flag(_) | Self::Config(_) => "GET, HEAD, PUT, DELETE",
             Self::LockAction(..)
             | Self::LimitCheck(_)
             | Self::ConfigRollback(_)
-            | Self::RotateToken => "POST",
+            | Self::RotateToken
+            | Self::TokenEndpoint
+            | Self::DeviceCode
+            | Self::DeviceConfirm => "POST",
         }
     }
 
@@ -157,6 +228,39 @@ impl<'a> Resource<'a> {
             "DELETE" => Verb::Delete,
             _ => Verb::Get,
         })
+    }
+}
+
+impl<'a> Admin<'a> {
+    /// What the segments after `/admin` name, if anything.
+    fn of(segments: [Option<&'a str>; 4]) -> Option<Self> {
+        Some(match segments {
+            [Some("accounts"), None, ..] => Self::Accounts,
+            [Some("accounts"), Some(id), None, _] => Self::Account(RawName(id)),
+            [Some("accounts"), Some(id), Some("quotas"), None] => Self::Quotas(RawName(id)),
+            [Some("accounts"), Some(id), Some(action), None] => {
+                let action = match action {
+                    "disable" => AccountAction::Disable,
+                    "enable" => AccountAction::Enable,
+                    "promote" => AccountAction::Promote,
+                    "demote" => AccountAction::Demote,
+                    _ => return None,
+                };
+                Self::AccountAction(RawName(id), action)
+            }
+            [Some("locks"), Some(name), Some("release"), None] => Self::LockRelease(RawName(name)),
+            [Some("audit"), None, ..] => Self::Audit,
+            [Some("audit"), Some("export"), None, _] => Self::AuditExport,
+            _ => return None,
+        })
+    }
+
+    fn allow(self) -> &'static str {
+        match self {
+            Self::Accounts | Self::Account(_) | Self::Audit | Self::AuditExport => "GET, HEAD",
+            Self::AccountAction(..) | Self::LockRelease(_) => "POST",
+            Self::Quotas(_) => "PUT",
+        }
     }
 }
 
@@ -205,6 +309,9 @@ mod tests {
             ["", "*", "/", "/lock", "/locks/a/steal", "/locks/a/acquire/", "/health/x", "//"]
         {
             assert_eq!(Resource::of(path), None, "{path}");
+        }
+        for path in ["", "/", "/locks", "/accounts/a/b", "/accounts/a/enable/x", "/audit/x"] {
+            assert_eq!(Resource::of(&format!("/admin{path}")), None, "/admin{path}");
         }
     }
 

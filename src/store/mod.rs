@@ -21,6 +21,7 @@ mod refusal;
 mod row;
 mod statements;
 
+pub use audit::Retention;
 pub use files::{Files, JournalSize, SystemFiles};
 pub use lock_file::{LockFile, NotLocked};
 pub use open::{Recovered, TOKEN_BLOCK, open, open_on};
@@ -28,7 +29,11 @@ pub use refusal::OpenError;
 
 use octostore_actors::{
     commit::{Pressure, Store, StoreFailure, Verdict},
-    domain::{Record, lock::LockRecord},
+    domain::{
+        Record,
+        audit::{AuditPage, AuditQuery},
+        lock::LockRecord,
+    },
 };
 use rusqlite::{Connection, ErrorCode, config::DbConfig, wal::CheckpointMode};
 use statements::Statements;
@@ -46,6 +51,7 @@ const IDLE_AFTER: Duration = Duration::from_millis(50);
 /// The store in a SQLite file.
 pub struct SqliteStore {
     connection: Connection,
+    retention: Retention,
     /// How many frames the journal holds that are not in the main file yet.
     frames: Arc<AtomicU32>,
     journal: JournalSize,
@@ -54,6 +60,12 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
+    /// Keeps entries of the audit log so long. Without this, for ever.
+    #[must_use]
+    pub fn with_retention(self, retention: Retention) -> Self {
+        Self { retention, ..self }
+    }
+
     /// Closes the file so that everything is in it and no journal is left.
     ///
     /// # Errors
@@ -69,6 +81,7 @@ impl SqliteStore {
     fn write(&self, records: &[Record]) -> rusqlite::Result<()> {
         let mut statements = Statements::new(&self.connection);
         statements.get("BEGIN IMMEDIATE")?.execute([])?;
+        let (mut newest, mut added) = (None, 0);
         for record in records {
             match record {
                 Record::Lock(record) => lock::write(&mut statements, record)?,
@@ -76,8 +89,15 @@ impl SqliteStore {
                 Record::Flag(record) => flag::write(&mut statements, record)?,
                 Record::Config(record) => config::write(&mut statements, record)?,
                 Record::Account(record) => account::write(&mut statements, record)?,
-                Record::Audit(entry) => audit::write(&mut statements, entry)?,
+                Record::Audit(entry) => {
+                    audit::write(&mut statements, entry)?;
+                    newest = Some((self.connection.last_insert_rowid(), entry));
+                    added += 1;
+                }
             }
+        }
+        if let Some(newest) = newest {
+            audit::retire(&mut statements, self.retention, newest, added)?;
         }
         statements.get("COMMIT")?.execute([])?;
         Ok(())
@@ -147,6 +167,11 @@ impl Store for SqliteStore {
             Verdict::Unknown(_) => {}
         }
         written
+    }
+
+    fn audit(&mut self, query: &AuditQuery) -> Result<AuditPage, StoreFailure> {
+        audit::read(&self.connection, self.retention, query)
+            .map_err(|error| StoreFailure(Box::new(error)))
     }
 
     fn patience(&self) -> Option<Duration> {

@@ -4,7 +4,7 @@
 //! written before the whole of it has been read and found good.
 
 use super::{
-    SqliteStore, account, boot as boot_row, config,
+    Retention, SqliteStore, account, boot as boot_row, config,
     files::{Files, JournalSize, SystemFiles},
     flag, is_full,
     journal::{self, Standing, WrongBit},
@@ -139,7 +139,8 @@ impl Opening<'_> {
             }))
             .map_err(|error| self.refuse(error))?;
         let journal = self.files.journal_size();
-        let store = SqliteStore { connection, frames, journal, _lock: lock };
+        let retention = Retention::default();
+        let store = SqliteStore { connection, retention, frames, journal, _lock: lock };
         // From here on the mark is in the main file, whatever becomes of the journal.
         store.checkpoint(CheckpointMode::TRUNCATE).map_err(|error| self.refuse(error))?;
         if let Err(error) = self.extend_journal(journal) {

@@ -103,6 +103,12 @@ impl Connection {
     /// Reads one answer, which may not come.
     pub fn try_read(&mut self) -> io::Result<Answer> {
         let mut answer = self.read_head()?;
+        if answer.header("transfer-encoding") == Some("chunked") {
+            while let Some(chunk) = self.read_chunk()? {
+                answer.body.extend(chunk);
+            }
+            return Ok(answer);
+        }
         let length = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
         while self.unread.len() < length {
             self.fill()?;
@@ -111,16 +117,32 @@ impl Connection {
         Ok(answer)
     }
 
-    /// Reads the head of an answer, and no body: the whole answer to `HEAD`, or an interim one.
-    pub fn read_head(&mut self) -> io::Result<Answer> {
-        let end = loop {
-            if let Some(at) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
-                break at + 4;
+    /// Reads the next piece of a body whose length nobody knew; `None` if it is complete.
+    pub fn read_chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let size = self.read_up_to(b"\r\n")?;
+        let size = String::from_utf8(size).unwrap();
+        let size = usize::from_str_radix(size.trim_end(), 16).unwrap();
+        while self.unread.len() < size + 2 {
+            self.fill()?;
+        }
+        let mut chunk: Vec<u8> = self.unread.drain(..size + 2).collect();
+        assert!(chunk.ends_with(b"\r\n"), "no chunk: {chunk:?}");
+        chunk.truncate(size);
+        Ok((size > 0).then_some(chunk))
+    }
+
+    fn read_up_to(&mut self, mark: &[u8]) -> io::Result<Vec<u8>> {
+        loop {
+            if let Some(at) = self.unread.windows(mark.len()).position(|part| part == mark) {
+                return Ok(self.unread.drain(..at + mark.len()).collect());
             }
             self.fill()?;
-        };
-        let head: Vec<u8> = self.unread.drain(..end).collect();
-        let head = String::from_utf8(head).unwrap();
+        }
+    }
+
+    /// Reads the head of an answer, and no body: the whole answer to `HEAD`, or an interim one.
+    pub fn read_head(&mut self) -> io::Result<Answer> {
+        let head = String::from_utf8(self.read_up_to(b"\r\n\r\n")?).unwrap();
         let mut lines = head.trim_end().split("\r\n");
         let status = lines.next().unwrap();
         assert!(status.starts_with("HTTP/1.1 "), "no answer: {head}");

@@ -1,11 +1,18 @@
 //! What every test needs: a client, a server, and bounded patience.
 
 mod answer;
+pub mod browser;
 mod client;
+pub mod github;
+mod issuer;
+pub mod jwt;
+pub mod provider;
 mod server;
+pub mod terminal;
 
 pub use answer::{Answer, is_stamp, is_uuid};
 pub use client::{Address, Client, Connection, request};
+pub use issuer::{Issuer, now};
 pub use server::{Server, Setup};
 
 use std::time::{Duration, Instant};

@@ -3,8 +3,13 @@
 //! An entry is a record like any other: it is committed with the change that it speaks of, or
 //! neither is. Nothing reads it here; it is read from the store.
 
-use super::values::{AccountId, TokenId, WallTime, text};
-use std::{borrow::Borrow, fmt, sync::Arc};
+use super::{
+    Effects,
+    page::PageLimit,
+    values::{AccountId, TokenId, WallTime, text},
+};
+use crate::progress::Seq;
+use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +24,20 @@ pub struct AuditEntry {
     pub outcome: AuditOutcome,
     /// What more there is to say.
     pub detail: Option<AuditText>,
+}
+
+impl<O> Effects<O> {
+    /// Wants it in the audit log that something was done; an empty `detail` is none. Returns its
+    /// place: an answer that tells of what was done depends on it.
+    pub fn note(&mut self, by: Provenance, action: Action, target: &str, detail: &str) -> Seq {
+        self.record(AuditEntry {
+            by,
+            action,
+            target: AuditText::truncated(target),
+            outcome: AuditOutcome::Done,
+            detail: (!detail.is_empty()).then(|| AuditText::truncated(detail)),
+        })
+    }
 }
 
 /// Where a change comes from.
@@ -47,6 +66,28 @@ pub enum Who {
     Stranger,
     /// The server itself.
     Server,
+}
+
+impl Who {
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Token(..) => "token",
+            Self::Account(_) => "account",
+            Self::AdminKey => "admin_key",
+            Self::Stranger => "stranger",
+            Self::Server => "server",
+        }
+    }
+
+    /// The account, if it is known, and the token by which it asked.
+    pub const fn parts(self) -> (Option<AccountId>, Option<TokenId>) {
+        match self {
+            Self::Token(account, token) => (Some(account), Some(token)),
+            Self::Account(account) => (Some(account), None),
+            Self::AdminKey | Self::Stranger | Self::Server => (None, None),
+        }
+    }
 }
 
 /// What was done.
@@ -134,6 +175,19 @@ impl Action {
     }
 }
 
+/// Not a possible [`Action`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no such action")]
+pub struct InvalidAction;
+
+impl FromStr for Action {
+    type Err = InvalidAction;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAction> {
+        Self::ALL.into_iter().find(|action| action.as_str() == text).ok_or(InvalidAction)
+    }
+}
+
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuditOutcome {
@@ -153,7 +207,7 @@ impl AuditOutcome {
     }
 }
 
-/// Text in the audit log: at most 512 characters.
+/// Text in the audit log: at most 600 characters.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AuditText(Arc<str>);
 
@@ -161,12 +215,12 @@ text!(
     AuditText,
     InvalidAuditText,
     |text| text.chars().count() <= AuditText::MAX_CHARS,
-    "text in the audit log is at most 512 characters"
+    "text in the audit log is at most 600 characters"
 );
 
 impl AuditText {
     /// The longest.
-    pub const MAX_CHARS: usize = 512;
+    pub const MAX_CHARS: usize = 600;
 
     /// As much of `text` as there is room for.
     pub fn truncated(text: &str) -> Self {
@@ -179,7 +233,8 @@ impl AuditText {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AuditId(pub u64);
 
-/// Which entries are wanted: the latest first.
+/// Which entries are wanted, the latest first. Reading looks at [`AuditQuery::MOST_LOOKED_AT`] of
+/// them at a time, whatever is asked for, so that it never takes long.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditQuery {
     /// Only entries before this one.
@@ -191,7 +246,20 @@ pub struct AuditQuery {
     /// Only from this time on.
     pub since: Option<WallTime>,
     /// At most this many.
-    pub limit: super::page::PageLimit,
+    pub limit: PageLimit,
+}
+
+impl AuditQuery {
+    /// How many entries are looked at for one page.
+    pub const MOST_LOOKED_AT: u16 = 1_000;
+
+    /// Whether `entry` is one of those that are wanted, wherever it stands.
+    pub fn wants(&self, entry: &AuditEntry) -> bool {
+        let (account, _) = entry.by.who.parts();
+        self.account.is_none_or(|wanted| account == Some(wanted))
+            && self.action.is_none_or(|wanted| entry.action == wanted)
+            && self.since.is_none_or(|since| entry.by.at >= since)
+    }
 }
 
 /// Entries, the latest first.
@@ -199,8 +267,9 @@ pub struct AuditQuery {
 pub struct AuditPage {
     /// Each with its place.
     pub entries: Vec<(AuditId, AuditEntry)>,
-    /// Whether there are earlier ones.
-    pub more: bool,
+    /// Where to look on, if not all were looked at: before this one. Nothing of what is wanted
+    /// need be there.
+    pub next: Option<AuditId>,
 }
 
 #[cfg(test)]
@@ -209,8 +278,8 @@ mod tests {
 
     #[test]
     fn long_text_is_cut_between_characters() {
-        let long = "ä".repeat(600);
-        assert_eq!(AuditText::truncated(&long).as_str().chars().count(), 512);
+        let long = "ä".repeat(700);
+        assert_eq!(AuditText::truncated(&long).as_str().chars().count(), 600);
         assert_eq!(AuditText::truncated("short").as_str(), "short");
     }
 }

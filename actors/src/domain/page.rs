@@ -34,8 +34,8 @@ impl PageLimit {
     pub const MAX: Self = Self(1_000);
 
     /// `None` when out of bounds.
-    pub fn new(limit: u16) -> Option<Self> {
-        (1..=Self::MAX.0).contains(&limit).then_some(Self(limit))
+    pub const fn new(limit: u16) -> Option<Self> {
+        if limit >= 1 && limit <= Self::MAX.0 { Some(Self(limit)) } else { None }
     }
 
     /// As a number.

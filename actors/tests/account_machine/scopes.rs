@@ -69,7 +69,6 @@ proptest! {
             if one.allows(area, Access::Write, name) {
                 prop_assert!(one.allows(area, Access::Read, name));
             }
-            prop_assert!(!one.allows(area, Access::Read, name) || one.touches(area, Access::Read));
         }
     }
 

@@ -5,9 +5,13 @@
 
 use octostore_actors::{
     domain::{
+        audit::{AuditText, Provenance, Who},
         lock::{Holder, LockCommand},
         page::Selection,
-        values::{AccountId, FencingToken, LeaseId, LockName, Metadata, Owner, Quota, Ttl},
+        values::{
+            AccountId, FencingToken, LeaseId, LockName, Metadata, Owner, Quota, TokenId, Ttl,
+            WallTime,
+        },
     },
     progress::Seq,
     time::Instant,
@@ -66,6 +70,25 @@ pub fn seq(number: u64) -> Seq {
 /// The quota where none matters.
 pub const QUOTA: Quota = Quota::new(100);
 
+pub fn text(text: &str) -> AuditText {
+    AuditText::new(text).unwrap()
+}
+
+/// A token of an account asks, at this time of the wall clock.
+pub fn by(number: u8, millis: i64) -> Provenance {
+    Provenance {
+        who: Who::Token(account(number), TokenId::from_bytes([number; 16])),
+        from: text("192.0.2.1"),
+        request: text("request-1"),
+        at: WallTime::from_millis(millis),
+    }
+}
+
+/// Whoever has the key of the administrator asks.
+pub fn by_admin(millis: i64) -> Provenance {
+    Provenance { who: Who::AdminKey, ..by(0, millis) }
+}
+
 pub fn acquire(lock: &str, holder: Holder, seconds: u64, lease: u64) -> LockCommand {
     LockCommand::Acquire {
         name: name(lock),
@@ -83,6 +106,10 @@ pub fn release(lock: &str, account: AccountId, lease: LeaseId) -> LockCommand {
 
 pub fn renew(lock: &str, account: AccountId, lease: LeaseId, seconds: u64) -> LockCommand {
     LockCommand::Renew { name: name(lock), account, lease, ttl: ttl(seconds) }
+}
+
+pub fn force_release(lock: &str, reason: &str) -> LockCommand {
+    LockCommand::ForceRelease { name: name(lock), reason: text(reason), by: by_admin(0) }
 }
 
 pub fn get(lock: &str) -> LockCommand {

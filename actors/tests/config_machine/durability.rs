@@ -45,7 +45,7 @@ fn whatever_saw_a_change_waits_for_it() {
     world.put("a", "2");
     world.put("gone", "1");
     world.delete("gone");
-    let (changed, removed) = (seq(2), seq(4));
+    let (changed, removed) = (seq(4), seq(8));
     world.put("other", "1");
     for (command, seen) in [
         (get(1, "a"), changed),
@@ -62,7 +62,7 @@ fn whatever_saw_a_change_waits_for_it() {
     ] {
         assert_eq!(world.ask(command.clone()).1, seen, "{command:?}");
     }
-    world.machine.settle(seq(3));
+    world.machine.settle(seq(6));
     assert_eq!(world.ask(get(1, "a")).1, Seq::NONE);
     assert_eq!(world.ask(get(1, "gone")).1, removed);
 }

@@ -1,14 +1,14 @@
 //! The versions of a key: which there are, which are kept, and going back.
 
 use crate::{
-    common::account,
+    common::{account, by},
     world::{World, description, key, one_of, value, version},
 };
 use octostore_actors::domain::{
     config::{
         ConfigCommand, ConfigOutcome, ConfigQuota, ConfigRecord, Expected, Incarnation, Version,
     },
-    values::{Quota, WallTime},
+    values::Quota,
 };
 
 #[test]
@@ -120,8 +120,8 @@ fn rolling_back_writes_the_old_value_as_the_next_version() {
             description: Some(description(&format!("the {number}."))),
             expected: Expected::Anything,
             incarnation: Incarnation([number; 16]),
-            at: WallTime::from_millis(i64::from(number)),
             quota: world.quota,
+            by: by(1, i64::from(number)),
         });
     }
     world.wall = 40;

@@ -1,7 +1,7 @@
 //! What is kept of a value, and for whom.
 
 use crate::{
-    common::account,
+    common::{account, by},
     world::{World, delete, description, get, history, key, value},
 };
 use octostore_actors::domain::{
@@ -46,8 +46,8 @@ fn an_entry_says_everything_that_was_given() {
         description: Some(description("what it is for")),
         expected: Expected::Nothing,
         incarnation: Incarnation([9; 16]),
-        at: WallTime::from_millis(7),
         quota: world.quota,
+        by: by(1, 7),
     });
     assert_eq!(outcome, ConfigOutcome::Written(expected.clone()));
     assert_eq!(world.on_its_way(), [&ConfigRecord::Version(expected.clone())]);

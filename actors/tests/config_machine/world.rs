@@ -1,15 +1,16 @@
 //! One machine, its disk, and all that a test asks of it.
 
-use crate::common::{account, at};
+use crate::common::{account, at, by};
 use octostore_actors::{
     domain::{
         Effects, Machine, Moment, Record, RecordKey, Room, Ticket,
+        audit::AuditEntry,
         config::{
             ConfigCommand, ConfigKey, ConfigMachine, ConfigOutcome, ConfigQuota, ConfigRecord,
             Description, Entry, Etag, Expected, Incarnation, Value, Version,
         },
         page::{Page, Selection},
-        values::{Quota, WallTime},
+        values::Quota,
     },
     progress::Seq,
 };
@@ -43,7 +44,7 @@ pub fn history(number: u8, name: &str) -> ConfigCommand {
 }
 
 pub fn delete(number: u8, name: &str, expected: Expected) -> ConfigCommand {
-    ConfigCommand::Delete { account: account(number), key: key(name), expected }
+    ConfigCommand::Delete { account: account(number), key: key(name), expected, by: by(number, 0) }
 }
 
 pub fn list(number: u8, selection: Selection) -> ConfigCommand {
@@ -59,7 +60,9 @@ pub struct World {
     pub wall: i64,
     asked: u64,
     /// What each command wanted written, and the place of the last of it.
-    journal: VecDeque<(Seq, Vec<ConfigRecord>)>,
+    journal: VecDeque<(Seq, Vec<ConfigRecord>, AuditEntry)>,
+    /// The audit log on disk.
+    pub log: Vec<AuditEntry>,
     disk: HashMap<RecordKey, Entry>,
     durable: Seq,
 }
@@ -74,12 +77,14 @@ impl World {
             wall: 1_000,
             asked: 0,
             journal: VecDeque::new(),
+            log: Vec::new(),
             disk: HashMap::new(),
             durable: Seq::NONE,
         }
     }
 
-    /// Asks, and sees to it that there is one answer, with the ticket of the question.
+    /// Asks, and sees to it that there is one answer, with the ticket of the question; and that a
+    /// change, and nothing else, leaves one entry in the audit log, which the answer waits for.
     pub fn ask(&mut self, command: ConfigCommand) -> (ConfigOutcome, Seq) {
         let ticket = Ticket::new(self.asked);
         self.asked += 1;
@@ -90,14 +95,19 @@ impl World {
         let answer = answers.remove(0);
         assert_eq!(answer.ticket, ticket);
         assert!(answer.depends_on <= self.effects.last(), "it waits for what will never come");
-        let config = |record| match record {
-            Record::Config(record) => record,
-            other => panic!("not of this domain: {other:?}"),
-        };
-        let records: Vec<_> = self.effects.take_records().into_iter().map(config).collect();
-        if !records.is_empty() {
+        let (mut records, mut entries) = (Vec::new(), Vec::new());
+        for record in self.effects.take_records() {
+            match record {
+                Record::Config(record) => records.push(record),
+                Record::Audit(entry) => entries.push(entry),
+                other => panic!("not of this domain: {other:?}"),
+            }
+        }
+        let changes = matches!(answer.outcome, ConfigOutcome::Written(_) | ConfigOutcome::Deleted);
+        assert_eq!((entries.len(), records.is_empty()), (usize::from(changes), !changes));
+        if let Some(entry) = entries.pop() {
             assert_eq!(answer.depends_on, self.effects.last(), "a change waits for all of itself");
-            self.journal.push_back((self.effects.last(), records));
+            self.journal.push_back((self.effects.last(), records, entry));
         }
         (answer.outcome, answer.depends_on)
     }
@@ -120,8 +130,8 @@ impl World {
             description: None,
             expected,
             incarnation: Incarnation(u128::from(self.asked).to_be_bytes()),
-            at: WallTime::from_millis(self.wall),
             quota: self.quota,
+            by: by(number, self.wall),
         }
     }
 
@@ -149,8 +159,8 @@ impl World {
             key: key(name),
             version: version(to),
             expected,
-            at: WallTime::from_millis(self.wall),
             quota: self.quota,
+            by: by(number, self.wall),
         }
     }
 
@@ -206,7 +216,7 @@ impl World {
 
     /// What is on its way to the disk.
     pub fn on_its_way(&self) -> Vec<&ConfigRecord> {
-        self.journal.iter().flat_map(|(_, records)| records).collect()
+        self.journal.iter().flat_map(|(_, records, _)| records).collect()
     }
 
     /// How many rows are on disk.
@@ -217,8 +227,9 @@ impl World {
     /// The disk takes what the next `count` changes want. The machine does not know yet.
     pub fn commit(&mut self, count: usize) {
         for _ in 0..count {
-            let Some((seq, records)) = self.journal.pop_front() else { break };
+            let Some((seq, records, entry)) = self.journal.pop_front() else { break };
             self.durable = seq;
+            self.log.push(entry);
             for record in records {
                 match record.clone() {
                     ConfigRecord::Version(entry) => drop(self.disk.insert(record.key(), entry)),

@@ -25,18 +25,18 @@ fn what_is_on_disk_may_be_told_at_once() {
 #[test]
 fn whatever_saw_a_change_waits_for_it() {
     let mut world = World::new();
-    assert_eq!(world.ask(set(1, "a", None, 1)).1, seq(1));
-    assert_eq!(world.ask(get(1, "a")).1, seq(1));
-    assert_eq!(world.ask(set(1, "b", None, 1)).1, seq(2));
-    assert_eq!(world.ask(get(1, "a")).1, seq(1));
-    assert_eq!(world.ask(set(1, "a", Some(1), 2)).1, seq(3));
-    assert_eq!(world.ask(get(1, "a")).1, seq(3));
-    assert_eq!(world.ask(delete(1, "b")).1, seq(4));
-    assert_eq!(world.ask(get(1, "b")).1, seq(4));
-    assert_eq!(world.ask(delete(1, "b")).1, seq(4));
-    world.machine.settle(seq(3));
+    assert_eq!(world.ask(set(1, "a", None, 1)).1, seq(2));
+    assert_eq!(world.ask(get(1, "a")).1, seq(2));
+    assert_eq!(world.ask(set(1, "b", None, 1)).1, seq(4));
+    assert_eq!(world.ask(get(1, "a")).1, seq(2));
+    assert_eq!(world.ask(set(1, "a", Some(1), 2)).1, seq(6));
+    assert_eq!(world.ask(get(1, "a")).1, seq(6));
+    assert_eq!(world.ask(delete(1, "b")).1, seq(8));
+    assert_eq!(world.ask(get(1, "b")).1, seq(8));
+    assert_eq!(world.ask(delete(1, "b")).1, seq(8));
+    world.machine.settle(seq(6));
     assert_eq!(world.ask(get(1, "a")).1, Seq::NONE);
-    assert_eq!(world.ask(get(1, "b")).1, seq(4));
+    assert_eq!(world.ask(get(1, "b")).1, seq(8));
 }
 
 #[test]
@@ -86,8 +86,8 @@ fn a_refusal_undoes_only_what_came_after_the_last_durable_change() {
     world.set("a", Some(1), 1);
     world.set("a", Some(2), 2);
     world.set("a", Some(3), 3);
-    world.machine.settle(seq(1));
-    world.machine.rewind(seq(2));
+    world.machine.settle(seq(2));
+    world.machine.rewind(seq(4));
     assert_eq!(world.get(1, "a").unwrap().percentage, Some(percent(2)));
 }
 

@@ -6,6 +6,7 @@
     reason = "a test that wants one outcome fails on every other"
 )]
 
+mod audit;
 #[path = "../common/mod.rs"]
 mod common;
 mod durability;

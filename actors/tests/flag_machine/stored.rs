@@ -1,7 +1,7 @@
 //! What is kept of a flag, for whom, and how many there may be.
 
 use crate::{
-    common::account,
+    common::{account, by},
     world::{World, delete, flag, get, percent, set},
 };
 use octostore_actors::domain::{
@@ -30,11 +30,11 @@ fn a_flag_is_stored_as_it_was_set() {
             name: flag("a"),
             enabled,
             percentage: percentage.map(percent),
-            at,
             quota: Quota::new(1),
+            by: by(1, 1_000),
         };
         assert_eq!(world.outcome(command), FlagOutcome::Set(expected.clone()));
-        assert_eq!(world.records(), [FlagRecord::Set(expected.clone())]);
+        assert_eq!(world.flag_records(), [FlagRecord::Set(expected.clone())]);
         assert_eq!(world.get(1, "a"), Some(expected));
     }
 }
@@ -156,5 +156,5 @@ fn without_room_nothing_is_set_and_everything_else_goes_on() {
     assert_eq!(world.get(1, "a").unwrap().percentage, Some(percent(1)));
     assert_eq!(world.names(1), ["a"]);
     assert_eq!(world.outcome(delete(1, "a")), FlagOutcome::Deleted);
-    assert_eq!(world.records(), [FlagRecord::Gone(account(1), flag("a"))]);
+    assert_eq!(world.flag_records(), [FlagRecord::Gone(account(1), flag("a"))]);
 }

@@ -1,9 +1,10 @@
 //! One machine, its disk, and all that a test asks of it.
 
-use crate::common::{account, at};
+use crate::common::{account, at, by};
 use octostore_actors::{
     domain::{
         Effects, Machine, Moment, Record, RecordKey, Room, Ticket,
+        audit::AuditEntry,
         flag::{Flag, FlagCommand, FlagMachine, FlagName, FlagOutcome, FlagRecord, Percentage},
         page::{Page, Selection},
         values::{Quota, WallTime},
@@ -38,8 +39,8 @@ pub fn set(number: u8, name: &str, percentage: Option<u64>, millis: i64) -> Flag
         name: flag(name),
         enabled: true,
         percentage: percentage.map(percent),
-        at: WallTime::from_millis(millis),
         quota: Quota::new(3),
+        by: by(number, millis),
     }
 }
 
@@ -48,7 +49,7 @@ pub fn get(number: u8, name: &str) -> FlagCommand {
 }
 
 pub fn delete(number: u8, name: &str) -> FlagCommand {
-    FlagCommand::Delete { account: account(number), name: flag(name) }
+    FlagCommand::Delete { account: account(number), name: flag(name), by: by(number, 0) }
 }
 
 pub fn list(number: u8, selection: Selection) -> FlagCommand {
@@ -60,7 +61,11 @@ pub struct World {
     pub effects: Effects<FlagOutcome>,
     pub room: Room,
     tickets: u64,
+    /// On its way to the disk.
+    journal: Vec<Record>,
     disk: HashMap<RecordKey, Flag>,
+    /// The audit log on disk.
+    pub log: Vec<AuditEntry>,
     durable: Seq,
 }
 
@@ -71,12 +76,15 @@ impl World {
             effects: Effects::default(),
             room: Room::Available,
             tickets: 0,
+            journal: Vec::new(),
+            log: Vec::new(),
             disk: HashMap::new(),
             durable: Seq::NONE,
         }
     }
 
-    /// Asks, and sees to it that there is one answer, with the ticket of the question.
+    /// Asks, and sees to it that there is one answer, with the ticket of the question; and that a
+    /// change, and nothing else, leaves one entry in the audit log, which the answer waits for.
     pub fn ask(&mut self, command: FlagCommand) -> (FlagOutcome, Seq) {
         let ticket = Ticket::new(self.tickets);
         self.tickets += 1;
@@ -88,6 +96,12 @@ impl World {
         assert_eq!(answer.ticket, ticket);
         assert!(answer.depends_on <= self.effects.last(), "it waits for what will never come");
         assert_eq!(self.machine.next_deadline(), None);
+        let records = self.effects.take_records();
+        let entries = records.iter().filter(|record| matches!(record, Record::Audit(_))).count();
+        let changes = matches!(answer.outcome, FlagOutcome::Set(_) | FlagOutcome::Deleted);
+        assert_eq!((entries, records.len()), if changes { (1, 2) } else { (0, 0) });
+        assert!(!changes || answer.depends_on == self.effects.last());
+        self.journal.extend(records);
         (answer.outcome, answer.depends_on)
     }
 
@@ -128,21 +142,34 @@ impl World {
     }
 
     /// What is wanted on disk since the last look.
-    pub fn records(&mut self) -> Vec<FlagRecord> {
+    pub fn records(&mut self) -> Vec<Record> {
+        self.journal.extend(self.effects.take_records());
+        std::mem::take(&mut self.journal)
+    }
+
+    /// The same, of the flags alone.
+    pub fn flag_records(&mut self) -> Vec<FlagRecord> {
         let flag = |record| match record {
-            Record::Flag(record) => record,
+            Record::Flag(record) => Some(record),
+            Record::Audit(_) => None,
             other => panic!("not of this domain: {other:?}"),
         };
-        self.effects.take_records().into_iter().map(flag).collect()
+        self.records().into_iter().filter_map(flag).collect()
     }
 
     /// The store takes everything so far; the machine knows.
     pub fn settle(&mut self) {
         self.durable = self.effects.last();
         for record in self.records() {
-            match record.clone() {
-                FlagRecord::Set(flag) => drop(self.disk.insert(record.key(), flag)),
-                FlagRecord::Gone(..) => drop(self.disk.remove(&record.key())),
+            match record {
+                Record::Flag(record @ FlagRecord::Gone(..)) => {
+                    self.disk.remove(&record.key());
+                }
+                Record::Flag(FlagRecord::Set(ref flag)) => {
+                    self.disk.extend(record.key().map(|key| (key, flag.clone())));
+                }
+                Record::Audit(entry) => self.log.push(entry),
+                other => panic!("not of this domain: {other:?}"),
             }
         }
         self.machine.settle(self.durable);
@@ -150,7 +177,7 @@ impl World {
 
     /// The store refuses all that is on its way.
     pub fn refuse(&mut self) {
-        self.effects.take_records();
+        self.records();
         self.machine.rewind(self.durable);
     }
 
@@ -158,6 +185,7 @@ impl World {
     pub fn crash(&mut self) {
         self.machine = FlagMachine::new(self.disk.values().cloned());
         self.effects = Effects::default();
+        self.journal.clear();
         self.durable = Seq::NONE;
     }
 }

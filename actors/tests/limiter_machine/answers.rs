@@ -1,10 +1,10 @@
 //! What the answers promise.
 
 use crate::{
-    common::at,
+    common::{account, at},
     world::{World, policy},
 };
-use octostore_actors::domain::limiter::LimitOutcome;
+use octostore_actors::domain::limiter::{LimitCommand, LimitOutcome};
 use std::time::Duration;
 
 #[test]
@@ -162,4 +162,21 @@ fn years_of_use_count_as_on_the_first_day() {
         admitted += 1;
     }
     assert_eq!(admitted, 1);
+}
+
+#[test]
+fn use_counts_the_limiters_of_each_account_that_is_asked_for() {
+    let mut world = World::new();
+    for (number, name) in [(1, "a"), (1, "b"), (2, "a")] {
+        world.check_of(number, name, policy(3, 60), 1);
+    }
+    let used = |accounts: &[u8]| LimitCommand::Use {
+        accounts: accounts.iter().copied().map(account).collect(),
+    };
+    let asked = world.ask(used(&[2, 3, 1]));
+    assert_eq!(asked.outcome, LimitOutcome::Use(vec![1, 0, 2]));
+    assert!(world.waits(&asked), "it saw what is on its way");
+    world.settle();
+    world.delete();
+    assert_eq!(world.ask(used(&[1])).outcome, LimitOutcome::Use(vec![1]));
 }

@@ -324,6 +324,6 @@ pub fn subject(command: &LimitCommand) -> Option<(AccountId, LimitName)> {
         LimitCommand::Check { account, name, .. }
         | LimitCommand::Get { account, name }
         | LimitCommand::Delete { account, name } => Some((*account, name.clone())),
-        LimitCommand::List { .. } => None,
+        LimitCommand::List { .. } | LimitCommand::Use { .. } => None,
     }
 }

@@ -10,6 +10,7 @@ mod common;
 mod durability;
 mod expiry;
 mod fencing;
+mod force_release;
 mod ghosts;
 mod grants;
 mod quotas;

@@ -3,12 +3,12 @@
 use crate::{
     BLOCK,
     common::{lease_id, token},
-    rows::{Rows, page},
+    rows::{Rows, ended_by_force, holding, page},
     walk::Whose,
 };
 use octostore_actors::{
     domain::{
-        Room,
+        Record, Room,
         lock::{Lease, LockCommand, LockOutcome, LockRecord},
         values::{AccountId, FencingToken, LeaseId, LockName, Quota, Ttl},
     },
@@ -57,7 +57,7 @@ pub struct Reference {
 #[derive(Clone, Debug)]
 pub struct Step {
     pub action: Action,
-    pub records: Vec<LockRecord>,
+    pub records: Vec<Record>,
 }
 
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ pub enum Action {
     /// of the state that is undone by it; the others come home after it.
     Refuse {
         before: usize,
-        in_vain: Vec<LockRecord>,
+        in_vain: Vec<Record>,
     },
     Restart(Restart),
 }
@@ -139,19 +139,24 @@ impl Reference {
         self.rows().locks.get(name).cloned()
     }
 
-    fn record(&mut self, record: LockRecord) -> u64 {
+    fn record(&mut self, record: impl Into<Record>) -> u64 {
+        let record = record.into();
         let mut rows = self.rows().clone();
         let seq = self.last() + 1;
         match &record {
-            LockRecord::Held(lease) => {
+            Record::Lock(LockRecord::Held(lease)) => {
                 rows.locks.insert(lease.name.clone(), lease.clone());
                 self.changed.insert(lease.name.clone(), seq);
             }
-            LockRecord::Free(name) => {
+            Record::Lock(LockRecord::Free(name)) => {
                 rows.locks.remove(name);
                 self.changed.insert(name.clone(), seq);
             }
-            LockRecord::TokenMark(mark) => rows.mark = mark.get(),
+            Record::Lock(LockRecord::TokenMark(mark)) => rows.mark = mark.get(),
+            Record::Audit(entry) => rows.log.push(entry.clone()),
+            Record::Limit(_) | Record::Flag(_) | Record::Config(_) | Record::Account(_) => {
+                unreachable!("not of this domain")
+            }
         }
         self.history.push(rows);
         self.step.records.push(record);
@@ -193,6 +198,18 @@ impl Reference {
                     None => (LockOutcome::NotOwned, Depends::On(self.seen(&name))),
                 }
             }
+            LockCommand::ForceRelease { name, reason, by } => match self.lease(&name) {
+                Some(lease) => {
+                    self.record(ended_by_force(&lease, &reason, by));
+                    let seq = self.record(LockRecord::Free(name));
+                    (LockOutcome::ForceReleased(lease), Depends::On(seq))
+                }
+                None => (LockOutcome::NotHeld, Depends::On(self.seen(&name))),
+            },
+            LockCommand::Use { accounts } => {
+                let holding = accounts.iter().map(|&account| holding(self.rows(), account));
+                (LockOutcome::Use(holding.collect()), Depends::OnWhatItSaw)
+            }
             LockCommand::Get { name } => {
                 (LockOutcome::Status(self.lease(&name)), Depends::On(self.seen(&name)))
             }
@@ -219,9 +236,7 @@ impl Reference {
             let seen = self.seen(&lease.name);
             return (LockOutcome::Held(lease), Depends::On(seen));
         }
-        let of_account = |lease: &&Lease| lease.holder.account == wanted.holder.account;
-        let holding = self.rows().locks.values().filter(of_account).count();
-        if holding >= quota.get() as usize {
+        if holding(self.rows(), wanted.holder.account) >= quota.get() as usize {
             return (LockOutcome::OverQuota(quota), Depends::OnWhatItSaw);
         }
         if room == Room::Exhausted {

@@ -1,6 +1,8 @@
 //! What is on disk, as the reference and the subject both see it.
 
+use crate::common::text;
 use octostore_actors::domain::{
+    audit::{Action, AuditEntry, AuditOutcome, AuditText, Provenance},
     lock::Lease,
     page::{Page, PageLimit, Selection},
     values::{AccountId, LockName},
@@ -12,6 +14,24 @@ use std::collections::BTreeMap;
 pub struct Rows {
     pub locks: BTreeMap<LockName, Lease>,
     pub mark: u64,
+    pub log: Vec<AuditEntry>,
+}
+
+/// What is said of the end of `lease` by the word of an administrator.
+pub fn ended_by_force(lease: &Lease, reason: &AuditText, by: Provenance) -> AuditEntry {
+    let (holder, token) = (lease.holder.account, lease.token.get());
+    AuditEntry {
+        by,
+        action: Action::LockForceRelease,
+        target: text(lease.name.as_str()),
+        outcome: AuditOutcome::Done,
+        detail: Some(text(&format!("of {holder}, token {token}: {reason}"))),
+    }
+}
+
+/// How many locks an account holds.
+pub fn holding(rows: &Rows, account: AccountId) -> usize {
+    rows.locks.values().filter(|lease| lease.holder.account == account).count()
 }
 
 /// One page of an account's leases.

@@ -48,6 +48,9 @@ impl StateMachineTest for Subject {
                 {
                     state.ended.insert(lease, state.last);
                 }
+                if let LockOutcome::ForceReleased(lease) = &outcome {
+                    state.ended.insert(lease.id, state.last);
+                }
                 if depends_on <= seq(state.durable) {
                     state.tell(&outcome);
                 } else {
@@ -90,6 +93,7 @@ impl StateMachineTest for Subject {
         let on_disk = reference.on_disk();
         assert_eq!(state.locks, on_disk.locks);
         assert_eq!(state.mark.get(), on_disk.mark);
+        assert_eq!(state.log, on_disk.log);
     }
 
     /// At the end, everything in the machine is looked at.

@@ -4,13 +4,13 @@ use crate::{
     BLOCK,
     common::{seq, token},
     reference::Restart,
-    rows::{Rows, page},
+    rows::{Rows, holding, page},
 };
 use octostore_actors::{
     domain::{
         Effects, Machine, Moment, Record, Room, Ticket,
+        audit::AuditEntry,
         lock::{Lease, LockCommand, LockMachine, LockOutcome, LockRecord, Tokens},
-        page::Selection,
         values::{AccountId, FencingToken, LeaseId, LockName},
     },
     progress::Seq,
@@ -34,11 +34,12 @@ pub struct Subject {
     pub now: Instant,
     tickets: u64,
     /// What was wanted since the start, and is not on disk.
-    journal: Vec<(u64, LockRecord)>,
+    journal: Vec<(u64, Record)>,
     pub last: u64,
     pub durable: u64,
     pub locks: BTreeMap<LockName, Lease>,
     pub mark: FencingToken,
+    pub log: Vec<AuditEntry>,
     /// Answers that wait for the disk.
     pub held: Vec<(LockOutcome, Seq)>,
     promises: Vec<Promise>,
@@ -61,6 +62,7 @@ impl Subject {
             durable: 0,
             locks: BTreeMap::new(),
             mark,
+            log: Vec::new(),
             held: Vec::new(),
             promises: Vec::new(),
             ended: BTreeMap::new(),
@@ -82,12 +84,9 @@ impl Subject {
     }
 
     /// Takes what the step wanted on disk on its way there.
-    pub fn records(&mut self) -> Vec<LockRecord> {
+    pub fn records(&mut self) -> Vec<Record> {
         let mut records = Vec::new();
         for record in self.effects.take_records() {
-            let Record::Lock(record) = record else {
-                panic!("not of this domain: {record:?}");
-            };
             self.last += 1;
             self.journal.push((self.last, record.clone()));
             records.push(record);
@@ -102,13 +101,17 @@ impl Subject {
         let later = later.unwrap_or(self.journal.len());
         for (_, record) in self.journal.drain(..later) {
             match record {
-                LockRecord::Held(lease) => {
+                Record::Lock(LockRecord::Held(lease)) => {
                     self.locks.insert(lease.name.clone(), lease);
                 }
-                LockRecord::Free(name) => {
+                Record::Lock(LockRecord::Free(name)) => {
                     self.locks.remove(&name);
                 }
-                LockRecord::TokenMark(mark) => self.mark = mark,
+                Record::Lock(LockRecord::TokenMark(mark)) => self.mark = mark,
+                Record::Audit(entry) => self.log.push(entry),
+                Record::Limit(_) | Record::Flag(_) | Record::Config(_) | Record::Account(_) => {
+                    panic!("not of this domain: {record:?}")
+                }
             }
         }
         let durable = seq(upto);
@@ -165,7 +168,7 @@ impl Subject {
     /// The disk refuses what is on its way: the answers come home, so many of those that speak of
     /// somebody's lease before the rewind. Returns what the machine wanted of the state that is
     /// undone.
-    pub fn refuse(&mut self, before: usize) -> Vec<LockRecord> {
+    pub fn refuse(&mut self, before: usize) -> Vec<Record> {
         let mut refused = self.lose();
         let mut speaking = refused.iter().enumerate().filter(|(_, outcome)| {
             matches!(outcome, LockOutcome::Granted(_) | LockOutcome::Confirmed(_))
@@ -225,15 +228,19 @@ impl Subject {
     /// Whether `outcome` would be no lie if the process ended now.
     pub fn says_what_is_on_disk(&self, outcome: &LockOutcome) -> bool {
         match outcome {
-            LockOutcome::Granted(_) | LockOutcome::Released => false,
+            LockOutcome::Granted(_) | LockOutcome::Released | LockOutcome::ForceReleased(_) => {
+                false
+            }
             LockOutcome::Confirmed(lease) | LockOutcome::Held(lease) => {
                 self.locks.get(&lease.name) == Some(lease)
             }
             // Judged with the command.
             LockOutcome::OverQuota(_)
             | LockOutcome::NotOwned
+            | LockOutcome::NotHeld
             | LockOutcome::Status(_)
             | LockOutcome::Leases(_)
+            | LockOutcome::Use(_)
             | LockOutcome::NoRoom
             | LockOutcome::NoToken => true,
         }
@@ -241,7 +248,7 @@ impl Subject {
 
     /// The same for what cannot be judged without the question.
     pub fn check_answer(&self, command: &LockCommand, outcome: &LockOutcome, depends_on: Seq) {
-        let rows = Rows { locks: self.locks.clone(), mark: self.mark.get() };
+        let rows = Rows { locks: self.locks.clone(), mark: self.mark.get(), log: self.log.clone() };
         let owned = |name: &LockName, account: &AccountId, id: &LeaseId| {
             let row = rows.locks.get(name);
             row.is_some_and(|lease| lease.holder.account == *account && lease.id == *id)
@@ -259,8 +266,13 @@ impl Subject {
                 LockOutcome::NotOwned,
             ) => !owned(name, account, lease),
             (LockCommand::Acquire { holder, .. }, LockOutcome::OverQuota(quota)) => {
-                let all = Selection::default();
-                page(&rows, holder.account, &all).total >= quota.get() as usize
+                holding(&rows, holder.account) >= quota.get() as usize
+            }
+            (LockCommand::ForceRelease { name, .. }, LockOutcome::NotHeld) => {
+                !rows.locks.contains_key(name)
+            }
+            (LockCommand::Use { accounts }, LockOutcome::Use(used)) => {
+                *used == accounts.iter().map(|&id| holding(&rows, id)).collect::<Vec<_>>()
             }
             _ => true,
         };

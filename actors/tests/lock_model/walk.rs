@@ -2,7 +2,7 @@
 
 use crate::{
     ACCOUNTS, NAMES, OWNERS, QUOTA,
-    common::{account, lease_id, metadata, name, ttl},
+    common::{account, force_release, lease_id, metadata, name, ttl},
     reference::{Action, Reference, Restart, Step},
 };
 use octostore_actors::domain::{
@@ -40,9 +40,13 @@ pub enum Transition {
         whose: Whose,
         seconds: u64,
     },
+    ForceRelease {
+        name: &'static str,
+    },
     Get {
         name: &'static str,
     },
+    Use,
     List {
         account: u8,
         selection: Selection,
@@ -136,6 +140,8 @@ impl ReferenceStateMachine for Reference {
             40 => acquire,
             10 => release,
             10 => renew,
+            3 => name().prop_map(|name| Transition::ForceRelease { name }),
+            1 => Just(Transition::Use),
             5 => name().prop_map(|name| Transition::Get { name }),
             5 => list,
             6 => pass,
@@ -193,6 +199,14 @@ impl ReferenceStateMachine for Reference {
                     ttl: ttl(seconds),
                 };
                 state.ask(command, Room::Available);
+            }
+            Transition::ForceRelease { name: text } => {
+                state.ask(force_release(text, "it hangs"), Room::Available);
+            }
+            Transition::Use => {
+                // One account more than there are.
+                let accounts = (0..=ACCOUNTS).map(account).collect();
+                state.ask(LockCommand::Use { accounts }, Room::Available);
             }
             Transition::Get { name: text } => {
                 state.ask(LockCommand::Get { name: name(text) }, Room::Available);

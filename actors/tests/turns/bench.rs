@@ -8,6 +8,7 @@ use octostore_actors::{
     commit::{Persistence, Pressure, Store, StoreFailure, Verdict},
     domain::{
         Record, RecordKey,
+        audit::{AuditPage, AuditQuery},
         lock::{Holder, Lease, LockCommand, LockMachine, LockOutcome, LockRecord, Tokens},
         values::FencingToken,
     },
@@ -54,6 +55,8 @@ pub struct Disk {
     pub rows: HashMap<RecordKey, Record>,
     pub commits: Vec<Vec<Record>>,
     pub troubles: VecDeque<Trouble>,
+    /// What was looked up in the audit log, each with how many commits there were before.
+    pub reads: Vec<(usize, AuditQuery)>,
     /// What happens elsewhere while the next commit waits for the disk.
     pub meanwhile: Option<Box<dyn FnOnce() + Send>>,
     /// The bells that rang, in order; `TENDED` stands for a call of [`Store::tend`].
@@ -83,6 +86,16 @@ impl Store for Shared {
             Trouble::NoRoom => Verdict::NoRoom,
             Trouble::Unknown => Verdict::Unknown(StoreFailure("the disk is gone".into())),
         }
+    }
+
+    fn audit(&mut self, query: &AuditQuery) -> Result<AuditPage, StoreFailure> {
+        let mut disk = lock(&self.0);
+        if disk.troubles.pop_front().is_some_and(|trouble| trouble != Trouble::None) {
+            return Err(StoreFailure("the disk is gone".into()));
+        }
+        let commits = disk.commits.len();
+        disk.reads.push((commits, query.clone()));
+        Ok(AuditPage::default())
     }
 
     fn patience(&self) -> Option<Duration> {

@@ -2,7 +2,7 @@
 
 use crate::bench::Shared;
 use octostore_actors::{
-    commit::{Persistence, Turn},
+    commit::{JournalMessage, Persistence, Turn},
     domain::Record,
     mailbox::{Address, mailbox},
     progress::{Progress, Seq},
@@ -36,7 +36,7 @@ pub fn turn_of(progress: &Arc<Progress>, upto: Seq, records: Vec<Record>) -> (Tu
 }
 
 /// A persistence actor without any actor, and where to send turns by hand.
-pub fn persistence() -> (Address<Turn>, Persistence<Shared>, Shared) {
+pub fn persistence() -> (Address<JournalMessage>, Persistence<Shared>, Shared) {
     let disk = Shared::default();
     let (journal, turns) = mailbox(NonZeroUsize::new(10).unwrap());
     (journal, Persistence::new(disk.clone(), turns), disk)

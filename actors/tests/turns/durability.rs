@@ -141,7 +141,7 @@ fn durability_what_was_committed_counts_as_durable_before_its_answers_go() {
     let (first, second) = (seq(1), seq(3));
     let (one, saw_one) = turn_of(&progress, first, vec![free("a")]);
     let (two, saw_two) = turn_of(&progress, second, vec![free("b"), free("c")]);
-    assert!(journal.try_send(one).is_ok() && journal.try_send(two).is_ok());
+    assert!(journal.try_send(one.into()).is_ok() && journal.try_send(two.into()).is_ok());
     persistence.step().unwrap();
     assert_eq!(disk.commits(), 1, "what is queued is one transaction");
     assert_eq!(progress.durable(), second);

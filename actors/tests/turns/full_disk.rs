@@ -138,10 +138,10 @@ fn a_stale_turn_is_refused_and_one_after_it_is_not() {
     let (mut stale, _) = turn_of(&progress, seq(2), vec![free("b")]);
     stale.held.push(unanswered.hold(()));
     disk.expect_trouble([Trouble::NoRoom]);
-    assert!(journal.try_send(refused).is_ok());
+    assert!(journal.try_send(refused.into()).is_ok());
     persistence.step().unwrap();
     let (fresh, saw_fresh) = turn_of(&progress, seq(3), vec![free("c")]);
-    assert!(journal.try_send(stale).is_ok() && journal.try_send(fresh).is_ok());
+    assert!(journal.try_send(stale.into()).is_ok() && journal.try_send(fresh.into()).is_ok());
     persistence.step().unwrap();
     assert_eq!(disk.latest(), [free("c")]);
     let mut cx = Context::from_waker(Waker::noop());
@@ -157,7 +157,7 @@ fn a_refused_batch_is_one_refusal_for_each_domain_in_it() {
     let untouched = Progress::default();
     for (progress, upto, lock) in [(&one, 1, "a"), (&other, 1, "b"), (&one, 2, "c")] {
         let (turn, _) = turn_of(progress, seq(upto), vec![free(lock)]);
-        assert!(journal.try_send(turn).is_ok());
+        assert!(journal.try_send(turn.into()).is_ok());
     }
     disk.expect_trouble([Trouble::NoRoom]);
     persistence.step().unwrap();
@@ -183,14 +183,14 @@ fn a_refusal_wakes_the_actor_of_each_domain_in_it_once() {
         || [&woken_one, &woken_other, &woken_third].map(|woken| woken.load(Ordering::SeqCst));
     for (progress, upto, lock) in [(&one, 1, "a"), (&other, 1, "b"), (&one, 2, "c")] {
         let (turn, _) = turn_of(progress, seq(upto), vec![free(lock)]);
-        assert!(journal.try_send(turn).is_ok());
+        assert!(journal.try_send(turn.into()).is_ok());
     }
     disk.expect_trouble([Trouble::NoRoom]);
     persistence.step().unwrap();
     assert_eq!(woken(), [1, 1, 0]);
 
     let (turn, _) = turn_of(&third, seq(1), vec![free("d")]);
-    assert!(journal.try_send(turn).is_ok());
+    assert!(journal.try_send(turn.into()).is_ok());
     persistence.step().unwrap();
     assert_eq!(woken(), [1, 1, 0], "what is committed wakes nobody");
 }

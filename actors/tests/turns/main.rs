@@ -15,4 +15,5 @@ mod end;
 mod failed_disk;
 mod full_disk;
 mod ghosts;
+mod reads;
 mod time;

@@ -2,7 +2,7 @@
 
 use crate::service::Writer;
 use octostore_actors::{
-    commit::{Store, StoreFailure, Turn, Verdict},
+    commit::{JournalMessage, Store, StoreFailure, Turn, Verdict},
     mailbox::{Mailbox, Received},
     reply::Held,
 };
@@ -13,9 +13,9 @@ use octostore_actors::{
 /// The store failed.
 pub fn releases_before_it_commits(
     mut store: Writer,
-    journal: Mailbox<Turn>,
+    journal: Mailbox<JournalMessage>,
 ) -> Result<(), StoreFailure> {
-    while let Received::Message(turn) = journal.receive(None) {
+    while let Received::Message(JournalMessage::Turn(turn)) = journal.receive(None) {
         turn.held.into_iter().for_each(Held::release);
         if !turn.records.is_empty()
             && let Verdict::Unknown(failure) = store.commit(&turn.records)
@@ -32,9 +32,9 @@ pub fn releases_before_it_commits(
 /// The store failed.
 pub fn acknowledges_a_failed_commit(
     mut store: Writer,
-    journal: Mailbox<Turn>,
+    journal: Mailbox<JournalMessage>,
 ) -> Result<(), StoreFailure> {
-    while let Received::Message(turn) = journal.receive(None) {
+    while let Received::Message(JournalMessage::Turn(turn)) = journal.receive(None) {
         let verdict = commit(&mut store, &turn);
         turn.held.into_iter().for_each(Held::release);
         if let Verdict::Unknown(failure) = verdict {
@@ -51,10 +51,10 @@ pub fn acknowledges_a_failed_commit(
 /// The store failed.
 pub fn goes_on_after_a_failed_commit(
     mut store: Writer,
-    journal: Mailbox<Turn>,
+    journal: Mailbox<JournalMessage>,
 ) -> Result<(), StoreFailure> {
     let mut ended = Ok(());
-    while let Received::Message(turn) = journal.receive(None) {
+    while let Received::Message(JournalMessage::Turn(turn)) = journal.receive(None) {
         match commit(&mut store, &turn) {
             Verdict::Committed => turn.held.into_iter().for_each(Held::release),
             Verdict::NoRoom => turn.held.into_iter().for_each(Held::refuse),
@@ -71,7 +71,7 @@ pub fn goes_on_after_a_failed_commit(
 /// The store failed.
 pub fn refuses_without_rewinding(
     store: Writer,
-    journal: Mailbox<Turn>,
+    journal: Mailbox<JournalMessage>,
 ) -> Result<(), StoreFailure> {
     // It has no epoch to count on, as none of these has. In this model that is the flaw.
     goes_on_after_a_failed_commit(store, journal)

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     domain::{
         Effects, Machine, Moment, Room, Ticket,
-        audit::{Action, AuditEntry, AuditOutcome, AuditText, Provenance, Who},
+        audit::{Action, AuditText, Provenance, Who},
         values::{AccountId, AccountName, Quota, TokenHash, TokenId, WallTime},
     },
     progress::Seq,
@@ -60,7 +60,7 @@ impl AccountMachine {
         self.end(&replaced, effects);
         self.rows.set_token(fresh.clone(), effects);
         let detail = format!("replaced by {id}");
-        let seq = note(by, Action::TokenRotate, &replaced.id.to_string(), &detail, effects);
+        let seq = effects.note(by, Action::TokenRotate, &replaced.id.to_string(), &detail);
         (AccountOutcome::Rotated { replaced, fresh }, seq)
     }
 
@@ -154,7 +154,7 @@ impl AccountMachine {
         self.rows.set_token(token.clone(), effects);
         let detail = format!("{} of {}, named {}", token.id, account.name, token.name);
         let target = account.id.to_string();
-        let seq = note(by, action, &target, &detail, effects);
+        let seq = effects.note(by, action, &target, &detail);
         (AccountOutcome::Issued(account, token), seq)
     }
 
@@ -215,7 +215,7 @@ impl AccountMachine {
             return (AccountOutcome::NotFound, effects.last());
         };
         self.end(&token, effects);
-        let seq = note(by, Action::TokenRevoke, &id.to_string(), token.name.as_str(), effects);
+        let seq = effects.note(by, Action::TokenRevoke, &id.to_string(), token.name.as_str());
         (AccountOutcome::Revoked(token), seq)
     }
 
@@ -291,26 +291,9 @@ impl AccountMachine {
             }
         };
         self.rows.set_account(account.clone(), effects);
-        let seq = note(by, action, &id.to_string(), &detail, effects);
+        let seq = effects.note(by, action, &id.to_string(), &detail);
         (AccountOutcome::Account(account), seq)
     }
-}
-
-/// Writes into the audit log that something was done. An empty `detail` is none.
-fn note(
-    by: Provenance,
-    action: Action,
-    target: &str,
-    detail: &str,
-    effects: &mut Effects<AccountOutcome>,
-) -> Seq {
-    effects.record(AuditEntry {
-        by,
-        action,
-        target: AuditText::truncated(target),
-        outcome: AuditOutcome::Done,
-        detail: (!detail.is_empty()).then(|| AuditText::truncated(detail)),
-    })
 }
 
 impl Machine for AccountMachine {
@@ -391,7 +374,7 @@ impl Machine for AccountMachine {
             at: fresh.created_at,
         };
         let detail = "the answer with this token reached nobody";
-        note(by, Action::TokenRevoke, &fresh.id.to_string(), detail, effects);
+        effects.note(by, Action::TokenRevoke, &fresh.id.to_string(), detail);
     }
 
     fn next_deadline(&self) -> Option<Instant> {

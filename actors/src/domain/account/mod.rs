@@ -192,7 +192,8 @@ pub enum Origin {
     Static,
     /// Made by the server itself at its first start. The subject is the name.
     Local,
-    /// GitHub. The subject is the numeric id: logins are renamed, and given to others.
+    /// GitHub. The subject is the numeric id: logins are renamed, and given to others. Of an
+    /// Enterprise host it is that host, a space, and its id.
     GitHub,
     /// An OpenID Connect provider. The subject is the issuer, a space, and the issuer's subject.
     OpenId,

@@ -147,16 +147,6 @@ impl Scope {
         }
     }
 
-    /// Whether it allows `access` to anything in `area`.
-    pub fn touches(&self, area: Area, access: Access) -> bool {
-        match self {
-            Self::Everything => true,
-            Self::Only(grants) => {
-                grants.iter().any(|grant| grant.area == area && grant.access >= access)
-            }
-        }
-    }
-
     /// Which names that begin with `prefix` it lets somebody see in `area`.
     pub fn sight(&self, area: Area, prefix: &str) -> Sight {
         let Self::Only(grants) = self else { return Sight::Prefix(prefix.into()) };

@@ -1,13 +1,15 @@
 //! The config machine.
 
 use super::{
-    ConfigCommand, ConfigKey, ConfigOutcome, ConfigQuota, ConfigRecord, Entry, Expected, Version,
+    ConfigCommand, ConfigKey, ConfigOutcome, ConfigQuota, ConfigRecord, ConfigUse, Entry, Expected,
+    Version,
 };
 use crate::{
     domain::{
         Effects, Machine, Moment, Room, Table, Ticket, Unsettled,
+        audit::{Action, Provenance},
         page::Selection,
-        values::{AccountId, WallTime},
+        values::AccountId,
     },
     progress::Seq,
     time::Instant,
@@ -50,12 +52,14 @@ impl ConfigMachine {
         machine
     }
 
+    /// Writes `entry` as the next version of its key; `again` says which earlier one it is.
     fn write(
         &mut self,
         moment: Moment,
-        mut entry: Entry,
+        (mut entry, again): (Entry, Option<Version>),
         expected: &Expected,
         quota: ConfigQuota,
+        by: Provenance,
         effects: &mut Effects<ConfigOutcome>,
     ) -> (ConfigOutcome, Seq) {
         let (account, key) = (entry.account, entry.key.clone());
@@ -83,7 +87,16 @@ impl ConfigMachine {
             let Some(oldest) = history.pop_front() else { break };
             effects.record(ConfigRecord::NoVersion(account, key.clone(), oldest.version));
         }
-        let seq = effects.record(ConfigRecord::Version(entry.clone()));
+        effects.record(ConfigRecord::Version(entry.clone()));
+        let version = entry.version.get();
+        let (action, detail) = match again {
+            None => (Action::ConfigSet, format!("version {version}")),
+            Some(earlier) => {
+                let detail = format!("version {version}, as version {}", earlier.get());
+                (Action::ConfigRollback, detail)
+            }
+        };
+        let seq = effects.note(by, action, key.as_str(), &detail);
         self.put(account, key.clone(), Arc::new(history));
         self.unsettled.changed(seq, (account, key), present);
         (ConfigOutcome::Written(entry), seq)
@@ -107,15 +120,15 @@ impl ConfigMachine {
         &mut self,
         moment: Moment,
         (account, key): (AccountId, ConfigKey),
-        version: Version,
-        (expected, at): (&Expected, WallTime),
+        (version, expected): (Version, &Expected),
         quota: ConfigQuota,
+        by: Provenance,
         effects: &mut Effects<ConfigOutcome>,
     ) -> (ConfigOutcome, Seq) {
         match self.find_version(account, &key, Some(version)) {
             Some(earlier) => {
-                let again = Entry { updated_at: at, ..earlier.clone() };
-                self.write(moment, again, expected, quota, effects)
+                let again = Entry { updated_at: by.at, ..earlier.clone() };
+                self.write(moment, (again, Some(version)), expected, quota, by, effects)
             }
             None => (ConfigOutcome::NotFound, self.depends_on(account, &key)),
         }
@@ -145,6 +158,7 @@ impl ConfigMachine {
         account: AccountId,
         key: ConfigKey,
         expected: &Expected,
+        by: Provenance,
         effects: &mut Effects<ConfigOutcome>,
     ) -> (ConfigOutcome, Seq) {
         let present = self.find(account, &key).and_then(|history| history.back());
@@ -154,10 +168,12 @@ impl ConfigMachine {
         let Some(history) = self.take(account, &key) else {
             return (ConfigOutcome::NotFound, self.depends_on(account, &key));
         };
-        let mut seq = effects.last();
         for entry in history.iter() {
-            seq = effects.record(ConfigRecord::NoVersion(account, key.clone(), entry.version));
+            effects.record(ConfigRecord::NoVersion(account, key.clone(), entry.version));
         }
+        let detail =
+            history.back().map(|last| format!("version {} was the last", last.version.get()));
+        let seq = effects.note(by, Action::ConfigDelete, key.as_str(), &detail.unwrap_or_default());
         self.unsettled.changed(seq, (account, key), Some(history));
         (ConfigOutcome::Deleted, seq)
     }
@@ -171,6 +187,21 @@ impl ConfigMachine {
         let keys = self.accounts.get(&account).map(|account| &account.keys);
         let page = selection.of(keys).filter_map(|(_, history)| Some((**history.back()?).clone()));
         (ConfigOutcome::Keys(page), effects.last())
+    }
+
+    fn used(
+        &self,
+        accounts: &[AccountId],
+        effects: &Effects<ConfigOutcome>,
+    ) -> (ConfigOutcome, Seq) {
+        let having = |id| {
+            let account = self.accounts.get(id);
+            account.map_or_else(ConfigUse::default, |account| ConfigUse {
+                keys: account.keys.len(),
+                bytes: account.bytes,
+            })
+        };
+        (ConfigOutcome::Use(accounts.iter().map(having).collect()), effects.last())
     }
 
     fn depends_on(&self, account: AccountId, key: &ConfigKey) -> Seq {
@@ -235,8 +266,8 @@ impl Machine for ConfigMachine {
                 description,
                 expected,
                 incarnation,
-                at,
                 quota,
+                by,
             } => {
                 let entry = Entry {
                     account,
@@ -245,20 +276,21 @@ impl Machine for ConfigMachine {
                     version: Version::FIRST,
                     value,
                     description,
-                    created_at: at,
-                    updated_at: at,
+                    created_at: by.at,
+                    updated_at: by.at,
                 };
-                self.write(moment, entry, &expected, quota, effects)
+                self.write(moment, (entry, None), &expected, quota, by, effects)
             }
-            ConfigCommand::Rollback { account, key, version, expected, at, quota } => {
-                self.rollback(moment, (account, key), version, (&expected, at), quota, effects)
+            ConfigCommand::Rollback { account, key, version, expected, quota, by } => {
+                self.rollback(moment, (account, key), (version, &expected), quota, by, effects)
             }
             ConfigCommand::Get { account, key, version } => self.get(account, &key, version),
             ConfigCommand::History { account, key } => self.history(account, &key),
-            ConfigCommand::Delete { account, key, expected } => {
-                self.delete(account, key, &expected, effects)
+            ConfigCommand::Delete { account, key, expected, by } => {
+                self.delete(account, key, &expected, by, effects)
             }
             ConfigCommand::List { account, selection } => self.list(account, &selection, effects),
+            ConfigCommand::Use { accounts } => self.used(&accounts, effects),
         };
         effects.answer(ticket, outcome, depends_on);
     }

@@ -11,6 +11,7 @@ pub use machine::ConfigMachine;
 
 use super::{
     RecordKey,
+    audit::Provenance,
     page::{Page, Selection},
     values::{AccountId, Quota, WallTime, is_name_byte, text},
 };
@@ -155,10 +156,10 @@ pub enum ConfigCommand {
         expected: Expected,
         /// For a key that is made by this: new, and unlike any other.
         incarnation: Incarnation,
-        /// The wall clock.
-        at: WallTime,
         /// How much the account may have.
         quota: ConfigQuota,
+        /// Who asks.
+        by: Provenance,
     },
     /// Write an earlier version once more, as the next.
     Rollback {
@@ -170,10 +171,10 @@ pub enum ConfigCommand {
         version: Version,
         /// What it must replace.
         expected: Expected,
-        /// The wall clock.
-        at: WallTime,
         /// How much the account may have.
         quota: ConfigQuota,
+        /// Who asks.
+        by: Provenance,
     },
     /// The present version of a key, or an earlier one.
     Get {
@@ -199,6 +200,8 @@ pub enum ConfigCommand {
         key: ConfigKey,
         /// What it must remove.
         expected: Expected,
+        /// Who asks.
+        by: Provenance,
     },
     /// Which keys does an account have?
     List {
@@ -206,6 +209,11 @@ pub enum ConfigCommand {
         account: AccountId,
         /// Which of them.
         selection: Selection,
+    },
+    /// How much does each of these have?
+    Use {
+        /// The accounts.
+        accounts: Vec<AccountId>,
     },
 }
 
@@ -230,6 +238,17 @@ pub enum ConfigOutcome {
     NoRoom,
     /// The account's keys, in their present version.
     Keys(Page<Entry>),
+    /// How much each has, in the order in which they were asked for.
+    Use(Vec<ConfigUse>),
+}
+
+/// How much configuration an account has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConfigUse {
+    /// Keys.
+    pub keys: usize,
+    /// Bytes of all values together, history included.
+    pub bytes: u64,
 }
 
 /// One version of one key.

@@ -4,6 +4,7 @@ use super::{Flag, FlagCommand, FlagName, FlagOutcome, FlagRecord};
 use crate::{
     domain::{
         Effects, Machine, Moment, Room, Table, Ticket, Unsettled,
+        audit::{Action, Provenance},
         page::Selection,
         values::{AccountId, Quota},
     },
@@ -34,6 +35,7 @@ impl FlagMachine {
         moment: Moment,
         mut flag: Flag,
         quota: Quota,
+        by: Provenance,
         effects: &mut Effects<FlagOutcome>,
     ) -> (FlagOutcome, Seq) {
         match self.find(flag.account, &flag.name) {
@@ -52,7 +54,8 @@ impl FlagMachine {
             Room::Available => {}
             Room::Exhausted => return (FlagOutcome::NoRoom, Seq::NONE),
         }
-        let seq = effects.record(FlagRecord::Set(flag.clone()));
+        effects.record(FlagRecord::Set(flag.clone()));
+        let seq = effects.note(by, Action::FlagSet, flag.name.as_str(), &flag.setting());
         let before = self.put(flag.clone());
         self.unsettled.changed(seq, (flag.account, flag.name.clone()), before);
         (FlagOutcome::Set(flag), seq)
@@ -67,12 +70,14 @@ impl FlagMachine {
         &mut self,
         account: AccountId,
         name: FlagName,
+        by: Provenance,
         effects: &mut Effects<FlagOutcome>,
     ) -> (FlagOutcome, Seq) {
         let Some(before) = self.take(account, &name) else {
             return (FlagOutcome::NotFound, self.unsettled.depends_on(&(account, name)));
         };
-        let seq = effects.record(FlagRecord::Gone(account, name.clone()));
+        effects.record(FlagRecord::Gone(account, name.clone()));
+        let seq = effects.note(by, Action::FlagDelete, name.as_str(), "");
         self.unsettled.changed(seq, (account, name), Some(before));
         (FlagOutcome::Deleted, seq)
     }
@@ -85,6 +90,11 @@ impl FlagMachine {
     ) -> (FlagOutcome, Seq) {
         let page = selection.of(self.flags.get(&account)).map(|(_, flag)| flag.clone());
         (FlagOutcome::Flags(page), effects.last())
+    }
+
+    fn used(&self, accounts: &[AccountId], effects: &Effects<FlagOutcome>) -> (FlagOutcome, Seq) {
+        let having = |account| self.flags.get(account).map_or(0, BTreeMap::len);
+        (FlagOutcome::Use(accounts.iter().map(having).collect()), effects.last())
     }
 
     fn find(&self, account: AccountId, name: &FlagName) -> Option<&Flag> {
@@ -117,14 +127,15 @@ impl Machine for FlagMachine {
         effects: &mut Effects<FlagOutcome>,
     ) {
         let (outcome, depends_on) = match command {
-            FlagCommand::Set { account, name, enabled, percentage, at, quota } => {
-                let flag =
-                    Flag { account, name, enabled, percentage, created_at: at, updated_at: at };
-                self.set(moment, flag, quota, effects)
+            FlagCommand::Set { account, name, enabled, percentage, quota, by } => {
+                let (created_at, updated_at) = (by.at, by.at);
+                let flag = Flag { account, name, enabled, percentage, created_at, updated_at };
+                self.set(moment, flag, quota, by, effects)
             }
             FlagCommand::Get { account, name } => self.get(account, name),
-            FlagCommand::Delete { account, name } => self.delete(account, name, effects),
+            FlagCommand::Delete { account, name, by } => self.delete(account, name, by, effects),
             FlagCommand::List { account, selection } => self.list(account, &selection, effects),
+            FlagCommand::Use { accounts } => self.used(&accounts, effects),
         };
         effects.answer(ticket, outcome, depends_on);
     }

@@ -12,6 +12,7 @@ pub use machine::FlagMachine;
 
 use super::{
     RecordKey,
+    audit::Provenance,
     page::{Page, Selection},
     values::{AccountId, Quota, WallTime, is_word_byte, text},
 };
@@ -79,10 +80,10 @@ pub enum FlagCommand {
         enabled: bool,
         /// For how many keys; `None` is all.
         percentage: Option<Percentage>,
-        /// The wall clock.
-        at: WallTime,
         /// How many flags the account may have.
         quota: Quota,
+        /// Who asks.
+        by: Provenance,
     },
     /// The flag as it is stored.
     Get {
@@ -97,6 +98,8 @@ pub enum FlagCommand {
         account: AccountId,
         /// Which.
         name: FlagName,
+        /// Who asks.
+        by: Provenance,
     },
     /// Which flags does an account have?
     List {
@@ -104,6 +107,11 @@ pub enum FlagCommand {
         account: AccountId,
         /// Which of them.
         selection: Selection,
+    },
+    /// How many flags does each of these have?
+    Use {
+        /// The accounts.
+        accounts: Vec<AccountId>,
     },
 }
 
@@ -124,6 +132,8 @@ pub enum FlagOutcome {
     NoRoom,
     /// The account's flags.
     Flags(Page<Flag>),
+    /// How many flags each has, in the order in which they were asked for.
+    Use(Vec<usize>),
 }
 
 /// A flag.
@@ -144,6 +154,15 @@ pub struct Flag {
 }
 
 impl Flag {
+    /// How it is set, for the audit log: `enabled, 25 %`.
+    fn setting(&self) -> String {
+        let enabled = if self.enabled { "enabled" } else { "disabled" };
+        match self.percentage {
+            Some(percentage) => format!("{enabled}, {} %", percentage.get()),
+            None => enabled.to_owned(),
+        }
+    }
+
     /// Whether the flag is on for `key`.
     pub fn is_on_for(&self, key: &str) -> bool {
         self.enabled

@@ -131,6 +131,11 @@ impl LimitMachine {
         (LimitOutcome::Limits(page), effects.last())
     }
 
+    fn used(&self, accounts: &[AccountId], effects: &Effects<LimitOutcome>) -> (LimitOutcome, Seq) {
+        let having = |account| self.limiters.get(account).map_or(0, BTreeMap::len);
+        (LimitOutcome::Use(accounts.iter().map(having).collect()), effects.last())
+    }
+
     fn find(&self, account: AccountId, name: &LimitName) -> Option<&Limiter> {
         self.limiters.get(&account)?.get(name)
     }
@@ -211,6 +216,7 @@ impl Machine for LimitMachine {
             LimitCommand::List { account, selection } => {
                 self.list(moment.now, account, &selection, effects)
             }
+            LimitCommand::Use { accounts } => self.used(&accounts, effects),
         };
         effects.answer(ticket, outcome, depends_on);
     }

@@ -73,6 +73,11 @@ pub enum LimitCommand {
         /// Which of them.
         selection: Selection,
     },
+    /// How many limiters does each of these have?
+    Use {
+        /// The accounts.
+        accounts: Vec<AccountId>,
+    },
 }
 
 /// What the limiter domain answers.
@@ -94,6 +99,8 @@ pub enum LimitOutcome {
     NoRoom,
     /// The account's limiters.
     Limits(Page<Standing>),
+    /// How many limiters each has, in the order in which they were asked for.
+    Use(Vec<usize>),
 }
 
 /// How a limiter stands under its latest policy.

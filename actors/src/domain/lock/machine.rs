@@ -4,6 +4,7 @@ use super::{Holder, Lease, LockCommand, LockOutcome, LockRecord, Tokens};
 use crate::{
     domain::{
         Effects, Machine, Moment, Room, Table, Ticket, Unsettled,
+        audit::{Action, AuditText, Provenance},
         page::Selection,
         values::{AccountId, FencingToken, LeaseId, LockName, Metadata, Quota, Ttl},
     },
@@ -163,6 +164,22 @@ impl LockMachine {
         }
     }
 
+    fn force_release(
+        &mut self,
+        name: &LockName,
+        reason: &AuditText,
+        by: Provenance,
+        effects: &mut Effects<LockOutcome>,
+    ) -> (LockOutcome, Seq) {
+        let Some(lease) = self.held.get(name).map(|entry| entry.lease.clone()) else {
+            return (LockOutcome::NotHeld, self.unsettled.depends_on(name));
+        };
+        let (holder, token) = (lease.holder.account, lease.token.get());
+        let detail = format!("of {holder}, token {token}: {reason}");
+        effects.note(by, Action::LockForceRelease, name.as_str(), &detail);
+        (LockOutcome::ForceReleased(lease), self.end(name, effects))
+    }
+
     fn get(&self, name: &LockName) -> (LockOutcome, Seq) {
         let lease = self.held.get(name).map(|entry| entry.lease.clone());
         (LockOutcome::Status(lease), self.unsettled.depends_on(name))
@@ -179,6 +196,11 @@ impl LockMachine {
             page.filter_map(|(name, ())| self.held.get(name).map(|entry| entry.lease.clone()));
         // A list sees many entries: it waits for all that is on its way.
         (LockOutcome::Leases(leases), effects.last())
+    }
+
+    fn used(&self, accounts: &[AccountId], effects: &Effects<LockOutcome>) -> (LockOutcome, Seq) {
+        let holding = |account| self.names.get(account).map_or(0, BTreeMap::len);
+        (LockOutcome::Use(accounts.iter().map(holding).collect()), effects.last())
     }
 
     fn owns(&self, name: &LockName, account: AccountId, lease: LeaseId) -> bool {
@@ -266,8 +288,12 @@ impl Machine for LockMachine {
             LockCommand::Renew { name, account, lease, ttl } => {
                 self.renew(moment.now, &name, account, lease, ttl, effects)
             }
+            LockCommand::ForceRelease { name, reason, by } => {
+                self.force_release(&name, &reason, by, effects)
+            }
             LockCommand::Get { name } => self.get(&name),
             LockCommand::List { account, selection } => self.list(account, &selection, effects),
+            LockCommand::Use { accounts } => self.used(&accounts, effects),
         };
         effects.answer(ticket, outcome, depends_on);
     }
@@ -281,8 +307,11 @@ impl Machine for LockMachine {
             | LockOutcome::NoToken
             | LockOutcome::Released
             | LockOutcome::NotOwned
+            | LockOutcome::ForceReleased(_)
+            | LockOutcome::NotHeld
             | LockOutcome::Status(_)
-            | LockOutcome::Leases(_) => return,
+            | LockOutcome::Leases(_)
+            | LockOutcome::Use(_) => return,
         };
         let Some(entry) = self.held.get_mut(&lease.name).filter(|entry| entry.lease.id == lease.id)
         else {

@@ -1,9 +1,9 @@
 //! Locks: leases with fencing tokens.
 //!
 //! What always holds, and what the tests try to break:
-//! - a lock has at most one lease; it ends by its release, by its expiry, or because nobody was
-//!   ever told of it;
-//! - a lease never ends before an `expires` that anybody was told: extending only adds;
+//! - a lock has at most one lease; it ends by its release, by its expiry, by the word of an
+//!   administrator, or because nobody was ever told of it;
+//! - a lease never ends by itself before an `expires` that anybody was told: extending only adds;
 //! - every grant's token is greater than every earlier one, and never above the high-water mark
 //!   that is on disk;
 //! - expiry is an event of its own, [`Machine::on_deadline`](super::Machine::on_deadline): until it is handled the lock is
@@ -17,6 +17,7 @@ pub use tokens::Tokens;
 
 use super::{
     RecordKey,
+    audit::{AuditText, Provenance},
     page::{Page, Selection},
     values::{AccountId, FencingToken, LeaseId, LockName, Metadata, Owner, Quota, Ttl},
 };
@@ -60,6 +61,15 @@ pub enum LockCommand {
         /// For how long from now.
         ttl: Ttl,
     },
+    /// End the lease of whoever has it, in the name of an administrator.
+    ForceRelease {
+        /// Which lock.
+        name: LockName,
+        /// Why, for the audit log.
+        reason: AuditText,
+        /// Who asks.
+        by: Provenance,
+    },
     /// How does a lock stand?
     Get {
         /// Which lock.
@@ -71,6 +81,11 @@ pub enum LockCommand {
         account: AccountId,
         /// Which of them.
         selection: Selection,
+    },
+    /// How many locks does each of these hold?
+    Use {
+        /// The accounts.
+        accounts: Vec<AccountId>,
     },
 }
 
@@ -93,10 +108,16 @@ pub enum LockOutcome {
     Released,
     /// The account has no such lease of that lock.
     NotOwned,
+    /// An administrator has ended this lease.
+    ForceReleased(Lease),
+    /// Nobody holds the lock.
+    NotHeld,
     /// The lock as it stands: `None` is free.
     Status(Option<Lease>),
     /// The account's leases.
     Leases(Page<Lease>),
+    /// How many locks each holds, in the order in which they were asked for.
+    Use(Vec<usize>),
 }
 
 /// Who holds a lock. Two different owners of one account exclude each other; no owner is an

@@ -1,13 +1,27 @@
 //! Settings: command-line flags, each with an environment variable, each with a default that
 //! works.
 
-use crate::auth::{Configured, TokensError, address::TrustedProxy};
+mod values;
+
+pub use values::{Bind, DatabasePath, HeldStatus, LogFormat, Quotas, Seconds, Secret};
+
+use crate::{
+    auth::{
+        Configured, TokensError,
+        address::TrustedProxy,
+        outbound::Outbound,
+        settings_file::{SettingsFile, SettingsFileError},
+        sign_in::{GitHubSettings, Providers, ProvidersError},
+        web_origin::WebOrigin,
+    },
+    store::Retention,
+};
 use clap::{
-    CommandFactory, Parser, ValueEnum,
+    CommandFactory, Parser,
     error::{ContextKind, ContextValue, ErrorKind},
 };
-use octostore_actors::domain::{account::Allowance, config::ConfigQuota, values::Quota};
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use octostore_actors::domain::{config::ConfigQuota, values::Quota};
+use std::{path::PathBuf, time::Duration};
 
 /// Distributed locks with fencing tokens over plain HTTP: one binary, SQLite inside, every
 /// acknowledged change on disk.
@@ -38,28 +52,34 @@ pub struct Settings {
     #[arg(long, env = "STATIC_TOKENS_FILE", value_name = "FILE")]
     pub static_tokens_file: Option<PathBuf>,
 
+    /// A file in TOML, for what does not fit a line: sign-in providers, and workloads to trust.
+    /// If it holds a secret, only its owner may be able to read it.
+    #[arg(long, env = "OCTOSTORE_SETTINGS", value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+
     /// The key of the administrator, for everything under /admin: as a bearer token, or in the
     /// header X-Admin-Key.
     #[arg(long, env = "ADMIN_KEY", value_name = "KEY", hide_env_values = true)]
     pub admin_key: Option<Secret>,
 
-    /// The OAuth application for signing in with GitHub (read; this version does not sign in).
+    /// The OAuth application for signing in with GitHub, by its client id.
     #[arg(long, env = "GITHUB_CLIENT_ID", value_name = "ID")]
     pub github_client_id: Option<String>,
 
-    /// Its secret.
+    /// Its client secret.
     #[arg(long, env = "GITHUB_CLIENT_SECRET", value_name = "SECRET", hide_env_values = true)]
     pub github_client_secret: Option<Secret>,
 
-    /// Where GitHub sends the browser back to.
+    /// Where GitHub sends the browser back to: this server's /auth/github/callback, as browsers
+    /// see it. Without it GitHub goes by the callback URL of the application.
     #[arg(long, env = "GITHUB_REDIRECT_URI", value_name = "URL")]
     pub github_redirect_uri: Option<String>,
 
-    /// The API of a GitHub Enterprise host.
+    /// The API of a GitHub Enterprise host; its /api/v3 if this is left out.
     #[arg(long, env = "GITHUB_API_URL", value_name = "URL")]
     pub github_api_url: Option<String>,
 
-    /// The OAuth pages of a GitHub Enterprise host.
+    /// A GitHub Enterprise host, with its OAuth pages under /login/oauth.
     #[arg(long, env = "GITHUB_OAUTH_URL", value_name = "URL")]
     pub github_oauth_url: Option<String>,
 
@@ -103,6 +123,27 @@ pub struct Settings {
     #[arg(long, env = "OCTOSTORE_FAILED_SIGN_INS", value_name = "N", default_value_t = 60,
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub failed_sign_ins: u32,
+
+    /// How long a terminal waits for somebody to let it in.
+    #[arg(long, env = "OCTOSTORE_DEVICE_CODE_SECONDS", value_name = "N", default_value_t = 600,
+          value_parser = clap::value_parser!(u16).range(60..=1800))]
+    pub device_code_seconds: u16,
+
+    /// Where browsers find this server, as in https://octostore.example: what terminals print for
+    /// whoever signs in. Without it that is where the redirect URI of the first provider is; and
+    /// where there is none, http:// and the Host header of the terminal's own request.
+    #[arg(long, env = "OCTOSTORE_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<WebOrigin>,
+
+    /// How many days entries of the audit log are kept. 0 is for ever.
+    #[arg(long, env = "OCTOSTORE_AUDIT_DAYS", value_name = "N", default_value_t = 365,
+          value_parser = clap::value_parser!(u32).range(0..=36_500))]
+    pub audit_days: u32,
+
+    /// How many entries the audit log keeps; the oldest make room for the newest.
+    #[arg(long, env = "OCTOSTORE_AUDIT_ENTRIES", value_name = "N", default_value_t = 1_000_000,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
+    pub audit_entries: u32,
 
     /// Proxies whose X-Forwarded-For is believed: addresses, networks, or unix for whoever comes
     /// over a Unix socket; several with commas between them.
@@ -159,159 +200,6 @@ pub struct Settings {
     pub log_format: LogFormat,
 }
 
-/// How much of each domain an account may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quotas {
-    /// Locks held at once.
-    pub locks: Quota,
-    /// Rate limiters at once.
-    pub limits: Quota,
-    /// Feature flags.
-    pub flags: Quota,
-    /// Configuration.
-    pub config: ConfigQuota,
-    /// Tokens made on request.
-    pub tokens: Quota,
-    /// Requests a second; `None` is as many as it likes.
-    pub requests_per_second: Option<Quota>,
-}
-
-impl Quotas {
-    /// The same, where nothing else is said of an account.
-    #[must_use]
-    pub fn with(&self, allowance: &Allowance) -> Self {
-        Self {
-            locks: allowance.locks.unwrap_or(self.locks),
-            limits: allowance.limits.unwrap_or(self.limits),
-            flags: allowance.flags.unwrap_or(self.flags),
-            config: ConfigQuota {
-                keys: allowance.configs.unwrap_or(self.config.keys),
-                ..self.config
-            },
-            tokens: self.tokens,
-            requests_per_second: allowance.requests_per_second.or(self.requests_per_second),
-        }
-    }
-}
-
-/// Where to listen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Bind {
-    /// On a TCP address.
-    Tcp(SocketAddr),
-    /// On a Unix socket.
-    Unix(PathBuf),
-}
-
-impl FromStr for Bind {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.trim().strip_prefix("unix:") {
-            Some("") => Err("unix: wants the path of a socket, as in unix:/run/octostore.sock"),
-            Some(path) => Ok(Self::Unix(path.into())),
-            None => text.trim().replace("localhost:", "127.0.0.1:").parse().map(Self::Tcp).map_err(
-                |_| "wanted ADDRESS:PORT, as in 127.0.0.1:3000 or [::1]:3000, or unix:PATH",
-            ),
-        }
-    }
-}
-
-impl fmt::Display for Bind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "http://{address}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-/// The path of the database.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DatabasePath(pub PathBuf);
-
-impl FromStr for DatabasePath {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let path = text
-            .strip_prefix("sqlite://")
-            .or_else(|| text.strip_prefix("sqlite:"))
-            .or_else(|| text.strip_prefix("file:"))
-            .unwrap_or(text);
-        if path.is_empty() || path.contains("://") || path == ":memory:" {
-            return Err(
-                "wanted the path of a SQLite file, as in octostore.db or sqlite:octostore.db",
-            );
-        }
-        Ok(Self(path.into()))
-    }
-}
-
-/// Whole seconds, 1 to 3,600.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seconds(u16);
-
-impl FromStr for Seconds {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let seconds = text.parse().ok().filter(|seconds| (1..=3600).contains(seconds));
-        seconds.map(Self).ok_or("wanted whole seconds, 1 to 3600")
-    }
-}
-
-impl From<Seconds> for Duration {
-    fn from(seconds: Seconds) -> Self {
-        Self::from_secs(seconds.0.into())
-    }
-}
-
-/// The status of the answer to an acquire of a lock that somebody else holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum HeldStatus {
-    /// 409 Conflict.
-    #[value(name = "409")]
-    Conflict,
-    /// 200 OK.
-    #[value(name = "200")]
-    Ok,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// A setting that prints nowhere.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The secret in clear, for whoever has to compare or send it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Secret {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
@@ -329,6 +217,12 @@ pub enum SettingsError {
         /// What is wrong with it.
         source: TokensError,
     },
+    /// The settings file is wrong.
+    #[error("OCTOSTORE_SETTINGS: {0}")]
+    File(#[from] SettingsFileError),
+    /// The providers that people sign in with are wrong.
+    #[error(transparent)]
+    Providers(#[from] ProvidersError),
 }
 
 impl Settings {
@@ -356,7 +250,7 @@ impl Settings {
     /// [`SettingsError::Tokens`].
     pub fn configured_tokens(&self) -> Result<Configured, SettingsError> {
         let wrong = |setting| move |source| SettingsError::Tokens { setting, source };
-        let list = self.static_tokens.as_ref().map_or("", |secret| &secret.0);
+        let list = self.static_tokens.as_ref().map_or("", Secret::reveal);
         let listed = Configured::parse_list(list).map_err(wrong("STATIC_TOKENS"))?;
         let filed = match &self.static_tokens_file {
             Some(path) => Configured::read_file(path).map_err(wrong("STATIC_TOKENS_FILE"))?,
@@ -365,14 +259,44 @@ impl Settings {
         listed.and(filed).map_err(wrong("STATIC_TOKENS, STATIC_TOKENS_FILE"))
     }
 
-    /// Whether signing in is asked for.
-    pub fn signs_in(&self) -> bool {
-        self.github_client_id.is_some()
+    /// The settings file; an empty one if none is named.
+    ///
+    /// # Errors
+    /// [`SettingsError::File`].
+    pub fn file(&self) -> Result<SettingsFile, SettingsError> {
+        match &self.settings {
+            Some(path) => Ok(SettingsFile::read(path)?),
+            None => Ok(SettingsFile::default()),
+        }
     }
 
-    /// Whether anybody gets an account who is not in the configured tokens.
-    pub fn lets_others_in(&self) -> bool {
-        self.signs_in()
+    /// The providers that these settings and `file` name, to be asked over `outbound`.
+    ///
+    /// # Errors
+    /// [`SettingsError::Providers`].
+    pub fn providers(
+        &self,
+        file: &SettingsFile,
+        outbound: &Outbound,
+    ) -> Result<Providers, SettingsError> {
+        let github = GitHubSettings {
+            client_id: self.github_client_id.as_deref(),
+            client_secret: self.github_client_secret.as_ref(),
+            redirect_uri: self.github_redirect_uri.as_deref(),
+            oauth_url: self.github_oauth_url.as_deref(),
+            api_url: self.github_api_url.as_deref(),
+            section: Some(&file.github),
+        };
+        Ok(Providers::new(&github, &file.oidc, outbound)?)
+    }
+
+    /// How long entries of the audit log are kept.
+    pub fn audit_retention(&self) -> Retention {
+        let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
+        Retention {
+            entries: Some(self.audit_entries.into()),
+            life: (self.audit_days > 0).then(|| days(self.audit_days)),
+        }
     }
 
     /// How much an account may have.
@@ -440,6 +364,11 @@ mod tests {
             (["--held-status", "418"], ["--held-status", "OCTOSTORE_HELD_STATUS"]),
             (["--locks-per-account", "0"], ["--locks-per-account", "OCTOSTORE_LOCKS_PER_ACCOUNT"]),
             (["--body-timeout", "0"], ["--body-timeout", "OCTOSTORE_BODY_TIMEOUT"]),
+            (["--public-url", "https://a/b"], ["--public-url", "OCTOSTORE_PUBLIC_URL"]),
+            (
+                ["--device-code-seconds", "59"],
+                ["--device-code-seconds", "OCTOSTORE_DEVICE_CODE_SECONDS"],
+            ),
         ] {
             let message = parse(&args).unwrap_err().to_string();
             assert_eq!(message.lines().count(), 1, "{message}");

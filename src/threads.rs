@@ -1,0 +1,154 @@
+//! The threads of the actors, and the order in which they stop.
+#![expect(clippy::disallowed_methods, reason = "this file owns the threads")]
+
+use crate::{
+    app::{Failure, StartError},
+    auth::PublishingStore,
+    batching::Outbox,
+    store::SqliteStore,
+};
+use octostore_actors::{
+    actor::Actor,
+    commit::{JournalMessage, Persistence},
+    domain::Machine,
+    mailbox::Address,
+    reply::Alarm,
+    time::Clock,
+};
+use std::{
+    any::Any,
+    num::NonZeroUsize,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread::JoinHandle,
+};
+use tokio::sync::mpsc;
+
+/// Starts actors that share a journal.
+pub struct Actors<'a> {
+    /// Where their threads go.
+    pub threads: &'a mut Threads,
+    /// The journal.
+    pub journal: Address<JournalMessage>,
+    /// How many messages each has room for.
+    pub capacity: NonZeroUsize,
+    /// The lease clock.
+    pub clock: Arc<dyn Clock>,
+    /// Wakes those whom they answer.
+    pub alarm: Arc<dyn Alarm>,
+}
+
+impl Actors<'_> {
+    /// Starts the actor of one machine on a thread of its own.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub fn start<M>(&mut self, name: &'static str, machine: M) -> Result<Outbox<M>, StartError>
+    where
+        M: Machine + Send + 'static,
+        M::Command: Send + 'static,
+        M::Outcome: Send + 'static,
+    {
+        let (journal, clock) = (self.journal.clone(), Arc::clone(&self.clock));
+        let (actor, handle) = Actor::new(machine, self.capacity, journal, clock);
+        let actor = actor.with_alarm(Arc::clone(&self.alarm));
+        let thread = self.threads.spawn(name, move || {
+            actor.run();
+            Ok(())
+        })?;
+        let stop = handle.clone();
+        self.threads.actors.push(RunningActor { stop: Box::new(move || stop.stop()), thread });
+        Ok(Outbox::new(handle))
+    }
+}
+
+/// A thread that works off messages, and how it is told to stop.
+struct RunningActor {
+    stop: Box<dyn FnOnce() + Send>,
+    thread: JoinHandle<()>,
+}
+
+/// The threads of the actors, in the order in which they stop.
+pub struct Threads {
+    actors: Vec<RunningActor>,
+    journal: Option<RunningActor>,
+    failures: mpsc::UnboundedSender<Failure>,
+}
+
+impl Threads {
+    /// None has started yet. If one fails or panics, `failures` is told.
+    pub fn new(failures: mpsc::UnboundedSender<Failure>) -> Self {
+        Self { actors: Vec::new(), journal: None, failures }
+    }
+
+    /// Starts the persistence actor, which `journal` reaches.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub fn start_journal(
+        &mut self,
+        persistence: Persistence<PublishingStore<SqliteStore>>,
+        journal: Address<JournalMessage>,
+    ) -> Result<(), StartError> {
+        let thread =
+            self.spawn("journal", move || Ok(persistence.run()?.into_inner().close()?))?;
+        let stop = move || {
+            // One that is gone has stopped.
+            let _gone = journal.send(JournalMessage::Stop);
+        };
+        self.journal = Some(RunningActor { stop: Box::new(stop), thread });
+        Ok(())
+    }
+
+    /// Runs `work` on a thread of its own. If it fails or panics, the process is told to end.
+    fn spawn(
+        &self,
+        actor: &'static str,
+        work: impl FnOnce() -> Result<(), Failure> + Send + 'static,
+    ) -> Result<JoinHandle<()>, StartError> {
+        let failures = self.failures.clone();
+        let run = move || {
+            let ended = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+                Err(Failure::Panicked { actor, message: panic_message(&*panic) })
+            });
+            if let Err(failure) = ended {
+                tracing::error!(%failure, "the server ends");
+                // If nobody listens, it ends already.
+                let _ended = failures.send(failure);
+            }
+        };
+        std::thread::Builder::new().name(actor.to_owned()).spawn(run).map_err(StartError::Thread)
+    }
+
+    /// Stops every actor, then the journal.
+    pub fn stop(self) {
+        for RunningActor { stop, thread } in self.actors.into_iter().chain(self.journal) {
+            stop();
+            // What a thread had to say it has sent.
+            let _ended = thread.join();
+        }
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_in_an_actor_ends_the_process_with_a_clear_message() {
+        let (sender, mut failures) = mpsc::unbounded_channel();
+        let threads = Threads::new(sender);
+        let thread = threads.spawn("locks", || panic!("two holders")).unwrap();
+        thread.join().unwrap();
+        let said = failures.blocking_recv().unwrap().to_string();
+        assert!(said.contains("locks") && said.contains("two holders"), "{said}");
+    }
+}
