@@ -113,19 +113,17 @@ pub fn inspect(mut journal: impl Read) -> io::Result<Inspected> {
         }
         sums = format.sums_after(sums, &frame);
     }
-    // What lies behind it: of the same transaction, or of a later one.
-    let mut committed = false;
-    loop {
-        if format.is_of_this_journal(&frame) {
-            if committed {
-                return Ok(Err(JournalDamage::Frame(number)));
-            }
-            committed = word(&frame, 4) != 0;
+    // What lies behind it: of the same transaction, of ones that were interrupted before it, or of a
+    // later one, which was built upon the end of another. Of the frame that does not check it may be
+    // the sums that are wrong.
+    let mut ends = format.ends_of(&frame, Some(format.sums_after(sums, &frame)));
+    while fill(&mut journal, &mut frame)? {
+        if ends.into_iter().flatten().any(|sums| format.follows(sums, &frame)) {
+            return Ok(Err(JournalDamage::Frame(number)));
         }
-        if !fill(&mut journal, &mut frame)? {
-            return Ok(Ok(standing));
-        }
+        ends = format.ends_of(&frame, None);
     }
+    Ok(Ok(standing))
 }
 
 /// What the header says of the frames.
@@ -200,6 +198,13 @@ impl Format {
     /// salts.
     fn is_of_this_journal(&self, frame: &[u8]) -> bool {
         frame[8..16] == self.salts
+    }
+
+    /// What a later transaction would be built upon, if `frame` is the end of one: its sums as they
+    /// are stored, or as they `should` be.
+    fn ends_of(&self, frame: &[u8], should: Option<[u32; 2]>) -> [Option<[u32; 2]>; 2] {
+        let is_end = self.is_of_this_journal(frame) && word(frame, 4) != 0;
+        [Some(stored_sums(frame)), should].map(|sums| sums.filter(|_| is_end))
     }
 
     /// With which other bit `frame` would come after what has these sums.
@@ -423,6 +428,23 @@ mod tests {
                 Ok(Standing::Whole | Standing::Unclear(_)) => assert!(sector + 512 > before_last),
                 Err(_) => assert!(sector < last, "sector at {sector}"),
             }
+        }
+    }
+
+    #[test]
+    fn what_two_interrupted_transactions_have_left_is_no_damage() {
+        let whole = journal(5);
+        let (end, last) = end_and_last(&whole);
+        assert!(end - last >= 2 * FRAME, "the last transaction has a frame before its last");
+        // It was written over a longer one that did not come to its end either.
+        let mut left = whole[..end].to_vec();
+        left.extend_from_slice(&whole[last..last + FRAME]);
+        left.resize(whole.len(), 0);
+        assert_eq!(inspected(&left), Ok(Standing::Whole));
+        // And the one that is being written now has come no further than its first frame.
+        for torn in [last + 8, last + FRAME_HEADER_BYTES] {
+            left[torn..last + FRAME - 100].fill(7);
+            assert_eq!(inspected(&left), Ok(Standing::Whole), "from {torn}");
         }
     }
 

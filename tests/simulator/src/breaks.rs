@@ -5,7 +5,13 @@ use crate::{disk::Syncs, server::Close};
 use octostore::store::SqliteStore;
 use octostore_actors::{
     commit::{Pressure, Store, StoreFailure, Verdict},
-    domain::{Record, limiter::LimitRecord, lock::LockRecord, values::FencingToken},
+    domain::{
+        Record,
+        audit::{AuditPage, AuditQuery},
+        limiter::LimitRecord,
+        lock::LockRecord,
+        values::FencingToken,
+    },
 };
 use std::time::Duration;
 
@@ -114,6 +120,10 @@ impl Store for BrokenStore {
 
     fn patience(&self) -> Option<Duration> {
         self.store.patience()
+    }
+
+    fn audit(&mut self, query: &AuditQuery) -> Result<AuditPage, StoreFailure> {
+        self.store.audit(query)
     }
 
     fn tend(&mut self, pressure: Pressure) -> Result<(), StoreFailure> {

@@ -53,7 +53,7 @@ impl LimitBook {
         let (account, name, policy) = match command {
             LimitCommand::Check { account, name, policy, .. } => (account, name, Some(*policy)),
             LimitCommand::Delete { account, name } => (account, name, None),
-            LimitCommand::Get { .. } | LimitCommand::List { .. } => return,
+            LimitCommand::Get { .. } | LimitCommand::List { .. } | LimitCommand::Use { .. } => return,
         };
         let limiter = self.limiters.entry((*account, name.clone())).or_default();
         limiter.requests.push(id);
@@ -105,7 +105,8 @@ impl LimitBook {
                 | LimitOutcome::Status(_)
                 | LimitOutcome::Deleted
                 | LimitOutcome::NotFound
-                | LimitOutcome::Limits(_),
+                | LimitOutcome::Limits(_)
+                | LimitOutcome::Use(_),
             ) => Err(Violation::new(
                 Promise::OneOutcome,
                 format!("{command:?} was answered {outcome:?}"),
@@ -216,7 +217,9 @@ impl LimitBook {
                     LimitCommand::Delete { .. } => {
                         Event { forgets: request.end != End::Nothing, ..event }
                     }
-                    LimitCommand::Get { .. } | LimitCommand::List { .. } => event,
+                    LimitCommand::Get { .. }
+                    | LimitCommand::List { .. }
+                    | LimitCommand::Use { .. } => event,
                 })
             })
             .collect();

@@ -1,6 +1,6 @@
 //! Locks: exclusion, fencing, time, ghosts; each answer against all that were told before.
 
-use super::{End, Ended, Life, Promise, Request, Stamp, Violation, require};
+use super::{End, Ended, Life, Promise, Request, RequestId, Stamp, Violation, require};
 use crate::{server::Ask, time::Truth};
 use octostore_actors::{
     domain::{
@@ -18,6 +18,8 @@ pub struct LockBook {
     /// Of each lock: the leases that their holders were told of.
     granted: HashMap<LockName, Vec<LeaseId>>,
     floors: HashMap<LockName, Floor>,
+    /// Of each lock: the requests to end whatever lease there is.
+    forced: HashMap<LockName, Vec<RequestId>>,
     tokens: HashMap<FencingToken, LeaseId>,
     highest: FencingToken,
 }
@@ -46,11 +48,13 @@ struct Known {
     until: Truth,
     /// When its release was first asked for.
     released: Option<Stamp>,
+    /// When whatever lease there was was ended.
+    forced: Option<Truth>,
 }
 
 impl LockBook {
     /// Notes what is asked, and what is known by then.
-    pub fn asked(&mut self, ask: &Ask, now: Stamp) -> Floor {
+    pub fn asked(&mut self, id: RequestId, ask: &Ask, now: Stamp) -> Floor {
         let Ask::Lock(command) = ask else { return Floor::default() };
         let name = match command {
             LockCommand::Release { name, lease, .. } => {
@@ -59,10 +63,14 @@ impl LockBook {
                 }
                 name
             }
+            LockCommand::ForceRelease { name, .. } => {
+                self.forced.entry(name.clone()).or_default().push(id);
+                name
+            }
             LockCommand::Acquire { name, .. }
             | LockCommand::Renew { name, .. }
             | LockCommand::Get { name } => name,
-            LockCommand::List { .. } => return Floor { highest: self.highest, ..Floor::default() },
+            LockCommand::List { .. } | LockCommand::Use { .. } => return Floor { highest: self.highest, ..Floor::default() },
         };
         let floor = self.floors.get(name).copied().unwrap_or_default();
         Floor { highest: self.highest, ..floor }
@@ -71,12 +79,13 @@ impl LockBook {
     /// Judges an answer.
     pub fn told(
         &mut self,
-        request: &Request,
+        (request, requests): (&Request, &[Request]),
         outcome: &LockOutcome,
         booted: Truth,
         now: Stamp,
     ) -> Result<(), Violation> {
         let Ask::Lock(command) = &request.ask else { return Ok(()) };
+        self.note_forced(requests);
         let truth = |instant: Instant| Truth(booted.0.saturating_add(instant.as_nanos()));
         match (command, outcome) {
             (LockCommand::Acquire { name, ttl, .. }, LockOutcome::Granted(lease)) => {
@@ -147,6 +156,17 @@ impl LockBook {
                 }
                 Ok(())
             }
+            (LockCommand::ForceRelease { name, .. }, LockOutcome::ForceReleased(lease)) => {
+                self.still_held(request, name, Some(lease))?;
+                self.seen(request, lease, truth(lease.expires))?;
+                self.ended(name, lease.token);
+                Ok(())
+            }
+            (LockCommand::ForceRelease { name, .. }, LockOutcome::NotHeld) => {
+                self.still_held(request, name, None)?;
+                self.ended(name, request.floor.newest);
+                Ok(())
+            }
             (_, LockOutcome::NoRoom | LockOutcome::NoToken) => Ok(()),
             (
                 _,
@@ -156,12 +176,30 @@ impl LockBook {
                 | LockOutcome::OverQuota(_)
                 | LockOutcome::Released
                 | LockOutcome::NotOwned
+                | LockOutcome::ForceReleased(_)
+                | LockOutcome::NotHeld
                 | LockOutcome::Status(_)
-                | LockOutcome::Leases(_),
+                | LockOutcome::Leases(_)
+                | LockOutcome::Use(_),
             ) => Err(Violation::new(
                 Promise::OneOutcome,
                 format!("{command:?} was answered {outcome:?}"),
             )),
+        }
+    }
+
+    /// Notes which leases an administrator may have ended by now.
+    fn note_forced(&mut self, requests: &[Request]) {
+        for (name, forced) in &self.forced {
+            let may_have = |id: &&RequestId| requests[**id].end != End::Nothing;
+            for at in forced.iter().filter(may_have).filter_map(|&id| requests[id].handled) {
+                for lease in self.granted.get(name).into_iter().flatten() {
+                    if let Some(known) = self.leases.get_mut(lease).filter(|known| at >= known.from)
+                    {
+                        known.forced = Some(known.forced.map_or(at, |before| before.min(at)));
+                    }
+                }
+            }
         }
     }
 
@@ -191,6 +229,7 @@ impl LockBook {
             from: until,
             until,
             released: None,
+            forced: None,
         });
         known.until = known.until.max(until);
         Ok(())
@@ -289,7 +328,8 @@ impl Known {
     /// Until when nobody else may be granted the lock: a release may happen as soon as it is asked
     /// for.
     fn end(&self) -> Truth {
-        self.released.map_or(self.until, |released| released.at.min(self.until))
+        let released = self.released.map_or(self.until, |released| released.at);
+        self.until.min(released).min(self.forced.unwrap_or(self.until))
     }
 
     /// Whether a request must find the lease: its holder knew of it before, nobody has asked for
@@ -297,6 +337,7 @@ impl Known {
     fn must_be_there(&self, request: &Request) -> bool {
         self.told.is_some_and(|told| told.event < request.sent.event)
             && self.released.is_none()
+            && self.forced.is_none()
             && self.until > request.expired
     }
 }

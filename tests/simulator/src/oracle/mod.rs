@@ -2,8 +2,9 @@
 //!
 //! The oracle keeps a log of all requests. It knows the true time, and when an actor took its
 //! turn; it never looks into a machine or a file. [`locks`], [`limits`] and [`tokens`] judge each
-//! answer when it is told; [`history`] judges all of them together at the end.
+//! answer when it is told, [`audit`] the audit log when it is read; [`history`] judges all of them together at the end.
 
+pub mod audit;
 pub mod history;
 pub mod limits;
 pub mod locks;
@@ -13,6 +14,7 @@ use crate::{
     server::{Answer, Ask, Domain},
     time::Truth,
 };
+use audit::AuditBook;
 use limits::LimitBook;
 use locks::LockBook;
 use octostore_actors::{
@@ -165,6 +167,8 @@ pub struct Oracle {
     pub limits: LimitBook,
     /// Of tokens.
     pub tokens: TokenBook,
+    /// Of the audit log.
+    pub audit: AuditBook,
     /// How many answers were judged.
     pub checks: u64,
     /// Requests that no turn has seen yet.
@@ -215,7 +219,8 @@ impl Oracle {
         let id = self.requests.len();
         self.tokens.asked(id, &ask);
         self.limits.asked(id, &ask);
-        let floor = self.locks.asked(&ask, sent);
+        self.audit.asked(id, &ask);
+        let floor = self.locks.asked(id, &ask, sent);
         self.requests.push(Request {
             client,
             ask,
@@ -271,7 +276,7 @@ impl Oracle {
         match answer {
             Answer::Lock(outcome) => {
                 let booted = self.lives[request.server as usize - 1].booted;
-                self.locks.told(&request, outcome, booted, now)
+                self.locks.told((&request, &self.requests), outcome, booted, now)
             }
             Answer::Limit(outcome) => self.limits.told(id, &self.requests, outcome),
             Answer::Account(outcome) => self.tokens.told(id, &self.requests, outcome, now),

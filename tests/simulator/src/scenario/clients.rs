@@ -109,15 +109,21 @@ impl Clients {
         at: WallTime,
     ) -> Option<Ask> {
         match domain {
-            Domain::Locks => self.lock(client, plan, dice).map(Ask::Lock),
+            Domain::Locks => self.lock(client, plan, dice, at).map(Ask::Lock),
             Domain::Limits => limit(client, plan, dice).map(Ask::Limit),
-            Domain::Flags => flag(client, plan, dice, at).map(Ask::Flag),
+            Domain::Flags => self.flag(client, plan, dice, at).map(Ask::Flag),
             Domain::Config => self.config(client, plan, dice, at).map(Ask::Config),
             Domain::Accounts => self.account(plan, dice, at).map(Ask::Account),
         }
     }
 
-    fn lock(&mut self, client: usize, plan: &Plan, dice: &mut Dice) -> Option<LockCommand> {
+    fn lock(
+        &mut self,
+        client: usize,
+        plan: &Plan,
+        dice: &mut Dice,
+        at: WallTime,
+    ) -> Option<LockCommand> {
         let holder = plan.holders[client].clone();
         let name = dice.pick(&plan.locks).clone();
         let ttl = Ttl::from_seconds(*dice.pick(&[1, 1, 2, 3, 5, 10, 30])).ok()?;
@@ -128,6 +134,11 @@ impl Clients {
         Some(match (dice.below(10), lease) {
             (0..=2, Some(lease)) => LockCommand::Release { name, account, lease },
             (3..=5, Some(lease)) => LockCommand::Renew { name, account, lease, ttl },
+            (6, _) if dice.one_in(6) => LockCommand::ForceRelease {
+                name,
+                reason: AuditText::truncated("in the way"),
+                by: self.by(at),
+            },
             (6, _) => LockCommand::Get { name },
             (7, _) if dice.one_in(2) => {
                 LockCommand::List { account, selection: Selection::default() }
@@ -139,6 +150,30 @@ impl Clients {
                 lease: LeaseId::from_bytes(self.id(0x1e)),
                 metadata: dice.one_in(4).then(|| Metadata::new("told by its holder").ok()).flatten(),
                 quota: plan.setup.quotas.locks,
+            },
+        })
+    }
+
+    fn flag(
+        &mut self,
+        client: usize,
+        plan: &Plan,
+        dice: &mut Dice,
+        at: WallTime,
+    ) -> Option<FlagCommand> {
+        let account = plan.holders[client].account;
+        let name = dice.pick(&plan.flags).clone();
+        Some(match dice.below(8) {
+            0 | 1 => FlagCommand::Get { account, name },
+            2 => FlagCommand::Delete { account, name, by: self.by(at) },
+            3 if dice.one_in(2) => FlagCommand::List { account, selection: Selection::default() },
+            _ => FlagCommand::Set {
+                account,
+                name,
+                enabled: dice.one_in(2),
+                percentage: Percentage::new(dice.within(0..=101)).ok(),
+                quota: plan.setup.quotas.flags,
+                by: self.by(at),
             },
         })
     }
@@ -163,8 +198,11 @@ impl Clients {
         };
         let version = Version::new(dice.within(1..=6))?;
         Some(match dice.below(10) {
-            0 => ConfigCommand::Delete { account, key, expected },
-            1 => ConfigCommand::Rollback { account, key, version, expected, at, quota },
+            0 => ConfigCommand::Delete { account, key, expected, by: self.by(at) },
+            1 => {
+                let by = self.by(at);
+                ConfigCommand::Rollback { account, key, version, expected, quota, by }
+            }
             2 => ConfigCommand::Get { account, key, version: None },
             3 => ConfigCommand::Get { account, key, version: Some(version) },
             4 => ConfigCommand::History { account, key },
@@ -182,15 +220,15 @@ impl Clients {
                     description: None,
                     expected,
                     incarnation: Incarnation(self.id(0xc0)),
-                    at,
                     quota,
+                    by: self.by(at),
                 }
             }
         })
     }
 
     fn account(&mut self, plan: &Plan, dice: &mut Dice, at: WallTime) -> Option<AccountCommand> {
-        let by = provenance(at);
+        let by = self.by(at);
         let quota = plan.setup.quotas.tokens;
         let known = dice.below(self.wallet.len());
         let (presented, token, account) = {
@@ -237,6 +275,17 @@ impl Clients {
             scope: None,
             expires_at: dice.one_in(3).then(|| at.plus_seconds(dice.within(1..=60))),
         })
+    }
+
+    /// Who asks: a request with a number of its own, by which the audit log can be searched.
+    fn by(&mut self, at: WallTime) -> Provenance {
+        self.fresh += 1;
+        Provenance {
+            who: Who::AdminKey,
+            from: AuditText::truncated("the simulator"),
+            request: AuditText::truncated(&self.fresh.to_string()),
+            at,
+        }
     }
 
     /// An id unlike any other; `kind` says of what.
@@ -316,27 +365,4 @@ fn limit(client: usize, plan: &Plan, dice: &mut Dice) -> Option<LimitCommand> {
             LimitCommand::Check { account, name, policy, cost, quota: plan.setup.quotas.limits }
         }
     })
-}
-
-fn flag(client: usize, plan: &Plan, dice: &mut Dice, at: WallTime) -> Option<FlagCommand> {
-    let account = plan.holders[client].account;
-    let name = dice.pick(&plan.flags).clone();
-    Some(match dice.below(8) {
-        0 | 1 => FlagCommand::Get { account, name },
-        2 => FlagCommand::Delete { account, name },
-        3 if dice.one_in(2) => FlagCommand::List { account, selection: Selection::default() },
-        _ => FlagCommand::Set {
-            account,
-            name,
-            enabled: dice.one_in(2),
-            percentage: Percentage::new(dice.within(0..=101)).ok(),
-            at,
-            quota: plan.setup.quotas.flags,
-        },
-    })
-}
-
-fn provenance(at: WallTime) -> Provenance {
-    let text = AuditText::truncated("the simulator");
-    Provenance { who: Who::AdminKey, from: text.clone(), request: text, at }
 }

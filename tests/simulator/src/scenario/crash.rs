@@ -232,7 +232,7 @@ impl World {
         for index in 0..self.clients.wallet.len() {
             self.present(index)?;
         }
-        Ok(())
+        self.read_audit()
     }
 
     /// The accounts and tokens that are there from the beginning are known to all.

@@ -42,8 +42,10 @@ impl World {
             ));
         }
         self.no_ghosts()?;
+        self.read_audit()?;
         if self.dice.one_in(2) { self.crash()? } else { self.stop()? }
         self.mend();
+        self.read_audit()?;
         // Whatever is left ends by itself.
         self.time.pass(LONG);
         self.time_moved();

@@ -6,7 +6,7 @@ use crate::{
     dice::Dice,
     server::{Domain, Setup},
 };
-use octostore::{auth::BearerToken, settings::Quotas, store::JournalSize};
+use octostore::{auth::BearerToken, settings::Quotas, store::{JournalSize, Retention}};
 use octostore_actors::domain::{
     account::{
         Account, AccountRecord, Allowance, Origin, Role, Standing, Subject, Token, TokenName,
@@ -93,6 +93,8 @@ pub enum Step {
     SetWall,
     /// Somebody presents a bearer token.
     Present,
+    /// An administrator reads the audit log.
+    ReadAudit,
     /// The disk will fail.
     Trap,
     /// The disk is nearly full.
@@ -109,7 +111,7 @@ pub enum Step {
 
 impl Step {
     /// All of them, each with how often it comes.
-    pub const ALL: [(Self, u64); 20] = [
+    pub const ALL: [(Self, u64); 21] = [
         (Self::Ask, 60),
         (Self::AskTogether, 4),
         (Self::Turn, 24),
@@ -124,6 +126,7 @@ impl Step {
         (Self::PassLong, 1),
         (Self::SetWall, 1),
         (Self::Present, 4),
+        (Self::ReadAudit, 2),
         (Self::Trap, 1),
         (Self::Fill, 1),
         (Self::Mend, 2),
@@ -203,6 +206,7 @@ pub fn plain_setup(broken: Option<Break>) -> Setup {
             tokens: many,
             requests_per_second: None,
         },
+        retention: Retention::default(),
         tokens: format!("first:{CONFIGURED}"),
         first: first(),
         broken,
@@ -218,6 +222,9 @@ fn setup(dice: &mut Dice, broken: Option<Break>) -> Setup {
     }
     if dice.one_in(4) {
         setup.quotas.tokens = Quota::new(3);
+    }
+    if dice.one_in(6) {
+        setup.retention.entries = Some(dice.within(1..=20));
     }
     setup.quotas.config.history = Quota::new(u32::try_from(dice.within(1..=4)).unwrap_or(1));
     setup

@@ -3,11 +3,18 @@
 use super::{Step as Done, World, plan::Step};
 use crate::{
     disk::{Kind, Trap, Trouble},
-    oracle::RequestId,
+    oracle::{Promise, RequestId, Violation},
     server::{Ask, Domain},
 };
-use octostore_actors::domain::account::{AccountCommand, Change};
-use std::time::Duration;
+use octostore_actors::domain::{
+    account::{AccountCommand, Change},
+    audit::AuditQuery,
+};
+use std::{
+    pin::Pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 /// More clients than this do not wait at once.
 const MOST_PENDING: usize = 14;
@@ -48,6 +55,7 @@ impl World {
                 let index = self.dice.below(self.clients.wallet.len());
                 self.present(index)?;
             }
+            Step::ReadAudit => self.read_audit()?,
             Step::Trap => self.trap(),
             Step::Fill => self.fill(),
             Step::Mend => self.mend(),
@@ -116,6 +124,29 @@ impl World {
         let rested = server.rest();
         self.trace.note(format_args!("the store rests"));
         self.survive(rested.map_err(|failure| failure.to_string()))
+    }
+
+    /// An administrator reads the audit log.
+    pub(super) fn read_audit(&mut self) -> Done {
+        let Some(server) = &self.server else { return Ok(()) };
+        let mut waiting = server.audit.read(AuditQuery::default());
+        let asked = self.oracle.server();
+        self.commit()?;
+        if self.oracle.server() != asked {
+            return Ok(());
+        }
+        match Pin::new(&mut waiting).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(page)) => {
+                self.trace.note(format_args!("the audit log has {:?}", page.entries));
+                let retention = self.plan.setup.retention;
+                self.oracle.checks += 1;
+                self.oracle.audit.read(&page, retention, &self.oracle.requests)
+            }
+            other => {
+                let what = format!("who reads the audit log is told {other:?}");
+                Err(Violation::new(Promise::OneOutcome, what))
+            }
+        }
     }
 
     /// Some milliseconds pass, to the nanosecond.

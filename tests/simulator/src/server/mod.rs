@@ -16,11 +16,11 @@ use octostore::{
     auth::{Configured, Directory, OnDisk, Provisioned, PublishingStore, provision},
     clock::{BootId, Calendar, TimeSource},
     settings::Quotas,
-    store::{OpenError, SqliteStore, open_on},
+    store::{OpenError, Retention, SqliteStore, open_on},
 };
 use octostore_actors::{
     actor::{Actor, Flow},
-    commit::{Persistence, Store, StoreFailure, Turn, Verdict},
+    commit::{AuditLog, JournalMessage, Persistence, Store, StoreFailure, Verdict},
     domain::{
         Machine, Record,
         account::{AccountMachine, AccountRecord},
@@ -54,6 +54,8 @@ pub struct Setup {
     pub token_block: Option<u64>,
     /// What everybody may have.
     pub quotas: Quotas,
+    /// How long the audit log keeps its entries.
+    pub retention: Retention,
     /// What is in the configuration: `name:token,…`.
     pub tokens: String,
     /// The accounts and tokens that are there from the beginning: they are written if they are not
@@ -80,6 +82,8 @@ pub struct Server {
     pub actors: Actors,
     /// What requests are authenticated against.
     pub directory: Arc<Directory>,
+    /// How the audit log is read.
+    pub audit: AuditLog,
     /// What tells handlers the wall clock.
     pub calendar: Calendar,
     journal: Box<dyn Journal>,
@@ -135,10 +139,12 @@ impl Server {
         let calendar = Calendar::new(Arc::clone(clocks) as Arc<dyn TimeSource>);
         let on_disk = OnDisk { accounts: recovered.accounts, tokens: recovered.bearers };
         let accounts = provisioned(setup, &mut store, on_disk, &calendar)?;
+        let store = store.with_retention(setup.retention);
         let directory =
             Arc::new(Directory::new(setup.quotas, &accounts.accounts, &accounts.tokens));
 
         let (journal, turns) = mailbox(JOURNAL_CAPACITY);
+        let audit = AuditLog::new(journal.clone());
         let actors = ActorsToBe {
             journal,
             capacity: setup.mailbox,
@@ -159,7 +165,7 @@ impl Server {
             accounts: actors.make(AccountMachine::new(accounts.accounts, accounts.tokens)),
         };
         let journal = journal_over(store, setup.broken, &directory, turns);
-        Ok(Self { actors, directory, calendar, journal, turns: 0 })
+        Ok(Self { actors, directory, audit, calendar, journal, turns: 0 })
     }
 
     /// One turn of an actor.
@@ -238,7 +244,7 @@ pub enum NotStopped {
 
 /// What all actors are made with.
 struct ActorsToBe {
-    journal: Address<Turn>,
+    journal: Address<JournalMessage>,
     capacity: NonZeroUsize,
     clock: Arc<dyn Clock>,
 }
@@ -292,7 +298,7 @@ fn journal_over(
     store: SqliteStore,
     broken: Option<Break>,
     directory: &Arc<Directory>,
-    turns: Mailbox<Turn>,
+    turns: Mailbox<JournalMessage>,
 ) -> Box<dyn Journal> {
     let directory = Arc::clone(directory);
     match broken {

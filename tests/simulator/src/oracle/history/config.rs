@@ -129,20 +129,20 @@ fn apply(command: &ConfigCommand, versions: &[Kept]) -> (MustSay, Vec<Kept>) {
     let present = versions.last();
     let unchanged = |say| (say, versions.to_vec());
     match command {
-        ConfigCommand::Put { value, expected, incarnation, at, quota, .. } => {
+        ConfigCommand::Put { value, expected, incarnation, by, quota, .. } => {
             if !is_met(expected, present) {
                 return unchanged(MustSay::Unexpected);
             }
             let value = value.as_json().into();
-            write(versions, value, *incarnation, *at, quota.history.get())
+            write(versions, value, *incarnation, by.at, quota.history.get())
         }
-        ConfigCommand::Rollback { version, expected, at, quota, .. } => {
+        ConfigCommand::Rollback { version, expected, by, quota, .. } => {
             match versions.iter().find(|kept| kept.version == version.get()) {
                 None => unchanged(MustSay::NotFound),
                 Some(_) if !is_met(expected, present) => unchanged(MustSay::Unexpected),
                 Some(earlier) => {
                     let value = Arc::clone(&earlier.value);
-                    write(versions, value, earlier.incarnation, *at, quota.history.get())
+                    write(versions, value, earlier.incarnation, by.at, quota.history.get())
                 }
             }
         }
@@ -168,7 +168,7 @@ fn apply(command: &ConfigCommand, versions: &[Kept]) -> (MustSay, Vec<Kept>) {
             }
         }
         // Lists are taken apart before.
-        ConfigCommand::List { .. } => unchanged(MustSay::NotFound),
+        ConfigCommand::List { .. } | ConfigCommand::Use { .. } => unchanged(MustSay::NotFound),
     }
 }
 
@@ -262,6 +262,6 @@ fn about(request: &Request) -> Option<(&ConfigCommand, (AccountId, ConfigKey))> 
         | ConfigCommand::Get { account, key, .. }
         | ConfigCommand::History { account, key }
         | ConfigCommand::Delete { account, key, .. } => Some((command, (*account, key.clone()))),
-        ConfigCommand::List { .. } => None,
+        ConfigCommand::List { .. } | ConfigCommand::Use { .. } => None,
     }
 }

@@ -75,7 +75,10 @@ impl Specification for Model {
                     FlagOutcome::Status(flag) => state.flag == flag.as_ref().map(kept),
                     FlagOutcome::Deleted => state.flag.is_some(),
                     FlagOutcome::NotFound => state.flag.is_none(),
-                    FlagOutcome::OverQuota(_) | FlagOutcome::NoRoom | FlagOutcome::Flags(_) => false,
+                    FlagOutcome::OverQuota(_)
+                    | FlagOutcome::NoRoom
+                    | FlagOutcome::Flags(_)
+                    | FlagOutcome::Use(_) => false,
                 };
                 (possible, with(next))
             }
@@ -85,13 +88,13 @@ impl Specification for Model {
 
 fn after(command: &FlagCommand, flag: Option<Kept>) -> Option<Kept> {
     match command {
-        FlagCommand::Set { enabled, percentage, at, .. } => {
+        FlagCommand::Set { enabled, percentage, by, .. } => {
             let percentage = percentage.map(|percentage| percentage.get());
-            let (created, updated) = flag.map_or((*at, *at), |flag| (flag.2, flag.3.max(*at)));
+            let (created, updated) = flag.map_or((by.at, by.at), |flag| (flag.2, flag.3.max(by.at)));
             Some((*enabled, percentage, created, updated))
         }
         FlagCommand::Delete { .. } => None,
-        FlagCommand::Get { .. } | FlagCommand::List { .. } => flag,
+        FlagCommand::Get { .. } | FlagCommand::List { .. } | FlagCommand::Use { .. } => flag,
     }
 }
 
@@ -147,7 +150,7 @@ fn about(request: &Request) -> Option<(&FlagCommand, (AccountId, FlagName))> {
     match command {
         FlagCommand::Set { account, name, .. }
         | FlagCommand::Get { account, name }
-        | FlagCommand::Delete { account, name } => Some((command, (*account, name.clone()))),
-        FlagCommand::List { .. } => None,
+        | FlagCommand::Delete { account, name, .. } => Some((command, (*account, name.clone()))),
+        FlagCommand::List { .. } | FlagCommand::Use { .. } => None,
     }
 }

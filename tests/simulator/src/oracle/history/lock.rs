@@ -55,6 +55,10 @@ pub enum LockOperation {
     Released { lease: LeaseId, account: AccountId },
     /// It may have been.
     MayBeReleased { lease: LeaseId, account: AccountId, server: u32 },
+    /// A lease was ended by force.
+    ForceReleased { shown: Shown },
+    /// Whatever lease there was may have been.
+    MayBeForceReleased { server: u32 },
     /// Somebody was told that this lease is there.
     Seen { shown: Shown },
     /// Somebody was told that the lock is free.
@@ -69,14 +73,16 @@ impl LockOperation {
     /// The lease that somebody was told of.
     fn shown(&self) -> Option<&Shown> {
         match self {
-            Self::Granted { shown, .. } | Self::Confirmed { shown, .. } | Self::Seen { shown } => {
-                Some(shown)
-            }
+            Self::Granted { shown, .. }
+            | Self::Confirmed { shown, .. }
+            | Self::ForceReleased { shown }
+            | Self::Seen { shown } => Some(shown),
             Self::Start { .. }
             | Self::MayBeGranted { .. }
             | Self::MayBeConfirmed { .. }
             | Self::Released { .. }
             | Self::MayBeReleased { .. }
+            | Self::MayBeForceReleased { .. }
             | Self::Free { .. }
             | Self::NotOwned { .. }
             | Self::NotHeldBy { .. } => None,
@@ -104,6 +110,8 @@ impl LockOperation {
             | Self::Confirmed { .. }
             | Self::Released { .. }
             | Self::MayBeReleased { .. }
+            | Self::ForceReleased { .. }
+            | Self::MayBeForceReleased { .. }
             | Self::Seen { .. }
             | Self::Free { .. }
             | Self::NotOwned { .. }
@@ -250,6 +258,13 @@ fn apply(operation: &LockOperation, state: &State) -> Option<Option<Held>> {
             let mine = held.is_some_and(|held| held.is_owned(*account, *lease));
             if mine && *server == state.server { Some(None) } else { unchanged() }
         }
+        LockOperation::ForceReleased { shown } => {
+            held?.matched(shown, state.server)?;
+            Some(None)
+        }
+        LockOperation::MayBeForceReleased { server } => {
+            if *server == state.server { Some(None) } else { unchanged() }
+        }
         LockOperation::Seen { shown } => Some(Some(held?.matched(shown, state.server)?)),
         LockOperation::Free { expired } => may_be_free(*expired).then_some(None),
         LockOperation::NotOwned { lease, account, expired } => {
@@ -346,8 +361,12 @@ fn told_operations(
             (name, LockOperation::Seen { shown: shown(lease) })
         }
         (LockCommand::Acquire { name, .. }, LockOutcome::OverQuota(_))
-        | (LockCommand::Get { name }, LockOutcome::Status(None)) => {
+        | (LockCommand::Get { name }, LockOutcome::Status(None))
+        | (LockCommand::ForceRelease { name, .. }, LockOutcome::NotHeld) => {
             (name, LockOperation::Free { expired })
+        }
+        (LockCommand::ForceRelease { name, .. }, LockOutcome::ForceReleased(lease)) => {
+            (name, LockOperation::ForceReleased { shown: shown(lease) })
         }
         (LockCommand::Release { name, account, lease }, LockOutcome::Released) => {
             (name, LockOperation::Released { lease: *lease, account: *account })
@@ -416,6 +435,9 @@ fn open_operations(
             let (lease, account) = (*lease, *account);
             vec![(name.clone(), LockOperation::MayBeReleased { lease, account, server })]
         }
-        LockCommand::Get { .. } | LockCommand::List { .. } => Vec::new(),
+        LockCommand::ForceRelease { name, .. } => {
+            vec![(name.clone(), LockOperation::MayBeForceReleased { server })]
+        }
+        LockCommand::Get { .. } | LockCommand::List { .. } | LockCommand::Use { .. } => Vec::new(),
     }
 }
