@@ -125,6 +125,8 @@ impl File {
         let mut from = at;
         while from < end {
             let to = end.min((from / SECTOR + 1) * SECTOR);
+            // What a file is known by is whole.
+            let garbage = garbage && from > 0;
             match dice.below(8) {
                 0 if garbage && dice.one_in(2) => put(&mut self.durable, from, &vec![0; to - from]),
                 0 if garbage && to <= made_before => {

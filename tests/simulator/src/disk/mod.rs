@@ -12,9 +12,10 @@
 //! - what was written into a file after it was cut short is not there unless it was cut short;
 //! - a sector of 512 bytes is written whole or not at all, unless it is part of a longer write:
 //!   then it may hold zeros or garbage, within the bytes that were being written. Where a file is
-//!   being made longer it is never garbage: nobody is shown what was there before;
-//! - a write that is interrupted, or finds no room, ends at the end of a page: within a page the
-//!   kernel is not interrupted.
+//!   being made longer it is never garbage: nobody is shown what was there before. The first sector
+//!   of a file is always whole: it is what a file is known by;
+//! - a write of up to a page is made whole, or not at all, when its process is killed; one that
+//!   fails, or finds no room, may end at the end of a page.
 
 mod cut;
 mod files;
@@ -76,6 +77,8 @@ pub struct Counts {
     pub journal_syncs: u64,
     /// Operations that failed on purpose.
     pub faults: u64,
+    /// Of these, syncs: since then the disk may not hold what processes see.
+    pub failed_syncs: u64,
     /// Writes that found no room.
     pub full: u64,
 }
@@ -235,6 +238,9 @@ impl Disk {
         // Some pages of it may be there.
         let whole_pages = |end: usize| (end / PAGE * PAGE).saturating_sub(at).min(bytes.len());
         let (written, failed) = match failed {
+            Some(failed) if !self.alive && bytes.len() <= PAGE => {
+                (if self.dice.one_in(2) { bytes.len() } else { 0 }, Some(failed))
+            }
             Some(failed) => (whole_pages(at + self.dice.below(bytes.len() + 1)), Some(failed)),
             None if !fits => {
                 self.counts.full += 1;
@@ -277,6 +283,7 @@ impl Disk {
             // The machine was at it when the process died: it goes on with it, or the power goes.
             Some(failed) if !*alive => return Err(failed),
             Some(failed) => {
+                counts.failed_syncs += 1;
                 file.sync_badly(dice);
                 return Err(failed);
             }

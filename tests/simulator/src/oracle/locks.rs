@@ -102,8 +102,8 @@ impl LockBook {
                     format!("{name} was granted at {from:?} for {ttl:?} and ends at {until:?}")
                 })?;
                 self.still_held(request, name, Some(lease))?;
-                self.seen(request, lease, until)?;
-                self.granted(name, lease, from, now)
+                self.seen((request, requests), lease, until)?;
+                self.granted(name, lease, now, requests)
             }
             (
                 LockCommand::Acquire { name, ttl, .. } | LockCommand::Renew { name, ttl, .. },
@@ -115,15 +115,13 @@ impl LockBook {
                     format!("{name} was confirmed for {ttl:?} and ends at {until:?}, before {asked:?}")
                 })?;
                 self.still_held(request, name, Some(lease))?;
-                self.seen(request, lease, until)?;
-                // When exactly it was granted its holder may never have been told.
-                let from = self.leases.get(&lease.id).map_or(until, |known| known.from);
-                self.granted(name, lease, from, now)
+                self.seen((request, requests), lease, until)?;
+                self.granted(name, lease, now, requests)
             }
             (LockCommand::Acquire { name, .. }, LockOutcome::Held(lease))
             | (LockCommand::Get { name }, LockOutcome::Status(Some(lease))) => {
                 self.still_held(request, name, Some(lease))?;
-                self.seen(request, lease, truth(lease.expires))
+                self.seen((request, requests), lease, truth(lease.expires))
             }
             (LockCommand::Get { name }, LockOutcome::Status(None))
             | (LockCommand::Acquire { name, .. }, LockOutcome::OverQuota(_)) => {
@@ -152,13 +150,13 @@ impl LockBook {
             }
             (LockCommand::List { .. }, LockOutcome::Leases(page)) => {
                 for lease in &page.items {
-                    self.seen(request, lease, truth(lease.expires))?;
+                    self.seen((request, requests), lease, truth(lease.expires))?;
                 }
                 Ok(())
             }
             (LockCommand::ForceRelease { name, .. }, LockOutcome::ForceReleased(lease)) => {
                 self.still_held(request, name, Some(lease))?;
-                self.seen(request, lease, truth(lease.expires))?;
+                self.seen((request, requests), lease, truth(lease.expires))?;
                 self.ended(name, lease.token);
                 Ok(())
             }
@@ -204,7 +202,12 @@ impl LockBook {
     }
 
     /// What was told of a lease before must still be true of it.
-    fn seen(&mut self, request: &Request, lease: &Lease, until: Truth) -> Result<(), Violation> {
+    fn seen(
+        &mut self,
+        (request, requests): (&Request, &[Request]),
+        lease: &Lease,
+        until: Truth,
+    ) -> Result<(), Violation> {
         let other = *self.tokens.entry(lease.token).or_insert(lease.id);
         require(other == lease.id, Promise::Fencing, || {
             format!("token {} was granted to {other} and to {}", lease.token.get(), lease.id)
@@ -226,7 +229,7 @@ impl LockBook {
             account: lease.holder.account,
             token: lease.token,
             told: None,
-            from: until,
+            from: asked_for(lease, requests).and_then(|asked| asked.handled).unwrap_or(until),
             until,
             released: None,
             forced: None,
@@ -259,18 +262,19 @@ impl LockBook {
         &mut self,
         name: &LockName,
         lease: &Lease,
-        from: Truth,
         now: Stamp,
+        requests: &[Request],
     ) -> Result<(), Violation> {
         if let Some(known) = self.leases.get_mut(&lease.id) {
             known.told.get_or_insert(now);
-            known.from = known.from.min(from);
         }
         let of_name = self.granted.entry(name.clone()).or_default();
         if !of_name.contains(&lease.id) {
             of_name.push(lease.id);
         }
-        let known = of_name.iter().filter_map(|id| self.leases.get(id));
+        self.note_forced(requests);
+        let of_name = self.granted.get(name).into_iter().flatten();
+        let known = of_name.filter_map(|id| self.leases.get(id));
         let (mine, others): (Vec<_>, Vec<_>) = known.partition(|known| known.token == lease.token);
         for mine in mine {
             for other in &others {
@@ -300,10 +304,7 @@ impl LockBook {
         requests: &[Request],
         lives: &[Life],
     ) -> Result<(), Violation> {
-        let asked = requests.iter().find(|request| {
-            matches!(&request.ask, Ask::Lock(LockCommand::Acquire { lease: id, .. }) if *id == lease.id)
-        });
-        let Some(asked) = asked else {
+        let Some(asked) = asked_for(lease, requests) else {
             return Err(Violation::new(
                 Promise::NoGhosts,
                 format!("{name} is held by {} for which nobody asked", lease.id),
@@ -340,4 +341,11 @@ impl Known {
             && self.forced.is_none()
             && self.until > request.expired
     }
+}
+
+/// The request that a lease was granted to.
+fn asked_for<'a>(lease: &Lease, requests: &'a [Request]) -> Option<&'a Request> {
+    requests.iter().find(|request| {
+        matches!(&request.ask, Ask::Lock(LockCommand::Acquire { lease: id, .. }) if *id == lease.id)
+    })
 }

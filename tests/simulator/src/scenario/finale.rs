@@ -39,7 +39,7 @@ impl World {
             return Err(Violation::new(
                 Promise::OneOutcome,
                 format!("#{} is not answered: {ask:?}", pending.request),
-            ));
+            ).into());
         }
         self.no_ghosts()?;
         self.read_audit()?;
@@ -94,7 +94,7 @@ impl World {
                 }
                 other => {
                     let what = format!("{name} has no status: {other:?}");
-                    return Err(Violation::new(Promise::OneOutcome, what));
+                    return Err(Violation::new(Promise::OneOutcome, what).into());
                 }
             }
         }

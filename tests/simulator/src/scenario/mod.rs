@@ -27,6 +27,10 @@ use clients::Clients;
 use octostore::clock::TimeSource;
 use octostore_actors::{domain::values::WallTime, reply::Lost};
 use plan::Plan;
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 /// What came of a scenario.
 #[derive(Debug)]
@@ -44,7 +48,12 @@ pub struct Report {
 /// Runs the scenario of `seed`. Keeps what happened as text if it is to be `readable`.
 pub fn run(seed: u64, broken: Option<Break>, readable: bool) -> Report {
     let mut world = World::new(seed, broken, readable);
-    let violation = world.live().err();
+    let lived = catch_unwind(AssertUnwindSafe(|| world.live()));
+    let violation = match lived {
+        Ok(Ok(()) | Err(Ending::Refused)) => None,
+        Ok(Err(Ending::Broken(violation))) => Some(violation),
+        Err(panic) => Some(Violation::new(Promise::NoPanic, panic_message(&*panic))),
+    };
     if let Some(violation) = &violation {
         world.trace.note(format_args!("{violation}"));
     }
@@ -55,6 +64,12 @@ pub fn run(seed: u64, broken: Option<Break>, readable: bool) -> Report {
         tally: world.tally,
         violation,
     }
+}
+
+/// What a panic said, and where.
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
 /// A scenario under way.
@@ -85,7 +100,22 @@ struct Pending {
     wait: Wait,
 }
 
-type Step<T = ()> = Result<T, Violation>;
+type Step<T = ()> = Result<T, Ending>;
+
+/// Why a scenario ends before its time.
+#[derive(Debug)]
+enum Ending {
+    /// A promise was broken.
+    Broken(Violation),
+    /// What a failed write or sync left looks like damage, and no server starts on it any more.
+    Refused,
+}
+
+impl From<Violation> for Ending {
+    fn from(violation: Violation) -> Self {
+        Self::Broken(violation)
+    }
+}
 
 impl World {
     fn new(seed: u64, broken: Option<Break>, readable: bool) -> Self {
@@ -244,7 +274,7 @@ impl World {
         self.tally.answers += 1;
         self.trace.note(format_args!("{:?} #{request} is told {answer:?}", now.at));
         self.clients.told(&self.oracle.requests[request], &answer);
-        self.oracle.told(request, answer, now)
+        Ok(self.oracle.told(request, answer, now)?)
     }
 
     /// A client hangs up.
@@ -282,7 +312,8 @@ impl World {
         self.trace.note(format_args!("  {} is presented: {opened:?}", bearer.secret));
         let now = self.stamp();
         self.oracle.checks += 1;
-        self.oracle.tokens.presented(&hash, opened, (wall, now), &self.oracle.requests)
+        let requests = &self.oracle.requests;
+        Ok(self.oracle.tokens.presented(&hash, opened, (wall, now), requests)?)
     }
 
     /// The wall clock has moved.

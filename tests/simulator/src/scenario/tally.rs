@@ -30,6 +30,8 @@ pub struct Tally {
     pub starts: u64,
     /// Starts that were interrupted, or refused because the disk failed or was full.
     pub failed_starts: u64,
+    /// Scenarios that ended because a start took what a failed write or sync had left for damage.
+    pub refusals: u64,
     /// Disk operations that failed on purpose.
     pub faults: u64,
     /// Writes that found no room.
@@ -70,6 +72,7 @@ impl AddAssign for Tally {
             stops,
             starts,
             failed_starts,
+            refusals,
             faults,
             full,
             checks,
@@ -88,6 +91,7 @@ impl AddAssign for Tally {
         self.stops += stops;
         self.starts += starts;
         self.failed_starts += failed_starts;
+        self.refusals += refusals;
         self.faults += faults;
         self.full += full;
         self.checks += checks;

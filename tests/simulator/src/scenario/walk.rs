@@ -140,11 +140,11 @@ impl World {
                 self.trace.note(format_args!("the audit log has {:?}", page.entries));
                 let retention = self.plan.setup.retention;
                 self.oracle.checks += 1;
-                self.oracle.audit.read(&page, retention, &self.oracle.requests)
+                Ok(self.oracle.audit.read(&page, retention, &self.oracle.requests)?)
             }
             other => {
                 let what = format!("who reads the audit log is told {other:?}");
-                Err(Violation::new(Promise::OneOutcome, what))
+                Err(Violation::new(Promise::OneOutcome, what).into())
             }
         }
     }
