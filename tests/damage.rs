@@ -276,6 +276,30 @@ fn an_empty_file_is_a_new_database() {
 }
 
 #[test]
+fn a_file_that_was_being_made_when_the_power_went_is_made_anew() {
+    // Page 1 did not make it to the disk, page 2 did. The journal says: there was nothing before.
+    let pages = [vec![0; 4096], vec![7; 4096]].concat();
+    let mut journal = vec![0; 512];
+    journal[..8].copy_from_slice(&[0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7]);
+    journal[20..24].copy_from_slice(&512_u32.to_be_bytes());
+    journal[24..28].copy_from_slice(&4096_u32.to_be_bytes());
+    let setup = Setup::new();
+    fs::write(setup.database(), &pages).unwrap();
+    // Without that it might be anybody's.
+    refuses(&setup, DATA, &["not an octostore database"]);
+    fs::write(setup.beside("-journal"), &journal).unwrap();
+    let server = setup.start();
+    server.alice().acquire("a", 60).ok();
+    server.stop();
+    // And with it, too, if there is anything of a database.
+    let mut pages = fs::read(setup.database()).unwrap();
+    pages[68] ^= 1;
+    fs::write(setup.database(), pages).unwrap();
+    fs::write(setup.beside("-journal"), &journal).unwrap();
+    refuses(&setup, DATA, &["not an octostore database"]);
+}
+
+#[test]
 fn a_wrong_bit_in_the_journal_loses_nothing_that_was_acknowledged() {
     let server = Setup::new().start();
     let setup = server.setup.clone();

@@ -23,10 +23,10 @@ mod statements;
 
 pub use audit::Retention;
 pub use files::{Files, JournalSize, SystemFiles};
+pub use lock_file::{LockFile, NotLocked};
 pub use open::{Recovered, TOKEN_BLOCK, open, open_on};
 pub use refusal::OpenError;
 
-use lock_file::LockFile;
 use octostore_actors::{
     commit::{Pressure, Store, StoreFailure, Verdict},
     domain::{

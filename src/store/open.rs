@@ -47,6 +47,10 @@ pub(super) const VERSION: u32 = 2;
 /// "octo": says in the header of a SQLite file whose file it is.
 const APPLICATION_ID: u32 = 0x6f63_746f;
 
+/// How a journal begins by which SQLite takes back a transaction that was interrupted ("Rollback
+/// Journal Format" in the documentation of its file format).
+const ROLLBACK_JOURNAL: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+
 /// How many fencing tokens are reserved at a time. A crash skips at most this many; there are
 /// enough for 500 million crashes.
 pub const TOKEN_BLOCK: u64 = 1 << 24;
@@ -172,7 +176,9 @@ impl Opening<'_> {
             || !header.starts_with(b"SQLite format 3\0")
             || number(68) != APPLICATION_ID
         {
-            return Err(OpenError::Foreign { path });
+            let nothing_yet = header.iter().all(|&byte| byte == 0);
+            let being_made = nothing_yet && self.is_being_made()?;
+            return if being_made { Ok(()) } else { Err(OpenError::Foreign { path }) };
         }
         // In any other mode SQLite would not look at the journal: ours is a write-ahead log, or was
         // about to become one.
@@ -184,6 +190,16 @@ impl Opening<'_> {
             return Err(OpenError::Newer { path, found });
         }
         Ok(())
+    }
+
+    /// Whether the power went while the file was made. The journal that is there as long as that
+    /// takes says so; SQLite goes by it and takes back what there is of the file.
+    fn is_being_made(&self) -> Result<bool, OpenError> {
+        let mut begin = Vec::new();
+        let journal = self.files.read(&self.beside("-journal"));
+        let read = journal.and_then(|file| file.take(8).read_to_end(&mut begin));
+        read.map_err(|source| self.io(source))?;
+        Ok(begin == ROLLBACK_JOURNAL)
     }
 
     /// Refuses a journal that has lost commits, which SQLite would not notice, and puts right what
@@ -207,8 +223,12 @@ impl Opening<'_> {
     }
 
     fn journal(&self) -> PathBuf {
+        self.beside("-wal")
+    }
+
+    fn beside(&self, suffix: &str) -> PathBuf {
         let mut path = self.path.as_os_str().to_owned();
-        path.push("-wal");
+        path.push(suffix);
         path.into()
     }
 

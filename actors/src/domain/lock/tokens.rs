@@ -29,6 +29,11 @@ impl Tokens {
         Self { last, mark, block, raising: None }
     }
 
+    /// The last token that may have been granted so far.
+    pub const fn last(&self) -> FencingToken {
+        self.last
+    }
+
     /// The next token, if one may be granted. Raises the mark in time.
     pub(super) fn take(&mut self, effects: &mut Effects<LockOutcome>) -> Option<FencingToken> {
         if self.raising.is_none() && self.mark.get() - self.last.get() <= self.block / 2 {
