@@ -3,8 +3,8 @@
 pub mod breaks;
 pub mod dice;
 pub mod disk;
+pub mod oracle;
+pub mod scenario;
 pub mod server;
 pub mod time;
 pub mod trace;
-pub mod oracle;
-pub mod scenario;

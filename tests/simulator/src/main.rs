@@ -1,26 +1,34 @@
-//! Runs scenarios.
+//! Runs scenarios: `octostore-simulator FROM TO`. One alone is told step by step.
 
-use octostore_simulator::scenario::run;
+#![forbid(unsafe_code)]
 
-fn main() {
-    let args: Vec<u64> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
-    let (from, to) = (args[0], args[1]);
-    let readable = from + 1 == to;
-    let mut tally = octostore_simulator::scenario::Tally::default();
-    let mut bad = 0;
+use octostore_simulator::scenario::{Tally, run};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut numbers = std::env::args().skip(1).map_while(|text| text.parse::<u64>().ok());
+    let (Some(from), Some(to)) = (numbers.next(), numbers.next()) else {
+        eprintln!("usage: octostore-simulator FROM TO");
+        return ExitCode::from(64);
+    };
+    let (mut tally, mut failures) = (Tally::default(), 0_u64);
     for seed in from..to {
-        let first = run(seed, None, readable);
+        let first = run(seed, None, to - from == 1);
         let second = run(seed, None, false);
-        if first.hash != second.hash {
-            println!("seed {seed}: NOT DETERMINISTIC");
+        let broken = if first.hash == second.hash {
+            first.violation.as_ref().map(ToString::to_string)
+        } else {
+            Some("two runs of it differ".to_owned())
+        };
+        if let Some(broken) = broken {
+            println!("seed {seed}: {broken}; again: octostore-simulator {seed} {}", seed + 1);
+            failures += 1;
         }
-        if let Some(v) = &first.violation {
-            println!("seed {seed}: {v}");
-            bad += 1;
+        if let Some(told) = &first.trace {
+            println!("{told}");
         }
-        if let Some(t) = &first.trace { println!("{t}"); }
         tally += first.tally;
-        if bad > 10 { break }
     }
-    println!("{tally:#?}");
+    println!("{tally:#?}\n{failures} of {} scenarios broke a promise", to - from);
+    ExitCode::from(u8::from(failures > 0))
 }

@@ -5,9 +5,9 @@ use super::{Failed, SharedDisk};
 use sqlite_plugin::{
     flags::{AccessFlags, CreateMode, LockLevel, OpenMode, OpenOpts},
     vars::{
-        SQLITE_CANTOPEN, SQLITE_FULL, SQLITE_IOCAP_POWERSAFE_OVERWRITE,
-        SQLITE_IOERR_DELETE, SQLITE_IOERR_FSTAT,
-        SQLITE_IOERR_FSYNC, SQLITE_IOERR_READ, SQLITE_IOERR_TRUNCATE, SQLITE_IOERR_WRITE,
+        SQLITE_CANTOPEN, SQLITE_FULL, SQLITE_IOCAP_POWERSAFE_OVERWRITE, SQLITE_IOERR_DELETE,
+        SQLITE_IOERR_FSTAT, SQLITE_IOERR_FSYNC, SQLITE_IOERR_READ, SQLITE_IOERR_TRUNCATE,
+        SQLITE_IOERR_WRITE,
     },
     vfs::{RegisterOpts, Vfs, VfsHandle, VfsResult, register_static},
 };

@@ -53,7 +53,9 @@ impl LimitBook {
         let (account, name, policy) = match command {
             LimitCommand::Check { account, name, policy, .. } => (account, name, Some(*policy)),
             LimitCommand::Delete { account, name } => (account, name, None),
-            LimitCommand::Get { .. } | LimitCommand::List { .. } | LimitCommand::Use { .. } => return,
+            LimitCommand::Get { .. } | LimitCommand::List { .. } | LimitCommand::Use { .. } => {
+                return;
+            }
         };
         let limiter = self.limiters.entry((*account, name.clone())).or_default();
         limiter.requests.push(id);
@@ -81,7 +83,10 @@ impl LimitBook {
             (LimitCommand::Check { account, name, .. }, LimitOutcome::Admitted(_)) => {
                 self.windows_hold(&(*account, name.clone()), id, requests)
             }
-            (LimitCommand::Check { account, name, policy, cost, .. }, LimitOutcome::Refused(..)) => {
+            (
+                LimitCommand::Check { account, name, policy, cost, .. },
+                LimitOutcome::Refused(..),
+            ) => {
                 self.refused_rightly(&(*account, name.clone()), (id, *policy, cost.get()), requests)
             }
             (LimitCommand::Get { account, name }, LimitOutcome::Status(standing)) => {
@@ -97,7 +102,9 @@ impl LimitBook {
                 Ok(())
             }
             (_, LimitOutcome::NoRoom | LimitOutcome::OverQuota(_))
-            | (LimitCommand::Delete { .. }, LimitOutcome::Deleted | LimitOutcome::NotFound) => Ok(()),
+            | (LimitCommand::Delete { .. }, LimitOutcome::Deleted | LimitOutcome::NotFound) => {
+                Ok(())
+            }
             (
                 _,
                 LimitOutcome::Admitted(_)
@@ -128,7 +135,10 @@ impl LimitBook {
             let Some(policy) = event.policy else { continue };
             let sum = remembered(&events[..=end], event.at, policy);
             require(sum <= policy.max_requests.get(), Promise::Limits, || {
-                format!("{:?} admitted {sum} in a window that ends at {:?}: {policy:?}", key.1, event.at)
+                format!(
+                    "{:?} admitted {sum} in a window that ends at {:?}: {policy:?}",
+                    key.1, event.at
+                )
             })?;
         }
         Ok(())
@@ -156,7 +166,10 @@ impl LimitBook {
         let crashes = u32::try_from(restarts).unwrap_or(u32::MAX).saturating_mul(policy.ahead());
         let most = possible.saturating_add(crashes).saturating_add(cost);
         require(most > policy.max_requests.get(), Promise::Limits, || {
-            format!("{:?} refused {cost} although at most {possible} were admitted: {policy:?}", key.1)
+            format!(
+                "{:?} refused {cost} although at most {possible} were admitted: {policy:?}",
+                key.1
+            )
         })
     }
 
@@ -169,7 +182,8 @@ impl LimitBook {
         shown: Option<&Standing>,
     ) -> Result<(), Violation> {
         let Some(limiter) = self.limiters.get(key) else { return Ok(()) };
-        let (Some(policy), Some(now), false) = (limiter.policy, requests[id].handled, limiter.mixed)
+        let (Some(policy), Some(now), false) =
+            (limiter.policy, requests[id].handled, limiter.mixed)
         else {
             return Ok(());
         };

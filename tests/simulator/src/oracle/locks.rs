@@ -70,7 +70,9 @@ impl LockBook {
             LockCommand::Acquire { name, .. }
             | LockCommand::Renew { name, .. }
             | LockCommand::Get { name } => name,
-            LockCommand::List { .. } | LockCommand::Use { .. } => return Floor { highest: self.highest, ..Floor::default() },
+            LockCommand::List { .. } | LockCommand::Use { .. } => {
+                return Floor { highest: self.highest, ..Floor::default() };
+            }
         };
         let floor = self.floors.get(name).copied().unwrap_or_default();
         Floor { highest: self.highest, ..floor }
@@ -112,7 +114,9 @@ impl LockBook {
                 let until = truth(lease.expires);
                 let asked = request.handled.unwrap_or_default().plus(ttl.as_duration());
                 require(until >= asked, Promise::Time, || {
-                    format!("{name} was confirmed for {ttl:?} and ends at {until:?}, before {asked:?}")
+                    format!(
+                        "{name} was confirmed for {ttl:?} and ends at {until:?}, before {asked:?}"
+                    )
                 })?;
                 self.still_held(request, name, Some(lease))?;
                 self.seen((request, requests), lease, until)?;
@@ -142,7 +146,8 @@ impl LockBook {
                 LockOutcome::NotOwned,
             ) => {
                 let mine = self.granted.get(name).is_some_and(|of_name| of_name.contains(lease));
-                let known = self.leases.get(lease).filter(|known| mine && known.account == *account);
+                let known =
+                    self.leases.get(lease).filter(|known| mine && known.account == *account);
                 let kept = known.is_none_or(|known| !known.must_be_there(request));
                 require(kept, Promise::Durability, || {
                     format!("{account} was told that {lease} of {name} is not its own")

@@ -289,7 +289,11 @@ impl Oracle {
     ///
     /// # Errors
     /// One is not.
-    pub fn rests(&mut self, name: &str, lease: &octostore_actors::domain::lock::Lease) -> Result<(), Violation> {
+    pub fn rests(
+        &mut self,
+        name: &str,
+        lease: &octostore_actors::domain::lock::Lease,
+    ) -> Result<(), Violation> {
         self.checks += 1;
         self.locks.known(name, lease, &self.requests, &self.lives)
     }

@@ -101,10 +101,15 @@ impl TokenBook {
         let request = &requests[id];
         let Ask::Account(command) = &request.ask else { return Ok(()) };
         match (command, outcome) {
-            (AccountCommand::Rotate { presented, fresh, .. }, AccountOutcome::Rotated { replaced, fresh: token }) => {
-                require(replaced.hash == *presented && token.hash == *fresh, Promise::OneOutcome, || {
-                    format!("{} was rotated in place of another", replaced.id)
-                })?;
+            (
+                AccountCommand::Rotate { presented, fresh, .. },
+                AccountOutcome::Rotated { replaced, fresh: token },
+            ) => {
+                require(
+                    replaced.hash == *presented && token.hash == *fresh,
+                    Promise::OneOutcome,
+                    || format!("{} was rotated in place of another", replaced.id),
+                )?;
                 self.not_dead_before(presented, request)?;
                 self.dies(presented, now);
                 self.knows(token, now);
@@ -188,9 +193,16 @@ impl TokenBook {
             && account.changes.is_empty()
             && let Some(standing) = account.standing
         {
-            require((standing == Standing::Enabled) == opened.is_ok(), Promise::Durability, || {
-                format!("account {} is {standing:?} and its token gives {opened:?}", known.account)
-            })?;
+            require(
+                (standing == Standing::Enabled) == opened.is_ok(),
+                Promise::Durability,
+                || {
+                    format!(
+                        "account {} is {standing:?} and its token gives {opened:?}",
+                        known.account
+                    )
+                },
+            )?;
         }
         Ok(())
     }
@@ -208,9 +220,10 @@ impl TokenBook {
     }
 
     fn knows_account(&mut self, account: AccountId) {
-        self.accounts
-            .entry(account)
-            .or_insert_with(|| KnownAccount { standing: Some(Standing::Enabled), changes: Vec::new() });
+        self.accounts.entry(account).or_insert_with(|| KnownAccount {
+            standing: Some(Standing::Enabled),
+            changes: Vec::new(),
+        });
     }
 
     fn dies(&mut self, hash: &TokenHash, now: Stamp) {
@@ -251,9 +264,10 @@ impl TokenBook {
         for token in tokens {
             self.not_dead_before(&token.hash, request)?;
         }
-        let mine = self.tokens.iter().filter(|(_, known)| {
-            known.account == account && known.told.event < request.sent.event
-        });
+        let mine = self
+            .tokens
+            .iter()
+            .filter(|(_, known)| known.account == account && known.told.event < request.sent.event);
         for (hash, known) in mine {
             let shown = tokens.iter().any(|token| token.hash == *hash);
             require(shown || !known.must_live(self.latest), Promise::Durability, || {

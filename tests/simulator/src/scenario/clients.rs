@@ -18,7 +18,9 @@ use octostore_actors::domain::{
     limiter::LimitCommand,
     lock::{Lease, LockCommand, LockOutcome},
     page::Selection,
-    values::{AccountId, AccountName, LeaseId, LockName, Metadata, TokenHash, TokenId, Ttl, WallTime},
+    values::{
+        AccountId, AccountName, LeaseId, LockName, Metadata, TokenHash, TokenId, Ttl, WallTime,
+    },
 };
 use std::collections::HashMap;
 
@@ -148,7 +150,10 @@ impl Clients {
                 holder,
                 ttl,
                 lease: LeaseId::from_bytes(self.id(0x1e)),
-                metadata: dice.one_in(4).then(|| Metadata::new("told by its holder").ok()).flatten(),
+                metadata: dice
+                    .one_in(4)
+                    .then(|| Metadata::new("told by its holder").ok())
+                    .flatten(),
                 quota: plan.setup.quotas.locks,
             },
         })
@@ -206,9 +211,7 @@ impl Clients {
             2 => ConfigCommand::Get { account, key, version: None },
             3 => ConfigCommand::Get { account, key, version: Some(version) },
             4 => ConfigCommand::History { account, key },
-            5 if dice.one_in(2) => {
-                ConfigCommand::List { account, selection: Selection::default() }
-            }
+            5 if dice.one_in(2) => ConfigCommand::List { account, selection: Selection::default() },
             _ => {
                 self.fresh += 1;
                 // Some are larger than a page: their rows overflow.
@@ -255,8 +258,7 @@ impl Clients {
             9 => AccountCommand::Used { token: presented, at },
             10 => AccountCommand::Tokens { account, scope: Scope::Everything, at },
             _ => {
-                let standing =
-                    if dice.one_in(2) { Standing::Disabled } else { Standing::Enabled };
+                let standing = if dice.one_in(2) { Standing::Disabled } else { Standing::Enabled };
                 AccountCommand::Change { account, change: Change::Standing(standing), by }
             }
         })
@@ -324,7 +326,10 @@ impl Clients {
                     self.wallet.push(Bearer { secret, hash, id, account });
                 }
             }
-            Answer::Lock(_) | Answer::Limit(_) | Answer::Flag(_) | Answer::Config(_)
+            Answer::Lock(_)
+            | Answer::Limit(_)
+            | Answer::Flag(_)
+            | Answer::Config(_)
             | Answer::Account(_) => {}
         }
     }
@@ -335,11 +340,16 @@ impl Clients {
         let locks = plan.locks.iter().map(|name| LockCommand::Get { name: name.clone() });
         asks.extend(locks.map(Ask::Lock));
         for account in ACCOUNTS {
-            let limits = plan.limits.iter().map(|(name, _)| LimitCommand::Get { account, name: name.clone() });
+            let limits = plan
+                .limits
+                .iter()
+                .map(|(name, _)| LimitCommand::Get { account, name: name.clone() });
             asks.extend(limits.map(Ask::Limit));
-            let flags = plan.flags.iter().map(|name| FlagCommand::Get { account, name: name.clone() });
+            let flags =
+                plan.flags.iter().map(|name| FlagCommand::Get { account, name: name.clone() });
             asks.extend(flags.map(Ask::Flag));
-            let keys = plan.keys.iter().map(|key| ConfigCommand::History { account, key: key.clone() });
+            let keys =
+                plan.keys.iter().map(|key| ConfigCommand::History { account, key: key.clone() });
             asks.extend(keys.map(Ask::Config));
         }
         for &account in &self.accounts {

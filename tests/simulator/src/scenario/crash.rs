@@ -138,8 +138,7 @@ impl World {
             self.tried.push(self.time.now());
             let (setup, path) = (&self.plan.setup, self.mounted.path());
             let boot = self.boot();
-            let started =
-                Server::start(setup, &self.files, &path, &boot, &self.time.clocks());
+            let started = Server::start(setup, &self.files, &path, &boot, &self.time.clocks());
             let (alive, after) = {
                 let disk = self.mounted.disk().get();
                 (disk.is_alive(), disk.counts())
@@ -239,7 +238,8 @@ impl World {
             return Err(Violation::new(
                 Promise::OneOutcome,
                 format!("what is on disk is not told at once: {ask:?}"),
-            ).into());
+            )
+            .into());
         }
         for index in 0..self.clients.wallet.len() {
             self.present(index)?;

@@ -39,11 +39,16 @@ impl World {
             return Err(Violation::new(
                 Promise::OneOutcome,
                 format!("#{} is not answered: {ask:?}", pending.request),
-            ).into());
+            )
+            .into());
         }
         self.no_ghosts()?;
         self.read_audit()?;
-        if self.dice.one_in(2) { self.crash()? } else { self.stop()? }
+        if self.dice.one_in(2) {
+            self.crash()?
+        } else {
+            self.stop()?
+        }
         self.mend();
         self.read_audit()?;
         // Whatever is left ends by itself.

@@ -181,7 +181,10 @@ impl World {
     /// A client asks.
     fn ask(&mut self, client: usize, ask: Ask) {
         let Some(server) = &self.server else { return };
-        let sent = { self.events += 1; Stamp { event: self.events, at: self.time.now() } };
+        let sent = {
+            self.events += 1;
+            Stamp { event: self.events, at: self.time.now() }
+        };
         let request = self.oracle.asked(client, ask.clone(), sent);
         self.trace.note(format_args!("{:?} #{request} client {client} asks {ask:?}", sent.at));
         match server.actors.ask(ask) {
@@ -201,7 +204,8 @@ impl World {
             self.events += 1;
             let sent = Stamp { event: self.events, at: self.time.now() };
             let request = self.oracle.asked(*client, ask.clone(), sent);
-            self.trace.note(format_args!("{:?} #{request} client {client} asks {ask:?}, too", sent.at));
+            self.trace
+                .note(format_args!("{:?} #{request} client {client} asks {ask:?}, too", sent.at));
             requests.push(request);
         }
         let asks = asks.into_iter().map(|(_, ask)| ask).collect();
@@ -248,10 +252,13 @@ impl World {
             }
             Err(lost) => {
                 self.trace.note(format_args!("  #{request}: {lost}"));
-                self.oracle.ends(request, match lost {
-                    Lost::StoreFull | Lost::Overloaded => End::Nothing,
-                    Lost::OutcomeUnknown => End::Unknown,
-                });
+                self.oracle.ends(
+                    request,
+                    match lost {
+                        Lost::StoreFull | Lost::Overloaded => End::Nothing,
+                        Lost::OutcomeUnknown => End::Unknown,
+                    },
+                );
                 Ok(())
             }
         }

@@ -6,7 +6,11 @@ use crate::{
     dice::Dice,
     server::{Domain, Setup},
 };
-use octostore::{auth::BearerToken, settings::Quotas, store::{JournalSize, Retention}};
+use octostore::{
+    auth::BearerToken,
+    settings::Quotas,
+    store::{JournalSize, Retention},
+};
 use octostore_actors::domain::{
     account::{
         Account, AccountRecord, Allowance, Origin, Role, Standing, Subject, Token, TokenName,
@@ -235,9 +239,7 @@ fn holders(dice: &mut Dice) -> Vec<Holder> {
     let owner = |n: u64, dice: &mut Dice| {
         if dice.one_in(3) { None } else { Owner::new(&format!("worker-{n}")).ok() }
     };
-    (0..count)
-        .map(|n| Holder { account: *dice.pick(&ACCOUNTS), owner: owner(n, dice) })
-        .collect()
+    (0..count).map(|n| Holder { account: *dice.pick(&ACCOUNTS), owner: owner(n, dice) }).collect()
 }
 
 fn name<T, E>(number: u64, new: impl Fn(&str) -> Result<T, E>) -> Option<T> {

@@ -38,10 +38,7 @@ pub fn image(beginning: Beginning) -> &'static Image {
 fn make(mark: Option<FencingToken>) -> Image {
     let disk = SharedDisk::new(Disk::new(&Image::new(), Dice::new(0, 2), Syncs::Honest));
     let mounted = Mounted::new(disk.clone());
-    let files = SimulatedFiles {
-        disk,
-        size: JournalSize { idle: 1, busy: 8, slack: 8 },
-    };
+    let files = SimulatedFiles { disk, size: JournalSize { idle: 1, busy: 8, slack: 8 } };
     let time = Time::new(Duration::from_secs(1), false);
     let (setup, path) = (plain_setup(None), mounted.path());
     let clocks = time.clocks();

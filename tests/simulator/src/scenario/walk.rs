@@ -176,7 +176,12 @@ impl World {
                 Some(Kind::Sync),
                 Some(Kind::Truncate),
             ]),
-            trouble: *self.dice.pick(&[Trouble::Once, Trouble::Once, Trouble::Always, Trouble::Full]),
+            trouble: *self.dice.pick(&[
+                Trouble::Once,
+                Trouble::Once,
+                Trouble::Always,
+                Trouble::Full,
+            ]),
         };
         self.trace.note(format_args!("{trap:?}"));
         self.mounted.disk().get().set_trap(trap);

@@ -270,11 +270,7 @@ impl<C> Default for Batch<C> {
 }
 
 impl<C: Send + 'static> Batch<C> {
-    fn ask<M>(
-        self,
-        actor: &Running<M>,
-        wrap: fn(Waiting<M::Outcome>) -> Wait,
-    ) -> Vec<(usize, Wait)>
+    fn ask<M>(self, actor: &Running<M>, wrap: fn(Waiting<M::Outcome>) -> Wait) -> Vec<(usize, Wait)>
     where
         M: Machine<Command = C>,
         M::Outcome: Send + 'static,

@@ -241,8 +241,7 @@ pub fn partitions(oracle: &Oracle) -> Partitions<(AccountId, ConfigKey), KeyOper
             End::Told(Answer::Config(ConfigOutcome::Keys(page)), told),
         ) = (&request.ask, &request.end)
         {
-            for ((_, key), operations) in
-                partitions.iter_mut().filter(|((of, _), _)| of == account)
+            for ((_, key), operations) in partitions.iter_mut().filter(|((of, _), _)| of == account)
             {
                 let shown = page.items.iter().find(|entry| entry.key == *key).cloned();
                 let what = KeyOperation::Listed(shown);

@@ -61,9 +61,7 @@ impl Specification for Model {
         let with = |flag| State { server: state.server, flag };
         match &**operation {
             FlagOperation::Start(server) => (true, State { server: *server, ..state.clone() }),
-            FlagOperation::Listed(shown) => {
-                (shown.as_ref().map(kept) == state.flag, state.clone())
-            }
+            FlagOperation::Listed(shown) => (shown.as_ref().map(kept) == state.flag, state.clone()),
             FlagOperation::Open(command, server) if *server == state.server => {
                 (true, with(after(command, state.flag)))
             }
@@ -90,7 +88,8 @@ fn after(command: &FlagCommand, flag: Option<Kept>) -> Option<Kept> {
     match command {
         FlagCommand::Set { enabled, percentage, by, .. } => {
             let percentage = percentage.map(|percentage| percentage.get());
-            let (created, updated) = flag.map_or((by.at, by.at), |flag| (flag.2, flag.3.max(by.at)));
+            let (created, updated) =
+                flag.map_or((by.at, by.at), |flag| (flag.2, flag.3.max(by.at)));
             Some((*enabled, percentage, created, updated))
         }
         FlagCommand::Delete { .. } => None,

@@ -46,7 +46,14 @@ pub enum LockOperation {
     /// A free lock was granted.
     Granted { at: Truth, shown: Shown, ttl: Ttl, expired: Truth },
     /// It may have been, to a client who has heard nothing.
-    MayBeGranted { at: Truth, asked: Asked, ttl: Ttl, server: u32, undelivered: bool, expired: Truth },
+    MayBeGranted {
+        at: Truth,
+        asked: Asked,
+        ttl: Ttl,
+        server: u32,
+        undelivered: bool,
+        expired: Truth,
+    },
     /// A lease was confirmed, by its holder or by its id.
     Confirmed { at: Truth, shown: Shown, ttl: Ttl },
     /// It may have been.
@@ -214,8 +221,7 @@ impl Specification for Model {
 fn apply(operation: &LockOperation, state: &State) -> Option<Option<Held>> {
     let held = state.held.as_ref();
     let unchanged = || Some(state.held.clone());
-    let may_be_free =
-        |expired: Truth| held.is_none_or(|held| held.may_be_gone(expired));
+    let may_be_free = |expired: Truth| held.is_none_or(|held| held.may_be_gone(expired));
     match operation {
         LockOperation::Start { recovered, expired, .. } => {
             Some(held.map(|held| restarted(held, state.server, recovered.as_deref(), *expired)))
@@ -263,7 +269,11 @@ fn apply(operation: &LockOperation, state: &State) -> Option<Option<Held>> {
             Some(None)
         }
         LockOperation::MayBeForceReleased { server } => {
-            if *server == state.server { Some(None) } else { unchanged() }
+            if *server == state.server {
+                Some(None)
+            } else {
+                unchanged()
+            }
         }
         LockOperation::Seen { shown } => Some(Some(held?.matched(shown, state.server)?)),
         LockOperation::Free { expired } => may_be_free(*expired).then_some(None),
@@ -422,7 +432,14 @@ fn open_operations(
             vec![
                 (
                     name.clone(),
-                    LockOperation::MayBeGranted { at, asked, ttl: *ttl, server, undelivered, expired },
+                    LockOperation::MayBeGranted {
+                        at,
+                        asked,
+                        ttl: *ttl,
+                        server,
+                        undelivered,
+                        expired,
+                    },
                 ),
                 (name.clone(), LockOperation::MayBeConfirmed { at, whose, ttl: *ttl, server }),
             ]
