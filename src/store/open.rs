@@ -265,8 +265,7 @@ impl Opening<'_> {
         Ok(found)
     }
 
-    /// Fills an empty file. The whole schema is there or nothing is: the journal mode is only
-    /// changed afterwards, so an interrupted creation leaves an empty file behind.
+    /// Fills an empty file. The whole schema is there or nothing is.
     fn create(&self, connection: &mut Connection, boot: &BootId) -> Result<(), OpenError> {
         let create = |connection: &mut Connection| {
             let transaction = connection.transaction()?;
@@ -277,10 +276,25 @@ impl Opening<'_> {
             drop(statements);
             transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
-            transaction.commit()?;
-            connection.pragma_update(None, "journal_mode", "WAL")
+            transaction.commit()
         };
         create(connection).map_err(|error| self.refuse(error))
+    }
+
+    /// Begins the write-ahead log. A file that has just been made has none, nor has one whose making
+    /// was interrupted before this; without it a commit could be taken back by the next power cut.
+    fn begin_journal(&self, connection: &Connection) -> Result<(), OpenError> {
+        let begin = || {
+            let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
+            // To the end: it has given its answer when it begins to write.
+            let modes = statement.query_map([], |row| row.get::<_, String>(0))?;
+            modes.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        if begin().map_err(|error| self.refuse(error))? == ["wal"] {
+            Ok(())
+        } else {
+            Err(self.io(io::Error::other("it cannot have a write-ahead log")))
+        }
     }
 
     /// Reads every page once, and twice what has an index besides. What the rows say is checked
@@ -365,6 +379,7 @@ impl Opening<'_> {
         let flags = flag::flags(connection).map_err(bad)?;
         let config = config::entries(connection).map_err(bad)?;
 
+        self.begin_journal(connection)?;
         let mark = last.saturating_add(TOKEN_BLOCK);
         let begin = |connection: &mut Connection| {
             let transaction = connection.transaction()?;
