@@ -1,0 +1,234 @@
+//! One server after another on the same file, clients that ask all the time, and a bookkeeper that
+//! forgets nothing.
+
+use crate::{
+    Outcome,
+    caller::Caller,
+    client::{Account, Request, ask},
+    history::{Moment, Verdict, token::Tokens},
+    log::{Counts, Log},
+    server::{Exit, Host, Server},
+    worker::{Names, Work, audit, holder, work},
+};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// A file, and everything that anybody was ever told of what is in it.
+#[derive(Debug)]
+pub struct Arena {
+    /// How servers are started.
+    pub host: Host,
+    /// What chance decides next.
+    pub dice: fastrand::Rng,
+    /// What has happened altogether.
+    pub tally: Tally,
+    /// All tokens that anybody was ever told of.
+    pub tokens: Tokens,
+    epoch: u64,
+    /// How many servers this epoch has had.
+    lives: u64,
+    names: Names,
+    log: Log,
+    /// What earlier epochs ended with.
+    kept: BTreeMap<(Account, String), Value>,
+}
+
+/// What has happened altogether.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// How many servers there were.
+    pub servers: u64,
+    /// Requests, by how they were answered.
+    pub counts: Counts,
+    /// What came of the histories.
+    pub verdict: Verdict,
+    /// What earlier epochs ended with, and was looked at again.
+    pub kept: u64,
+}
+
+/// An epoch keeps histories short enough to be explained.
+const LIVES_OF_AN_EPOCH: u64 = 6;
+
+impl Arena {
+    /// A new file.
+    pub fn new(host: Host, seed: u64) -> Self {
+        Self {
+            host,
+            dice: fastrand::Rng::with_seed(seed),
+            tally: Tally::default(),
+            tokens: Tokens::default(),
+            epoch: 0,
+            lives: 0,
+            names: Names::new("e0"),
+            log: Log::default(),
+            kept: BTreeMap::new(),
+        }
+    }
+
+    /// One server: it starts, is looked at, works, and comes to its `end`, which returns when nothing
+    /// more may be answered.
+    ///
+    /// # Errors
+    /// The server does not start, does not end, or `end` fails.
+    pub fn life(
+        &mut self,
+        amount: Work,
+        end: impl FnOnce(&mut Server, &mut fastrand::Rng) -> Outcome<()>,
+    ) -> Outcome<Exit> {
+        if self.lives >= LIVES_OF_AN_EPOCH {
+            self.end_epoch()?;
+        }
+        let server = self.host.start()?;
+        self.live(server, amount, end)
+    }
+
+    /// The same with a server that has started already.
+    ///
+    /// # Errors
+    /// See [`Arena::life`].
+    pub fn live(
+        &mut self,
+        mut server: Server,
+        amount: Work,
+        end: impl FnOnce(&mut Server, &mut fastrand::Rng) -> Outcome<()>,
+    ) -> Outcome<Exit> {
+        self.lives += 1;
+        self.tally.servers += 1;
+        self.log.start();
+        self.look_around(server.address);
+        let address = server.address;
+        let over = AtomicBool::new(false);
+        let seed = self.dice.u64(..);
+        let (logs, ended) = std::thread::scope(|scope| {
+            let clients: Vec<_> = (1..=amount.clients)
+                .map(|client| {
+                    let (names, over) = (&self.names, &over);
+                    scope.spawn(move || {
+                        let mut caller = Caller::new(client, holder(client), address);
+                        work(&mut caller, names, amount, seed + u64::from(client), over);
+                        caller.log
+                    })
+                })
+                .collect();
+            let ended = if amount.requests == u64::MAX {
+                end(&mut server, &mut self.dice).map(|()| None)
+            } else {
+                Ok(Some(end))
+            };
+            over.store(amount.requests == u64::MAX, Ordering::Relaxed);
+            let logs: Vec<_> = clients.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+            (logs, ended)
+        });
+        // Where the work has an end, it comes first.
+        if let Some(end) = ended? {
+            end(&mut server, &mut self.dice)?;
+        }
+        let exit = server.exit()?;
+        for log in logs {
+            self.log.add(log.map_err(|_| "a client panicked")?);
+        }
+        self.log.close(Moment::now(), &mut self.tokens);
+        Ok(exit)
+    }
+
+    /// Has a server look at everything once more, and checks everything that was told.
+    ///
+    /// # Errors
+    /// The server does not start.
+    pub fn end_epoch(&mut self) -> Outcome<()> {
+        let server = self.host.start()?;
+        self.log.start();
+        self.look_around(server.address);
+        for account in Account::ALL {
+            for path in self.paths() {
+                let body = look(server.address, account, &path)?;
+                self.kept.insert((account, path), body);
+            }
+        }
+        server.kill()?;
+        server.exit()?;
+        self.log.close(Moment::now(), &mut self.tokens);
+        let log = std::mem::take(&mut self.log);
+        self.tally.counts.add(log.counts);
+        self.tally.verdict.add(log.check(self.lives + 1));
+        self.epoch += 1;
+        self.lives = 0;
+        self.names = Names::new(&format!("e{}", self.epoch));
+        Ok(())
+    }
+
+    /// Checks what is left, and that every epoch is as it ended; returns what is wrong.
+    ///
+    /// # Errors
+    /// The server does not start.
+    pub fn finish(&mut self) -> Outcome<Vec<String>> {
+        self.end_epoch()?;
+        let server = self.host.start()?;
+        for ((account, path), before) in &self.kept {
+            if may_have_run_out(before) {
+                continue;
+            }
+            let now = look(server.address, *account, path)?;
+            self.tally.kept += 1;
+            if without_times(&now) != without_times(before) {
+                let broken = format!("{path} of {account:?} was {before}, and is {now}");
+                self.tally.verdict.broken.push(broken);
+            }
+        }
+        server.kill()?;
+        server.exit()?;
+        let verdict = &self.tally.verdict;
+        Ok(verdict.broken.iter().chain(&verdict.undecided).cloned().collect())
+    }
+
+    /// What the present epoch is about.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Where to look at the present epoch. Looking changes nothing.
+    pub fn paths(&self) -> Vec<String> {
+        let locks = self.names.locks().into_iter().map(|name| format!("/locks/{name}"));
+        let keys = self.names.keys().into_iter().map(|key| format!("/config/{key}"));
+        let flags = self.names.flags().into_iter();
+        locks.chain(keys).chain(flags.map(|name| format!("/flags?prefix={name}"))).collect()
+    }
+
+    fn look_around(&mut self, address: SocketAddr) {
+        for client in [100, 101] {
+            let mut caller = Caller::new(client, holder(client), address);
+            audit(&mut caller, &self.names);
+            self.log.add(caller.log);
+        }
+    }
+}
+
+/// What `account` is told of `path`, if it is anything.
+///
+/// # Errors
+/// Nobody answers.
+pub fn look(address: SocketAddr, account: Account, path: &str) -> Outcome<Value> {
+    let answer = ask(address, account, &Request::new("GET", path, None))?;
+    Ok(if answer.status == 200 { answer.body } else { answer.status.into() })
+}
+
+/// The same, without times that may print a little differently after a restart.
+pub fn without_times(body: &Value) -> Value {
+    let mut body = body.clone();
+    if let Some(fields) = body.as_object_mut() {
+        fields.remove("expires_at");
+    }
+    body
+}
+
+fn may_have_run_out(body: &Value) -> bool {
+    let ends = body["expires_at"].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    ends.is_some_and(|ends| ends.as_millisecond() < now + 5_000)
+}

@@ -1,0 +1,4 @@
+//! The attacks, one file each.
+
+pub mod kill;
+pub mod power;

@@ -1,0 +1,95 @@
+//! Attacks the real program: `octostore-crashes --help`.
+
+#![forbid(unsafe_code)]
+
+use clap::{Args, Parser, Subcommand};
+use octostore_crashes::{
+    Outcome,
+    attacks::{kill, power},
+    lab::{Lab, isolated},
+    report::Report,
+};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    time::Instant,
+};
+
+/// Attacks the real octostore over real HTTP and a real file, and says whether it kept its promises.
+#[derive(Debug, Parser)]
+struct Cli {
+    /// The program to attack [default: octostore, built anew, from beside this program]
+    #[arg(long, global = true, value_name = "PATH")]
+    server: Option<PathBuf>,
+    /// What chance begins with: the same seed, the same attacks, though not to the microsecond
+    #[arg(long, global = true, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    #[command(subcommand)]
+    attack: Attack,
+}
+
+#[derive(Debug, Subcommand)]
+enum Attack {
+    /// Kills the server at random instants, in the middle of work and of starts
+    Kill(Times<500>),
+    /// Cuts the power of the disk at random instants; needs root
+    Power(Times<100>),
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+struct Times<const N: u64> {
+    /// How often
+    #[arg(long, value_name = "N", default_value_t = N)]
+    times: u64,
+}
+
+fn main() -> ExitCode {
+    match attack(&Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("octostore-crashes: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn attack(cli: &Cli) -> Outcome<ExitCode> {
+    if let Some(code) = isolated()? {
+        return Ok(code);
+    }
+    let server = cli.server.clone().map_or_else(built, Ok)?;
+    let lab = Lab::new(&server, cli.seed)?;
+    let begun = Instant::now();
+    let (name, times, reports) = match cli.attack {
+        Attack::Kill(Times { times }) => ("kill", times, vec![kill::run(&lab, times)?]),
+        Attack::Power(Times { times }) => ("power", times, vec![power::run(&lab, times)?]),
+    };
+    for report in &reports {
+        print!("{report}");
+    }
+    println!(
+        "{name}: seed {}, {:.1} s; again: octostore-crashes {name} --times {times} --seed {} --server {}",
+        cli.seed,
+        begun.elapsed().as_secs_f64(),
+        cli.seed,
+        server.display()
+    );
+    let broken = reports.iter().any(|report: &Report| !report.failures.is_empty());
+    Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The server as this tree has it, built like this program.
+fn built() -> Outcome<PathBuf> {
+    let own = std::env::current_exe()?;
+    let folder = own.parent().ok_or("this program is nowhere")?;
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--quiet", "--bin", "octostore"]);
+    if folder.ends_with("release") {
+        cargo.arg("--release");
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    if !cargo.current_dir(root).status()?.success() {
+        return Err("the server cannot be built".into());
+    }
+    Ok(folder.join("octostore"))
+}
