@@ -4,18 +4,17 @@
 use crate::{
     Outcome,
     caller::Caller,
-    client::{Account, Request, ask},
+    client::Account,
     history::{Moment, Verdict, token::Tokens},
     log::{Counts, Log},
+    names::{Names, Standing, look},
     server::{Exit, Host, Server},
-    worker::{Names, Work, audit, holder, work},
+    worker::{Work, audit, holder, work},
 };
-use serde_json::Value;
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::atomic::{AtomicBool, Ordering},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// A file, and everything that anybody was ever told of what is in it.
@@ -35,7 +34,7 @@ pub struct Arena {
     names: Names,
     log: Log,
     /// What earlier epochs ended with.
-    kept: BTreeMap<(Account, String), Value>,
+    kept: BTreeMap<(Account, String), Standing>,
 }
 
 /// What has happened altogether.
@@ -144,12 +143,7 @@ impl Arena {
         let server = self.host.start()?;
         self.log.start();
         self.look_around(server.address);
-        for account in Account::ALL {
-            for path in self.paths() {
-                let body = look(server.address, account, &path)?;
-                self.kept.insert((account, path), body);
-            }
-        }
+        self.kept.extend(self.names.told_by(&server)?);
         server.kill()?;
         server.exit()?;
         self.log.close(Moment::now(), &mut self.tokens);
@@ -170,13 +164,13 @@ impl Arena {
         self.end_epoch()?;
         let server = self.host.start()?;
         for ((account, path), before) in &self.kept {
-            if may_have_run_out(before) {
+            let now = look(server.address, *account, path)?;
+            if before.ends.is_some_and(|ends| ends <= Moment::now().millis + 1_000) {
                 continue;
             }
-            let now = look(server.address, *account, path)?;
             self.tally.kept += 1;
-            if without_times(&now) != without_times(before) {
-                let broken = format!("{path} of {account:?} was {before}, and is {now}");
+            if now.body != before.body {
+                let broken = format!("{path} of {account:?} was {before:?}, and is {now:?}");
                 self.tally.verdict.broken.push(broken);
             }
         }
@@ -191,14 +185,6 @@ impl Arena {
         &self.names
     }
 
-    /// Where to look at the present epoch. Looking changes nothing.
-    pub fn paths(&self) -> Vec<String> {
-        let locks = self.names.locks().into_iter().map(|name| format!("/locks/{name}"));
-        let keys = self.names.keys().into_iter().map(|key| format!("/config/{key}"));
-        let flags = self.names.flags().into_iter();
-        locks.chain(keys).chain(flags.map(|name| format!("/flags?prefix={name}"))).collect()
-    }
-
     fn look_around(&mut self, address: SocketAddr) {
         for client in [100, 101] {
             let mut caller = Caller::new(client, holder(client), address);
@@ -206,29 +192,4 @@ impl Arena {
             self.log.add(caller.log);
         }
     }
-}
-
-/// What `account` is told of `path`, if it is anything.
-///
-/// # Errors
-/// Nobody answers.
-pub fn look(address: SocketAddr, account: Account, path: &str) -> Outcome<Value> {
-    let answer = ask(address, account, &Request::new("GET", path, None))?;
-    Ok(if answer.status == 200 { answer.body } else { answer.status.into() })
-}
-
-/// The same, without times that may print a little differently after a restart.
-pub fn without_times(body: &Value) -> Value {
-    let mut body = body.clone();
-    if let Some(fields) = body.as_object_mut() {
-        fields.remove("expires_at");
-    }
-    body
-}
-
-fn may_have_run_out(body: &Value) -> bool {
-    let ends = body["expires_at"].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-    ends.is_some_and(|ends| ends.as_millisecond() < now + 5_000)
 }

@@ -278,6 +278,7 @@ impl Caller {
         }
         let Ok(answer) = connection.read() else {
             self.log.counts.unknown += 1;
+            self.log.counts.silent += 1;
             return (from, Reply::Unknown);
         };
         self.connection = Some(connection);

@@ -9,9 +9,11 @@ use std::{
     time::Duration,
 };
 
-/// An ext4 file system in a file. Dropping it unmounts it.
+/// An ext4 file system in a file, which is in memory: there is nothing that could be slow or wear out.
+/// Dropping it unmounts it.
 #[derive(Debug)]
 pub struct Disk {
+    memory: PathBuf,
     image: PathBuf,
     mounted: PathBuf,
 }
@@ -30,11 +32,15 @@ impl Disk {
     /// # Errors
     /// This machine or this user cannot.
     pub fn new(folder: &Path, mebibytes: u64) -> Outcome<Self> {
-        let (image, mounted) = (folder.join("image"), folder.join("mounted"));
+        let (memory, mounted) = (folder.join("memory"), folder.join("mounted"));
+        let image = memory.join("image");
+        std::fs::create_dir(&memory)?;
+        let size = format!("size={}m", mebibytes + 1);
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(&memory))?;
         File::create(&image)?.set_len(mebibytes << 20)?;
         run(Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0"]).arg(&image))?;
         std::fs::create_dir(&mounted)?;
-        let disk = Self { image, mounted };
+        let disk = Self { memory, image, mounted };
         disk.mount()?;
         Ok(disk)
     }
@@ -107,9 +113,24 @@ impl Disk {
     /// Takes all the room that is left, but for `left` bytes.
     ///
     /// # Errors
-    /// It cannot be written for another reason.
+    /// There is no reason why it should not be full.
     pub fn fill(&self, left: u64) -> Outcome<()> {
-        fill(&self.mounted, left)
+        let mut file = OpenOptions::new().append(true).create(true).open(self.filler())?;
+        while file.write_all(&[1; 1024]).is_ok() {}
+        let length = file.metadata()?.len();
+        Ok(file.set_len(length.saturating_sub(left))?)
+    }
+
+    /// Makes room again.
+    ///
+    /// # Errors
+    /// It was not full.
+    pub fn empty(&self) -> Outcome<()> {
+        Ok(std::fs::remove_file(self.filler())?)
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.mounted.join("filler")
     }
 }
 
@@ -117,14 +138,6 @@ impl Drop for Disk {
     fn drop(&mut self) {
         // Whatever fails goes with the name space.
         let _unmounted = self.unmount();
+        let _forgotten = run(Command::new("umount").arg(&self.memory));
     }
-}
-
-/// A file that takes all the room that is left in `folder`, but for `left` bytes.
-fn fill(folder: &Path, left: u64) -> Outcome<()> {
-    let path = folder.join("filler");
-    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
-    while file.write_all(&[1; 1024]).is_ok() {}
-    let length = file.metadata()?.len();
-    Ok(file.set_len(length.saturating_sub(left))?)
 }

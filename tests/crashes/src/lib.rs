@@ -20,6 +20,7 @@ pub mod disk;
 pub mod history;
 pub mod lab;
 pub mod log;
+pub mod names;
 pub mod report;
 pub mod server;
 pub mod worker;

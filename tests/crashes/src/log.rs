@@ -59,6 +59,8 @@ pub struct Counts {
     pub answered: u64,
     /// Requests that may have been executed.
     pub unknown: u64,
+    /// Of these, those that were waited for and that nobody answered at all.
+    pub silent: u64,
     /// Requests that were not executed because the disk was full.
     pub full: u64,
     /// Releases.
@@ -70,6 +72,7 @@ impl Counts {
     pub fn add(&mut self, other: Self) {
         self.answered += other.answered;
         self.unknown += other.unknown;
+        self.silent += other.silent;
         self.full += other.full;
         self.released += other.released;
     }

@@ -5,7 +5,7 @@
 use clap::{Args, Parser, Subcommand};
 use octostore_crashes::{
     Outcome,
-    attacks::{kill, power},
+    attacks::{damage, faults, full, kill, power},
     lab::{Lab, isolated},
     report::Report,
 };
@@ -34,6 +34,25 @@ enum Attack {
     Kill(Times<500>),
     /// Cuts the power of the disk at random instants; needs root
     Power(Times<100>),
+    /// Lets every k-th write, sync and open fail, for every k
+    Faults(Faults),
+    /// Fills the disk under load, and makes room again; needs root
+    Full(Times<20>),
+    /// Turns over bits of what killed servers have left
+    Damage(Times<1000>),
+}
+
+#[derive(Clone, Debug, Args)]
+struct Faults {
+    /// How long the scenario is
+    #[arg(long, value_name = "N", default_value_t = 40)]
+    requests: u64,
+    /// How everything fails
+    #[arg(long, value_name = "ERROR", value_delimiter = ',', default_value = "EIO,ENOSPC")]
+    errors: Vec<String>,
+    /// Every how many calls one fails
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    step: u64,
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -60,20 +79,22 @@ fn attack(cli: &Cli) -> Outcome<ExitCode> {
     let server = cli.server.clone().map_or_else(built, Ok)?;
     let lab = Lab::new(&server, cli.seed)?;
     let begun = Instant::now();
-    let (name, times, reports) = match cli.attack {
-        Attack::Kill(Times { times }) => ("kill", times, vec![kill::run(&lab, times)?]),
-        Attack::Power(Times { times }) => ("power", times, vec![power::run(&lab, times)?]),
+    let reports = match &cli.attack {
+        Attack::Kill(Times { times }) => vec![kill::run(&lab, *times)?],
+        Attack::Power(Times { times }) => vec![power::run(&lab, *times)?],
+        Attack::Faults(Faults { requests, errors, step }) => {
+            let (requests, step) = (*requests, *step);
+            vec![faults::run(&lab, &faults::Extent { requests, errors: errors.clone(), step })?]
+        }
+        Attack::Full(Times { times }) => vec![full::run(&lab, *times)?],
+        Attack::Damage(Times { times }) => damage::run(&lab, *times)?,
     };
     for report in &reports {
         print!("{report}");
     }
-    println!(
-        "{name}: seed {}, {:.1} s; again: octostore-crashes {name} --times {times} --seed {} --server {}",
-        cli.seed,
-        begun.elapsed().as_secs_f64(),
-        cli.seed,
-        server.display()
-    );
+    let again: Vec<String> = std::env::args().collect();
+    let took = begun.elapsed().as_secs_f64();
+    println!("seed {}, {took:.1} s; again: {}", cli.seed, again.join(" "));
     let broken = reports.iter().any(|report: &Report| !report.failures.is_empty());
     Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

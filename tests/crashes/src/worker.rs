@@ -4,49 +4,12 @@ use crate::{
     caller::{Caller, Manner},
     client::Account,
     history::{config, flag, lock::Holder},
+    names::Names,
 };
 use std::{
     collections::BTreeMap,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
-
-/// What the clients of one epoch ask about.
-#[derive(Clone, Debug)]
-pub struct Names {
-    epoch: String,
-}
-
-impl Names {
-    const LOCKS: u32 = 4;
-    const EACH: u32 = 2;
-    /// One that fills up, and one that does not.
-    const LIMITS: [u64; 2] = [60, 10_000];
-
-    /// Names that no other epoch has.
-    pub fn new(epoch: &str) -> Self {
-        Self { epoch: epoch.to_owned() }
-    }
-
-    /// All locks.
-    pub fn locks(&self) -> Vec<String> {
-        (0..Self::LOCKS).map(|n| format!("{}-lock-{n}", self.epoch)).collect()
-    }
-
-    /// All config keys of an account.
-    pub fn keys(&self) -> Vec<String> {
-        (0..Self::EACH).map(|n| format!("{}-key-{n}", self.epoch)).collect()
-    }
-
-    /// All flags of an account.
-    pub fn flags(&self) -> Vec<String> {
-        (0..Self::EACH).map(|n| format!("{}-flag-{n}", self.epoch)).collect()
-    }
-
-    /// All limiters of an account, and how many each admits.
-    pub fn limits(&self) -> Vec<(String, u64)> {
-        Self::LIMITS.iter().map(|&most| (format!("{}-limit-{most}", self.epoch), most)).collect()
-    }
-}
 
 /// How much the clients do.
 #[derive(Clone, Copy, Debug)]
@@ -59,13 +22,17 @@ pub struct Work {
     pub metadata: usize,
     /// Whether some go away in the middle of a request.
     pub hang_ups: bool,
+    /// Whether some leases last a second.
+    pub short_leases: bool,
 }
 
 impl Work {
     /// Several clients, until the server is gone.
-    pub const ENDLESS: Self = Self { clients: 6, requests: u64::MAX, metadata: 0, hang_ups: true };
+    pub const ENDLESS: Self =
+        Self { clients: 6, requests: u64::MAX, metadata: 0, hang_ups: true, short_leases: true };
     /// One client that always asks the same.
-    pub const SCENARIO: Self = Self { clients: 1, requests: 40, metadata: 0, hang_ups: false };
+    pub const SCENARIO: Self =
+        Self { clients: 1, requests: 40, metadata: 0, hang_ups: false, short_leases: false };
 }
 
 /// The holder that is the client of that number.
@@ -91,6 +58,7 @@ pub fn work(caller: &mut Caller, names: &Names, work: Work, seed: u64, over: &At
         etags: BTreeMap::new(),
         dice: fastrand::Rng::with_seed(seed),
         hang_ups: work.hang_ups,
+        short_leases: work.short_leases,
     };
     caller.metadata = "m".repeat(work.metadata);
     for _ in 0..work.requests {
@@ -110,6 +78,7 @@ struct Worker {
     etags: BTreeMap<usize, String>,
     dice: fastrand::Rng,
     hang_ups: bool,
+    short_leases: bool,
 }
 
 impl Worker {
@@ -137,7 +106,7 @@ impl Worker {
 
     /// Most leases outlast the run by far; some run out in it.
     fn ttl(&mut self) -> u32 {
-        if self.dice.u32(0..12) == 0 { 1 } else { self.dice.u32(2_400..=3_600) }
+        if self.short_leases && self.dice.u32(0..12) == 0 { 1 } else { self.dice.u32(2_400..=3_600) }
     }
 
     fn lock(&mut self, caller: &mut Caller, manner: Manner) {

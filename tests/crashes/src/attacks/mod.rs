@@ -1,4 +1,8 @@
 //! The attacks, one file each.
 
+pub mod damage;
+pub mod faults;
+pub mod full;
 pub mod kill;
+pub mod leftovers;
 pub mod power;

@@ -1,0 +1,109 @@
+//! A disk that is full for a while, again and again, under load.
+
+use crate::{
+    Outcome,
+    arena::Arena,
+    client::{Account, PATIENCE, Request, ask},
+    disk::Disk,
+    lab::{self, Lab},
+    report::Report,
+    server::{Host, Server},
+    worker::Work,
+};
+use serde_json::json;
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+const PROMISES: &str = "Durability, One outcome, Bounded";
+const ATTACK: &str = "a disk that is full for a while";
+
+/// How many MiB the disk has.
+const SIZE: u64 = 12;
+
+const WORK: Work = Work { metadata: 900, ..Work::ENDLESS };
+
+/// Fills the disk so many times.
+///
+/// # Errors
+/// It cannot be tried.
+pub fn run(lab: &Lab, times: u64) -> Outcome<Report> {
+    if !lab::may_mount() {
+        let why = "this user may not mount; run it as root";
+        return Ok(Report::skipped(PROMISES, ATTACK, why));
+    }
+    let disk = match Disk::new(&lab.folder("full")?, SIZE) {
+        Ok(disk) => disk,
+        Err(why) => return Ok(Report::skipped(PROMISES, ATTACK, why.to_string())),
+    };
+    let mut arena = Arena::new(Host::new(&lab.server, disk.path()), lab.seed);
+    let mut failures = Vec::new();
+    for number in 0..times {
+        let ended = arena.life(WORK, |server, dice| {
+            std::thread::sleep(Duration::from_millis(dice.u64(1..100)));
+            full(&disk, server, number, dice)?;
+            std::thread::sleep(Duration::from_millis(dice.u64(1..100)));
+            server.kill()
+        });
+        match ended {
+            Ok(exit) if exit.code.is_some() => {
+                failures.push(format!("the server ended by itself: {exit:?}"));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                failures.push(error.to_string());
+                break;
+            }
+        }
+    }
+    failures.extend(arena.finish().unwrap_or_else(|error| vec![error.to_string()]));
+    if failures.is_empty() && arena.tally.counts.full == 0 {
+        failures.push("the disk was never full".to_owned());
+    }
+    Ok(Report::new(PROMISES, ATTACK, format!("{times} full disks"), failures)
+        .tell_tally(&arena.tally))
+}
+
+/// Fills the disk, sees what still goes on, and makes room again.
+fn full(disk: &Disk, server: &Server, number: u64, dice: &mut fastrand::Rng) -> Outcome<()> {
+    let address = server.address;
+    let ends = format!("ends-{number}");
+    acquired(address, &ends, 1)?;
+    disk.fill(dice.u64(0..16_384))?;
+    // Whatever is acknowledged meanwhile is there afterwards: the histories say so. What does not
+    // have to write goes on, and so does time.
+    until("a lease runs out on a full disk", || {
+        let look = Request::new("GET", format!("/locks/{ends}"), None);
+        let answer = ask(address, Account::Bob, &look)?;
+        if answer.status != 200 {
+            return Err(format!("reading a lock on a full disk: {answer:?}").into());
+        }
+        Ok(answer.text("status") == "available")
+    })?;
+    disk.empty()?;
+    let after = format!("after-{number}");
+    until("a lock is granted once there is room again", || acquired(address, &after, 3_600))
+}
+
+fn acquired(address: SocketAddr, name: &str, ttl: u32) -> Outcome<bool> {
+    let body = Some(json!({ "ttl_seconds": ttl }));
+    let request = Request::new("POST", format!("/locks/{name}/acquire"), body);
+    let answer = ask(address, Account::Alice, &request)?;
+    match answer.status {
+        200 => Ok(true),
+        503 if answer.code() == "storage_full" => Ok(false),
+        _ => Err(format!("{name}: {answer:?}").into()),
+    }
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> Outcome<bool>) -> Outcome<()> {
+    let begun = Instant::now();
+    while !is_so()? {
+        if begun.elapsed() > PATIENCE {
+            return Err(format!("waited in vain: {what}").into());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
