@@ -28,6 +28,8 @@ pub struct Arena {
     pub tally: Tally,
     /// All tokens that anybody was ever told of.
     pub tokens: Tokens,
+    /// The machine has rebooted since the last server.
+    pub rebooted: bool,
     epoch: u64,
     /// How many servers this epoch has had.
     lives: u64,
@@ -61,6 +63,7 @@ impl Arena {
             dice: fastrand::Rng::with_seed(seed),
             tally: Tally::default(),
             tokens: Tokens::default(),
+            rebooted: false,
             epoch: 0,
             lives: 0,
             names: Names::new("e0"),
@@ -82,8 +85,19 @@ impl Arena {
         if self.lives >= LIVES_OF_AN_EPOCH {
             self.end_epoch()?;
         }
-        let server = self.host.start()?;
+        let server = self.start()?;
         self.live(server, amount, end)
+    }
+
+    /// Starts a server, to [`Arena::live`].
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start(&mut self) -> Outcome<Server> {
+        let from = Moment::now();
+        let server = self.host.start()?;
+        self.log.start(from, std::mem::take(&mut self.rebooted));
+        Ok(server)
     }
 
     /// The same with a server that has started already.
@@ -98,7 +112,6 @@ impl Arena {
     ) -> Outcome<Exit> {
         self.lives += 1;
         self.tally.servers += 1;
-        self.log.start();
         self.look_around(server.address);
         let address = server.address;
         let over = AtomicBool::new(false);
@@ -140,8 +153,7 @@ impl Arena {
     /// # Errors
     /// The server does not start.
     pub fn end_epoch(&mut self) -> Outcome<()> {
-        let server = self.host.start()?;
-        self.log.start();
+        let server = self.start()?;
         self.look_around(server.address);
         self.kept.extend(self.names.told_by(&server)?);
         server.kill()?;
@@ -162,7 +174,7 @@ impl Arena {
     /// The server does not start.
     pub fn finish(&mut self) -> Outcome<Vec<String>> {
         self.end_epoch()?;
-        let server = self.host.start()?;
+        let server = self.start()?;
         for ((account, path), before) in &self.kept {
             let now = look(server.address, *account, path)?;
             if before.ends.is_some_and(|ends| ends <= Moment::now().millis + 1_000) {

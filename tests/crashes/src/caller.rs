@@ -278,7 +278,7 @@ impl Caller {
         }
         let Ok(answer) = connection.read() else {
             self.log.counts.unknown += 1;
-            self.log.counts.silent += 1;
+            self.log.silences.push(from);
             return (from, Reply::Unknown);
         };
         self.connection = Some(connection);
@@ -287,6 +287,7 @@ impl Caller {
             match answer.code() {
                 "outcome_unknown" => {
                     self.log.counts.unknown += 1;
+                    self.log.warned.get_or_insert_with(Moment::now);
                     return (from, Reply::Unknown);
                 }
                 "storage_full" => self.log.counts.full += 1,

@@ -23,6 +23,7 @@ pub mod log;
 pub mod names;
 pub mod report;
 pub mod server;
+pub mod twin;
 pub mod worker;
 
 /// What may go wrong in an attack besides what it attacks.

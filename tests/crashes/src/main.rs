@@ -5,9 +5,10 @@
 use clap::{Args, Parser, Subcommand};
 use octostore_crashes::{
     Outcome,
-    attacks::{damage, faults, full, kill, power},
+    attacks::{clock, controls, damage, faults, full, kill, power},
     lab::{Lab, isolated},
     report::Report,
+    twin::SHIFTED,
 };
 use std::{
     path::{Path, PathBuf},
@@ -40,6 +41,20 @@ enum Attack {
     Full(Times<20>),
     /// Turns over bits of what killed servers have left
     Damage(Times<1000>),
+    /// Has clocks jump, machines reboot and servers stand still
+    Clock(Clock),
+    /// Attacks servers that are broken on purpose, and sees whether that is noticed
+    Controls,
+}
+
+#[derive(Clone, Debug, Args)]
+struct Clock {
+    /// How often, in each way
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    times: u64,
+    /// Do not build the server anew whose clocks can be told another time
+    #[arg(long)]
+    no_build: bool,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -88,6 +103,11 @@ fn attack(cli: &Cli) -> Outcome<ExitCode> {
         }
         Attack::Full(Times { times }) => vec![full::run(&lab, *times)?],
         Attack::Damage(Times { times }) => damage::run(&lab, *times)?,
+        Attack::Clock(Clock { times, no_build }) => {
+            let shifted = if *no_build { None } else { Some(SHIFTED.build(&target()?)?) };
+            clock::run(&lab, *times, shifted.as_deref())?
+        }
+        Attack::Controls => vec![controls::run(&lab, &target()?)?],
     };
     for report in &reports {
         print!("{report}");
@@ -99,10 +119,15 @@ fn attack(cli: &Cli) -> Outcome<ExitCode> {
     Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// The folder that this program is in, where things are built.
+fn target() -> Outcome<PathBuf> {
+    let own = std::env::current_exe()?;
+    Ok(own.parent().ok_or("this program is nowhere")?.to_owned())
+}
+
 /// The server as this tree has it, built like this program.
 fn built() -> Outcome<PathBuf> {
-    let own = std::env::current_exe()?;
-    let folder = own.parent().ok_or("this program is nowhere")?;
+    let folder = target()?;
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--quiet", "--bin", "octostore"]);
     if folder.ends_with("release") {

@@ -199,7 +199,7 @@ fn serves(
     log: &Path,
 ) -> Outcome<Vec<String>> {
     let mut arena = Arena::new(host.clone(), seed);
-    let server = host.start()?;
+    let server = arena.start()?;
     let mut strace = attach(&server, fault, host, log)?;
     let lived = arena.live(server, work, |server, _| {
         if server.has_ended()? { Ok(()) } else { server.stop() }
@@ -213,7 +213,7 @@ fn serves(
     wrong.extend(arena.finish()?);
     let silent = arena.tally.counts.silent;
     if silent > 0 {
-        wrong.push(format!("{silent} who waited were not answered"));
+        wrong.push(format!("{silent} who waited were not answered: {exit:?}"));
     }
     Ok(wrong)
 }

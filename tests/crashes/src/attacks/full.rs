@@ -71,6 +71,7 @@ fn full(disk: &Disk, server: &Server, number: u64, dice: &mut fastrand::Rng) -> 
     let ends = format!("ends-{number}");
     acquired(address, &ends, 1)?;
     disk.fill(dice.u64(0..16_384))?;
+    grow_until_full(address, number)?;
     // Whatever is acknowledged meanwhile is there afterwards: the histories say so. What does not
     // have to write goes on, and so does time.
     until("a lease runs out on a full disk", || {
@@ -86,8 +87,22 @@ fn full(disk: &Disk, server: &Server, number: u64, dice: &mut fastrand::Rng) -> 
     until("a lock is granted once there is room again", || acquired(address, &after, 3_600))
 }
 
+/// New locks take the room that is left.
+fn grow_until_full(address: SocketAddr, number: u64) -> Outcome<()> {
+    let mut count = 0;
+    until("a lock is refused on a full disk", || {
+        for _ in 0..50 {
+            count += 1;
+            if !acquired(address, &format!("grows-{number}-{count}"), 3_600)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    })
+}
+
 fn acquired(address: SocketAddr, name: &str, ttl: u32) -> Outcome<bool> {
-    let body = Some(json!({ "ttl_seconds": ttl }));
+    let body = Some(json!({ "ttl_seconds": ttl, "metadata": "m".repeat(1_024) }));
     let request = Request::new("POST", format!("/locks/{name}/acquire"), body);
     let answer = ask(address, Account::Alice, &request)?;
     match answer.status {

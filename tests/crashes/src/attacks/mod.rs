@@ -1,5 +1,7 @@
 //! The attacks, one file each.
 
+pub mod clock;
+pub mod controls;
 pub mod damage;
 pub mod faults;
 pub mod full;

@@ -9,7 +9,7 @@ use crate::{
     server::Host,
     worker::Work,
 };
-use std::time::Duration;
+use std::{path::PathBuf, process::Command, time::Duration};
 
 const ATTACK: &str = "power cut on ext4";
 
@@ -34,11 +34,14 @@ pub fn run_with(lab: &Lab, times: u64, how: impl Fn(Host) -> Host) -> Outcome<Re
         Ok(disk) => disk,
         Err(why) => return Ok(Report::skipped(PROMISES, ATTACK, why.to_string())),
     };
+    let boot = Boots::new(lab)?;
     let host = how(Host::new(&lab.server, disk.path()));
     let mut arena = Arena::new(host, lab.seed);
     let mut failures = Vec::new();
     let mut young = 0;
     for number in 0..times {
+        boot.next(number)?;
+        arena.rebooted = true;
         // One in eight goes while it makes its file.
         let ended = if arena.dice.u32(0..8) == 0 {
             young += 1;
@@ -63,6 +66,32 @@ pub fn run_with(lab: &Lab, times: u64, how: impl Fn(Host) -> Host) -> Outcome<Re
     Ok(Report::new(PROMISES, ATTACK, format!("{times} power cuts"), failures)
         .tell(format!("{young} of the cuts came while a new file was made"))
         .tell_tally(&arena.tally))
+}
+
+/// The kernel's word for a boot, as everybody in this name space of mounts finds it.
+struct Boots(PathBuf);
+
+impl Boots {
+    const KERNEL: &str = "/proc/sys/kernel/random/boot_id";
+
+    fn new(lab: &Lab) -> Outcome<Self> {
+        let path = lab.folder("boot")?.join("id");
+        std::fs::write(&path, std::fs::read(Self::KERNEL)?)?;
+        lab::run(Command::new("mount").arg("--bind").arg(&path).arg(Self::KERNEL))?;
+        Ok(Self(path))
+    }
+
+    /// Another boot: power does not come back without one.
+    fn next(&self, number: u64) -> Outcome<()> {
+        Ok(std::fs::write(&self.0, format!("boot {number}\n"))?)
+    }
+}
+
+impl Drop for Boots {
+    fn drop(&mut self) {
+        // What cannot be unmounted goes with the name space.
+        let _unmounted = lab::run(Command::new("umount").arg(Self::KERNEL));
+    }
 }
 
 fn disk(lab: &Lab) -> Outcome<Disk> {

@@ -30,8 +30,11 @@ pub struct Shown {
 /// What is asked. Times to live are in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub enum Ask {
-    /// A server starts.
-    Start,
+    /// A server starts, in another boot or not.
+    Start {
+        /// Whether leases have their whole time again.
+        rebooted: bool,
+    },
     /// `acquire`
     Acquire(Holder, i64),
     /// `renew`
@@ -76,6 +79,8 @@ pub struct Held {
     told: Option<(u128, u64)>,
     /// When it ends, at the earliest and at the latest.
     ends: (i64, i64),
+    /// Its whole time, at the shortest and at the longest.
+    ttl: (i64, i64),
     /// Nobody was told of it, so that the server may take it back until it is gone.
     ghost: bool,
 }
@@ -96,7 +101,7 @@ impl Rules for Lock {
         let held = *state;
         let Operation { ask, told } = event.what;
         match ask {
-            Ask::Start => started(held),
+            Ask::Start { rebooted } => started(held.map(|held| held.over(event, rebooted))),
             Ask::Acquire(holder, ttl) => acquired(held, event, holder, ttl),
             Ask::Renew(account, lease, ttl) => {
                 let renewed = owned(held, account, lease).map(|held| held.extended(event, ttl));
@@ -154,7 +159,23 @@ impl Held {
     /// As it is once it was extended. That never shortens it.
     fn extended(&self, event: &Event<Operation>, ttl: i64) -> Self {
         let (from, to) = (event.from.millis + ttl, event.to.millis + ttl);
-        Self { ends: (self.ends.0.max(from), self.ends.1.max(to)), ..*self }
+        let whole = if from > self.ends.1 + ABOUT {
+            (ttl, ttl)
+        } else if to < self.ends.0 - ABOUT {
+            self.ttl
+        } else {
+            (self.ttl.0.min(ttl), self.ttl.1.max(ttl))
+        };
+        Self { ends: (self.ends.0.max(from), self.ends.1.max(to)), ttl: whole, ..*self }
+    }
+
+    /// As it is after a server has started.
+    fn over(&self, event: &Event<Operation>, rebooted: bool) -> Self {
+        if !rebooted {
+            return *self;
+        }
+        let ends = (event.from.millis + self.ttl.0, event.to.millis + self.ttl.1);
+        Self { ends, ..*self }
     }
 }
 
@@ -176,6 +197,7 @@ fn acquired(
         holder,
         told: None,
         ends: (event.from.millis + ttl, event.to.millis + ttl),
+        ttl: (ttl, ttl),
         ghost: true,
     });
     let confirmed =
@@ -246,7 +268,7 @@ mod tests {
     }
 
     fn start() -> Operation {
-        Operation { ask: Ask::Start, told: Told::Nothing }
+        Operation { ask: Ask::Start { rebooted: false }, told: Told::Nothing }
     }
 
     fn look(told: Told) -> Operation {
@@ -338,5 +360,19 @@ mod tests {
         let first = (1, 2, acquired_until(ALICE, 1, 7, 10_000));
         assert!(!is_explained::<Lock>(&[first, (3, 4, granted(BOB, 3, 8))]));
         assert!(is_explained::<Lock>(&[first, (13, 14, granted(BOB, 13, 8))]));
+    }
+
+    #[test]
+    fn after_a_reboot_a_lease_has_its_whole_time_again() {
+        let history = |rebooted, ends| {
+            let ask = Ask::Start { rebooted };
+            is_explained::<Lock>(&[
+                (1, 2, granted(ALICE, 1, 7)),
+                (100, 101, lost(ask)),
+                (102, 103, seen(ALICE, 7, ends)),
+            ])
+        };
+        assert!(history(false, 1_000 + HOUR) && history(true, 100_000 + HOUR));
+        assert!(!history(true, 1_000 + HOUR) && !history(false, 100_000 + HOUR));
     }
 }
