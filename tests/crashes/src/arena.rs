@@ -133,7 +133,8 @@ impl Arena {
                 Ok(Some(end))
             };
             over.store(amount.requests == u64::MAX, Ordering::Relaxed);
-            let logs: Vec<_> = clients.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+            let logs: Vec<_> =
+                clients.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
             (logs, ended)
         });
         // Where the work has an end, it comes first.

@@ -93,7 +93,7 @@ impl Caller {
     /// Looks at a lock; returns the id of its lease if the account has it.
     pub fn look(&mut self, name: &str) -> Option<u128> {
         let request = Request::new("GET", format!("/locks/{name}"), None);
-        self.about_lock(name, lock::Ask::Look, &request, Manner::Waits).filter(|&lease| lease != 0)
+        self.about_lock(name, lock::Ask::Look, &request, Manner::Waits)
     }
 
     fn about_lock(
@@ -116,20 +116,17 @@ impl Caller {
         if matches!(told, lock::Told::Released) {
             self.log.counts.released += 1;
         }
-        let lease = match told {
-            lock::Told::Lease(_, shown) if shown.lease != 0 => {
-                self.log.sightings.push(Sighting {
-                    at: event.to,
-                    acquired: matches!(ask, lock::Ask::Acquire(..)).then_some(from),
-                    name: name.to_owned(),
-                    holder: self.holder,
-                    lease: shown.lease,
-                    token: shown.token,
-                });
-                Some(shown.lease)
-            }
-            _ => None,
-        };
+        let lease = shown_to_owner(told).map(|shown| {
+            self.log.sightings.push(Sighting {
+                at: event.to,
+                acquired: matches!(ask, lock::Ask::Acquire(..)).then_some(from),
+                name: name.to_owned(),
+                holder: self.holder,
+                lease: shown.lease,
+                token: shown.token,
+            });
+            shown.lease
+        });
         self.log.locks.entry(name.to_owned()).or_default().push(event);
         lease
     }
@@ -180,10 +177,8 @@ impl Caller {
                 None => return self.cannot_be(request, answer),
             },
         };
-        let etag = match &told {
-            config::Told::Version { etag, .. } => Some(etag.clone()),
-            _ => None,
-        };
+        let etag =
+            if let config::Told::Version { etag, .. } = &told { Some(etag.clone()) } else { None };
         let event = self.event(from, config::Operation { ask, told }, &reply);
         self.log.configs.entry((self.holder.account, key.to_owned())).or_default().push(event);
         etag
@@ -205,9 +200,7 @@ impl Caller {
             Reply::Unknown => flag::Told::Nothing,
             Reply::Answer(answer) => match (answer.status, ask) {
                 (200, flag::Ask::Set(_)) => flag::Told::Stored(percentage(&answer.body)),
-                (200, flag::Ask::Look) => {
-                    flag::Told::Stored(percentage(&answer.body["flags"][0]))
-                }
+                (200, flag::Ask::Look) => flag::Told::Stored(percentage(&answer.body["flags"][0])),
                 (200, flag::Ask::Delete) => flag::Told::Deleted,
                 (404, flag::Ask::Delete) => flag::Told::NotFound,
                 _ => {
@@ -301,13 +294,20 @@ impl Caller {
     }
 }
 
+/// The lease, if it was shown with its id.
+fn shown_to_owner(told: lock::Told) -> Option<Shown> {
+    if let lock::Told::Lease(_, shown) = told { Some(shown) } else { None }
+        .filter(|shown| shown.lease != 0)
+}
+
 fn post(path: String, body: Value) -> Request {
     Request::new("POST", path, Some(body))
 }
 
 fn lock_told(answer: &Answer) -> Option<lock::Told> {
     let body = &answer.body;
-    let ends = || Some(body["expires_at"].as_str()?.parse::<jiff::Timestamp>().ok()?.as_millisecond());
+    let ends =
+        || Some(body["expires_at"].as_str()?.parse::<jiff::Timestamp>().ok()?.as_millisecond());
     match (answer.status, answer.text("status")) {
         (200, "released") => Some(lock::Told::Released),
         (200, "available") => Some(lock::Told::Free),

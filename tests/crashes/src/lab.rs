@@ -29,7 +29,8 @@ impl Lab {
     /// # Errors
     /// There is no such program, or no room for a folder.
     pub fn new(server: &Path, seed: u64) -> Outcome<Self> {
-        let server = server.canonicalize().map_err(|error| format!("{}: {error}", server.display()))?;
+        let server =
+            server.canonicalize().map_err(|error| format!("{}: {error}", server.display()))?;
         Ok(Self { server, seed, scratch: TempDir::with_prefix("octostore-crashes-")? })
     }
 

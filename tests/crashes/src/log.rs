@@ -137,7 +137,8 @@ impl Log {
 
     /// A server has started in that time, in another boot or not.
     pub fn start(&mut self, from: Moment, rebooted: bool) {
-        let what = lock::Operation { ask: lock::Ask::Start { rebooted }, told: lock::Told::Nothing };
+        let what =
+            lock::Operation { ask: lock::Ask::Start { rebooted }, told: lock::Told::Nothing };
         for events in self.locks.values_mut() {
             events.push(Event { client: 0, from, to: Moment::now(), what });
         }

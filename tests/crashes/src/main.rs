@@ -1,6 +1,7 @@
 //! Attacks the real program: `octostore-crashes --help`.
 
 #![forbid(unsafe_code)]
+#![expect(clippy::disallowed_methods, reason = "it says how long an attack took")]
 
 use clap::{Args, Parser, Subcommand};
 use octostore_crashes::{

@@ -98,7 +98,9 @@ impl Host {
     /// # Errors
     /// It does not.
     pub fn start(&self) -> Outcome<Server> {
-        self.spawn()?.serving()?.map_err(|exit| format!("the server does not start: {exit:?}").into())
+        self.spawn()?
+            .serving()?
+            .map_err(|exit| format!("the server does not start: {exit:?}").into())
     }
 }
 
@@ -166,9 +168,10 @@ impl Starting {
     /// Nobody knows what it does.
     pub fn serving(mut self) -> Outcome<Result<Server, Exit>> {
         let out = self.0.child.stdout.take().ok_or("no standard output")?;
-        let address = BufReader::new(out).lines().map_while(Result::ok).find_map(|line| {
-            line.split_once("listening on http://")?.1.trim().parse().ok()
-        });
+        let address = BufReader::new(out)
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| line.split_once("listening on http://")?.1.trim().parse().ok());
         Ok(match address {
             Some(address) => Ok(Server { address, process: self.0 }),
             None => Err(self.0.exit()?),

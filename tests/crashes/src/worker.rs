@@ -106,7 +106,11 @@ impl Worker {
 
     /// Most leases outlast the run by far; some run out in it.
     fn ttl(&mut self) -> u32 {
-        if self.short_leases && self.dice.u32(0..12) == 0 { 1 } else { self.dice.u32(2_400..=3_600) }
+        if self.short_leases && self.dice.u32(0..12) == 0 {
+            1
+        } else {
+            self.dice.u32(2_400..=3_600)
+        }
     }
 
     fn lock(&mut self, caller: &mut Caller, manner: Manner) {

@@ -104,7 +104,12 @@ impl Damage {
     }
 
     /// The end of the journal is gone, or zeros: no token is granted again.
-    fn tail(&mut self, leftovers: &Leftovers, host: &Host, dice: &mut fastrand::Rng) -> Outcome<()> {
+    fn tail(
+        &mut self,
+        leftovers: &Leftovers,
+        host: &Host,
+        dice: &mut fastrand::Rng,
+    ) -> Outcome<()> {
         let mut bytes = leftovers.file("-wal").to_vec();
         let kept = dice.usize(..=bytes.len());
         if dice.bool() {

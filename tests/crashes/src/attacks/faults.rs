@@ -63,7 +63,7 @@ pub fn run(lab: &Lab, extent: &Extent) -> Outcome<Report> {
         return Ok(Report::skipped(PROMISES, ATTACK, why.to_string()));
     }
     let mut attack = Faults { lab, extent, faults: 0, failures: Vec::new() };
-    let leftovers = Leftovers::make(lab, extent.work())?;
+    let leftovers = Box::new(Leftovers::make(lab, extent.work())?);
     let scenes = [Scene::FirstStart, Scene::Restart(leftovers), Scene::Serving];
     let mut told = Vec::new();
     for scene in &scenes {
@@ -96,7 +96,7 @@ enum Scene {
     /// While a new file is made.
     FirstStart,
     /// While what a killed server has left is opened.
-    Restart(Leftovers),
+    Restart(Box<Leftovers>),
     /// While the server works, and while it stops.
     Serving,
 }
@@ -201,9 +201,13 @@ fn serves(
     let mut arena = Arena::new(host.clone(), seed);
     let server = arena.start()?;
     let mut strace = attach(&server, fault, host, log)?;
-    let lived = arena.live(server, work, |server, _| {
-        if server.has_ended()? { Ok(()) } else { server.stop() }
-    });
+    let lived = arena.live(
+        server,
+        work,
+        |server, _| {
+            if server.has_ended()? { Ok(()) } else { server.stop() }
+        },
+    );
     strace.wait()?;
     let exit = lived?;
     let mut wrong = Vec::new();

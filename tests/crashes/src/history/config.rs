@@ -110,9 +110,7 @@ fn put(state: &Option<Entry>, condition: &If, value: u64, told: &Told) -> Vec<Op
     let holds = match condition {
         If::Always => true,
         // Whoever knows an etag was told, and so was everybody.
-        If::Matches(etag) => {
-            state.as_ref().is_some_and(|entry| entry.etag.as_ref() == Some(etag))
-        }
+        If::Matches(etag) => state.as_ref().is_some_and(|entry| entry.etag.as_ref() == Some(etag)),
         If::New => state.is_none(),
     };
     let version = state.as_ref().map_or(0, |entry| entry.version) + 1;

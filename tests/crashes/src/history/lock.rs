@@ -110,7 +110,8 @@ impl Rules for Lock {
                     Told::Lease(_, shown) => {
                         renewed.and_then(|held| held.seen(&shown)).map(Some).into_iter().collect()
                     }
-                    _ => not_owned(held, event, (account, lease)),
+                    Told::NotOwned => not_owned(held, event, (account, lease)),
+                    Told::Held(..) | Told::Released | Told::Free => Vec::new(),
                 }
             }
             Ask::Release(account, lease) => {
@@ -118,7 +119,8 @@ impl Rules for Lock {
                 match told {
                     Told::Nothing => [held].into_iter().chain(released).collect(),
                     Told::Released => released.into_iter().collect(),
-                    _ => not_owned(held, event, (account, lease)),
+                    Told::NotOwned => not_owned(held, event, (account, lease)),
+                    Told::Lease(..) | Told::Held(..) | Told::Free => Vec::new(),
                 }
             }
             Ask::Look => match told {
@@ -129,7 +131,8 @@ impl Rules for Lock {
                     .map(Some)
                     .into_iter()
                     .collect(),
-                _ => may_be_free(held, event).then_some(None).into_iter().collect(),
+                Told::Free => may_be_free(held, event).then_some(None).into_iter().collect(),
+                Told::Held(..) | Told::Released | Told::NotOwned => Vec::new(),
             },
         }
     }
@@ -200,8 +203,7 @@ fn acquired(
         ttl: (ttl, ttl),
         ghost: true,
     });
-    let confirmed =
-        held.filter(|held| held.holder == holder).map(|held| held.extended(event, ttl));
+    let confirmed = held.filter(|held| held.holder == holder).map(|held| held.extended(event, ttl));
     let possible = granted.into_iter().chain(confirmed);
     match event.what.told {
         Told::Nothing => [held].into_iter().chain(possible.map(Some)).collect(),
@@ -231,9 +233,6 @@ fn not_owned(
     event: &Event<Operation>,
     (account, lease): (Account, u128),
 ) -> Vec<Option<Held>> {
-    if !matches!(event.what.told, Told::NotOwned) {
-        return Vec::new();
-    }
     match owned(held, account, lease) {
         Some(_) if may_be_free(held, event) => vec![None],
         Some(_) => Vec::new(),
@@ -282,13 +281,8 @@ mod tests {
     #[test]
     fn two_cannot_hold_it_at_once() {
         assert!(!is_explained::<Lock>(&[(1, 2, granted(ALICE, 1, 7)), (3, 4, granted(BOB, 3, 8))]));
-        let release =
-            Operation { ask: Ask::Release(Account::Alice, 7), told: Told::Released };
-        let between = [
-            (1, 2, granted(ALICE, 1, 7)),
-            (3, 6, release),
-            (4, 5, granted(BOB, 4, 8)),
-        ];
+        let release = Operation { ask: Ask::Release(Account::Alice, 7), told: Told::Released };
+        let between = [(1, 2, granted(ALICE, 1, 7)), (3, 6, release), (4, 5, granted(BOB, 4, 8))];
         assert!(is_explained::<Lock>(&between));
     }
 
