@@ -175,6 +175,15 @@ impl Arena {
     /// The server does not start.
     pub fn finish(&mut self) -> Outcome<Vec<String>> {
         self.end_epoch()?;
+        // Nothing has happened since to the epoch that has just ended.
+        if self.epoch > 1 {
+            self.look_back()?;
+        }
+        let verdict = &self.tally.verdict;
+        Ok(verdict.broken.iter().chain(&verdict.undecided).cloned().collect())
+    }
+
+    fn look_back(&mut self) -> Outcome<()> {
         let server = self.start()?;
         for ((account, path), before) in &self.kept {
             let now = look(server.address, *account, path)?;
@@ -189,8 +198,13 @@ impl Arena {
         }
         server.kill()?;
         server.exit()?;
-        let verdict = &self.tally.verdict;
-        Ok(verdict.broken.iter().chain(&verdict.undecided).cloned().collect())
+        Ok(())
+    }
+
+    /// Whether anything that was told cannot be. Nothing that follows says any more then.
+    pub fn is_broken(&self) -> bool {
+        let Verdict { broken, undecided, .. } = &self.tally.verdict;
+        !self.log.broken.is_empty() || !broken.is_empty() || !undecided.is_empty()
     }
 
     /// What the present epoch is about.

@@ -45,7 +45,10 @@ enum Attack {
     /// Has clocks jump, machines reboot and servers stand still
     Clock(Clock),
     /// Attacks servers that are broken on purpose, and sees whether that is noticed
-    Controls,
+    Controls {
+        /// Only those whose names have one of these in them
+        words: Vec<String>,
+    },
 }
 
 #[derive(Clone, Debug, Args)]
@@ -108,7 +111,7 @@ fn attack(cli: &Cli) -> Outcome<ExitCode> {
             let shifted = if *no_build { None } else { Some(SHIFTED.build(&target()?)?) };
             clock::run(&lab, *times, shifted.as_deref())?
         }
-        Attack::Controls => vec![controls::run(&lab, &target()?)?],
+        Attack::Controls { words } => vec![controls::run(&lab, &target()?, words)?],
     };
     for report in &reports {
         print!("{report}");

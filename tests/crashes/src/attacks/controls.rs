@@ -5,7 +5,6 @@ use crate::{
     Outcome,
     lab::{self, Lab},
     report::Report,
-    server::Host,
     twin::{Edit, Twin},
 };
 use std::path::Path;
@@ -69,35 +68,34 @@ pub const TWINS: [Twin; 4] = [SYNC_NORMAL, REPLY_FIRST, NO_MARK, WALL_CLOCK];
 /// How often an attack may try until it must have noticed.
 const TRIES: u64 = 30;
 
-/// Breaks the server in every way, and has it attacked.
+/// Breaks the server in every way whose name has one of `words` in it, or in every way if there are
+/// none, and has it attacked.
 ///
 /// # Errors
 /// It cannot be broken, or not be attacked.
-pub fn run(lab: &Lab, target: &Path) -> Outcome<Report> {
-    let mut controls = Controls::default();
-
-    let eatmydata = lab::preloaded_by("eatmydata", &[]);
-    match eatmydata {
-        Ok(library) => {
-            let how = |host: Host| host.variable("LD_PRELOAD", library.clone());
-            controls.hear("no sync at all (power)", &power::run_with(lab, TRIES, how)?);
-        }
-        Err(why) => controls.told.push(format!("SKIPPED: no sync at all: {why}")),
-    }
-    let normal = lab.of(&SYNC_NORMAL.build(target)?)?;
-    controls.hear("synchronous=NORMAL (power)", &power::run(&normal, TRIES)?);
-
-    let first = lab.of(&REPLY_FIRST.build(target)?)?;
-    controls.hear("reply before commit (kill)", &kill::run(&first, TRIES)?);
-    controls.hear("reply before commit (power)", &power::run(&first, TRIES)?);
-
-    let no_mark = lab.of(&NO_MARK.build(target)?)?;
-    controls.judge("no reserved tokens (damage)", &damage::tails(&no_mark, TRIES)?);
-
-    let wall = WALL_CLOCK.build(target)?;
-    controls.hear("leases on the wall clock (clock)", &clock::jumps(lab, 2, Some(&wall))?);
-
-    let Controls { tried, told, missed } = controls;
+pub fn run(lab: &Lab, target: &Path, words: &[String]) -> Outcome<Report> {
+    let mut controls = Controls { words, tried: 0, told: Vec::new(), missed: Vec::new() };
+    controls.control("no sync, power", || {
+        let library = lab::preloaded_by("eatmydata", &[])?;
+        power::run_with(lab, TRIES, |host| host.variable("LD_PRELOAD", library.clone()))
+    })?;
+    controls.control("synchronous=NORMAL, power", || {
+        power::run(&lab.of(&SYNC_NORMAL.build(target)?)?, TRIES)
+    })?;
+    controls.control("reply before commit, kill", || {
+        kill::run(&lab.of(&REPLY_FIRST.build(target)?)?, TRIES)
+    })?;
+    controls.control("reply before commit, power", || {
+        power::run(&lab.of(&REPLY_FIRST.build(target)?)?, TRIES)
+    })?;
+    controls.control("no reserved tokens, damage", || {
+        let failures = damage::tails(&lab.of(&NO_MARK.build(target)?)?, TRIES)?;
+        Ok(Report::new(PROMISES, "tails", format!("{TRIES} journals"), failures))
+    })?;
+    controls.control("leases on the wall clock, clock", || {
+        clock::jumps(lab, 2, Some(&WALL_CLOCK.build(target)?))
+    })?;
+    let Controls { tried, told, missed, .. } = controls;
     let times = format!("{tried} broken servers");
     let report = Report::new(PROMISES, "broken servers are noticed", times, missed);
     Ok(told.into_iter().fold(report, Report::tell))
@@ -105,26 +103,30 @@ pub fn run(lab: &Lab, target: &Path) -> Outcome<Report> {
 
 const PROMISES: &str = "Fencing, Durability, Time";
 
-#[derive(Default)]
-struct Controls {
+struct Controls<'a> {
+    words: &'a [String],
     tried: u64,
     told: Vec<String>,
     missed: Vec<String>,
 }
 
-impl Controls {
-    fn hear(&mut self, what: &str, report: &Report) {
-        match &report.skipped {
-            Some(why) => self.told.push(format!("SKIPPED: {what}: {why}")),
-            None => self.judge(what, &report.failures),
+impl Controls<'_> {
+    fn control(&mut self, what: &str, attack: impl FnOnce() -> Outcome<Report>) -> Outcome<()> {
+        if !self.words.is_empty() && !self.words.iter().any(|word| what.contains(&**word)) {
+            return Ok(());
         }
-    }
-
-    fn judge(&mut self, what: &str, failures: &[String]) {
+        let report = attack()?;
+        if let Some(why) = report.skipped {
+            self.told.push(format!("SKIPPED: {what}: {why}"));
+            return Ok(());
+        }
         self.tried += 1;
-        match failures.first().and_then(|failure| failure.lines().next()) {
-            Some(first) => self.told.push(format!("{what}: noticed: {first}")),
-            None => self.missed.push(format!("nobody has noticed: {what}")),
+        match report.failures.first().and_then(|failure| failure.lines().next()) {
+            Some(first) => {
+                self.told.push(format!("{what}: noticed after {}: {first}", report.times))
+            }
+            None => self.missed.push(format!("nobody has noticed in {}: {what}", report.times)),
         }
+        Ok(())
     }
 }

@@ -166,7 +166,7 @@ fn starts(
     fault: &Fault<'_>,
     log: &Path,
 ) -> Outcome<Vec<String>> {
-    let mut strace = vec!["strace".to_owned(), "-D".to_owned()];
+    let mut strace = vec!["strace".to_owned(), "-D".to_owned(), "--seccomp-bpf".to_owned()];
     strace.extend(words(fault, host, log));
     let mut wrong = Vec::new();
     match host.wrapped(strace).spawn()?.serving()? {

@@ -22,7 +22,9 @@ pub fn run(lab: &Lab, times: u64) -> Outcome<Report> {
     let mut arena = Arena::new(host, lab.seed);
     let mut failures = Vec::new();
     let mut young = 0;
-    for _ in 0..times {
+    let mut kills = 0;
+    while kills < times && !arena.is_broken() {
+        kills += 1;
         // One in eight goes before it serves.
         if arena.dice.u32(0..8) == 0 {
             let wait = Duration::from_micros(arena.dice.u64(0..30_000));
@@ -45,7 +47,7 @@ pub fn run(lab: &Lab, times: u64) -> Outcome<Report> {
         }
     }
     failures.extend(arena.finish()?);
-    Ok(Report::new(PROMISES, "kill -9 at a random instant", format!("{times} kills"), failures)
+    Ok(Report::new(PROMISES, "kill -9 at a random instant", format!("{kills} kills"), failures)
         .tell(format!("{young} of the kills came in the middle of a start"))
         .tell_tally(&arena.tally))
 }

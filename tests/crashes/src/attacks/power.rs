@@ -39,13 +39,15 @@ pub fn run_with(lab: &Lab, times: u64, how: impl Fn(Host) -> Host) -> Outcome<Re
     let mut arena = Arena::new(host, lab.seed);
     let mut failures = Vec::new();
     let mut young = 0;
-    for number in 0..times {
-        boot.next(number)?;
+    let mut cuts = 0;
+    while cuts < times && !arena.is_broken() {
+        cuts += 1;
+        boot.next(cuts)?;
         arena.rebooted = true;
         // One in eight goes while it makes its file.
         let ended = if arena.dice.u32(0..8) == 0 {
             young += 1;
-            in_infancy(&mut arena, &disk, number)
+            in_infancy(&mut arena, &disk, cuts)
         } else {
             let life = arena.life(Work::ENDLESS, |server, dice| {
                 disk.cut_after(Duration::from_micros(dice.u64(1_000..150_000)))?;
@@ -63,7 +65,7 @@ pub fn run_with(lab: &Lab, times: u64, how: impl Fn(Host) -> Host) -> Outcome<Re
     if failures.is_empty() {
         failures.extend(arena.finish().unwrap_or_else(|error| vec![error.to_string()]));
     }
-    Ok(Report::new(PROMISES, ATTACK, format!("{times} power cuts"), failures)
+    Ok(Report::new(PROMISES, ATTACK, format!("{cuts} power cuts"), failures)
         .tell(format!("{young} of the cuts came while a new file was made"))
         .tell_tally(&arena.tally))
 }
