@@ -271,7 +271,6 @@ impl Caller {
         }
         let Ok(answer) = connection.read() else {
             self.log.counts.unknown += 1;
-            self.log.silences.push(from);
             return (from, Reply::Unknown);
         };
         self.connection = Some(connection);
@@ -280,7 +279,6 @@ impl Caller {
             match answer.code() {
                 "outcome_unknown" => {
                     self.log.counts.unknown += 1;
-                    self.log.warned.get_or_insert_with(Moment::now);
                     return (from, Reply::Unknown);
                 }
                 "storage_full" => self.log.counts.full += 1,

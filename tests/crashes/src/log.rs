@@ -31,10 +31,6 @@ pub struct Log {
     pub sightings: Vec<Sighting>,
     /// How much was asked and how it was answered.
     pub counts: Counts,
-    /// When the present server first told anybody that an outcome is unknown: it ends.
-    pub warned: Option<Moment>,
-    /// When requests were sent to it that were waited for and that nobody answered.
-    pub silences: Vec<Moment>,
     /// Answers that cannot be, whatever happened before.
     pub broken: Vec<String>,
 }
@@ -63,9 +59,6 @@ pub struct Counts {
     pub answered: u64,
     /// Requests that may have been executed.
     pub unknown: u64,
-    /// Of these, those that were waited for and that nobody answered, by a server that had told nobody
-    /// that it ends.
-    pub silent: u64,
     /// Requests that were not executed because the disk was full.
     pub full: u64,
     /// Releases.
@@ -77,7 +70,6 @@ impl Counts {
     pub fn add(&mut self, other: Self) {
         self.answered += other.answered;
         self.unknown += other.unknown;
-        self.silent += other.silent;
         self.full += other.full;
         self.released += other.released;
     }
@@ -92,17 +84,12 @@ impl Log {
         merge(&mut self.limits, other.limits);
         self.sightings.extend(other.sightings);
         self.counts.add(other.counts);
-        self.warned = [self.warned, other.warned].into_iter().flatten().min();
-        self.silences.extend(other.silences);
         self.broken.extend(other.broken);
     }
 
     /// The server is gone, and with it everything that might still have happened. What it granted is
     /// judged by `tokens`.
     pub fn close(&mut self, death: Moment, tokens: &mut Tokens) {
-        let warned = self.warned.take().unwrap_or(death);
-        let unheard = std::mem::take(&mut self.silences).into_iter();
-        self.counts.silent += unheard.filter(|&sent| sent < warned).count() as u64;
         let mut sightings = std::mem::take(&mut self.sightings);
         sightings.sort_by_key(|sighting| sighting.at);
         let mut acquired = HashSet::new();
