@@ -218,12 +218,13 @@ fn serves(
         },
     );
     strace.wait()?;
-    let exit = lived?;
     let mut wrong = Vec::new();
-    if exit.code != Some(0) {
-        wrong.extend(ends_badly(&exit));
+    match lived {
+        Ok(exit) if exit.code == Some(0) => {}
+        Ok(exit) => wrong.extend(ends_badly(&exit)),
+        Err(error) => wrong.push(error.to_string()),
     }
-    wrong.extend(arena.finish()?);
+    wrong.extend(arena.finish());
     Ok(wrong)
 }
 

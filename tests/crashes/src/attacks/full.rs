@@ -57,7 +57,7 @@ pub fn run(lab: &Lab, times: u64) -> Outcome<Report> {
             }
         }
     }
-    failures.extend(arena.finish().unwrap_or_else(|error| vec![error.to_string()]));
+    failures.extend(arena.finish());
     if failures.is_empty() && arena.tally.counts.full == 0 {
         failures.push("the disk was never full".to_owned());
     }

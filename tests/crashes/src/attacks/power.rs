@@ -63,7 +63,7 @@ pub fn run_with(lab: &Lab, times: u64, how: impl Fn(Host) -> Host) -> Outcome<Re
         }
     }
     if failures.is_empty() {
-        failures.extend(arena.finish().unwrap_or_else(|error| vec![error.to_string()]));
+        failures.extend(arena.finish());
     }
     Ok(Report::new(PROMISES, ATTACK, format!("{cuts} power cuts"), failures)
         .tell(format!("{young} of the cuts came while a new file was made"))
