@@ -49,6 +49,8 @@ pub struct Report {
     pub given_back: Duration,
     /// What the server's threads computed in a second of the attack.
     pub cpu: Duration,
+    /// How long they waited for a core in it, ready to run.
+    pub waited: Duration,
     /// How much was looked for after the restart.
     pub kept: usize,
     /// How many requests had no answer because the server was told to stop.
@@ -151,7 +153,11 @@ impl Report {
     }
 
     fn print_gauges(&self) {
-        println!("\nthe server under attack: {:.0} % of a core", self.cpu.as_secs_f64() * 100.0);
+        println!(
+            "\nthe server under attack: computed {:.0} % of a core, waited for one {:.0} % of the time",
+            self.cpu.as_secs_f64() * 100.0,
+            self.waited.as_secs_f64() * 100.0
+        );
         println!(
             "{:>6} {:>10} {:>7} {:>8} {:>9} {:>9}",
             "s", "memory", "files", "threads", "journal", "database"
@@ -271,7 +277,7 @@ fn percentile(latencies: &mut [u32], percent: usize) -> u32 {
 }
 
 fn mib(bytes: u64) -> String {
-    format!("{}.{} MiB", bytes >> 20, (bytes & 0xf_ffff) * 10 >> 20)
+    format!("{}.{} MiB", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20)
 }
 
 fn list<K: Display>(counts: &BTreeMap<K, u64>) -> String {

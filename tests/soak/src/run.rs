@@ -72,9 +72,11 @@ pub async fn run(plan: &Plan, program: &Path, folder: &Path) -> Result<Report, R
     let arrived = began.elapsed();
     stage.enter(Phase::Attack);
     stage.series = Series::default();
-    let (cpu, attacked) = (stage.server.cpu()?, Instant::now());
+    let (cpu, waited, attacked) = (stage.server.cpu()?, stage.server.waited()?, Instant::now());
     stage.wait(plan.attack).await?;
-    let cpu = stage.server.cpu()?.saturating_sub(cpu).div_f64(attacked.elapsed().as_secs_f64());
+    let seconds = attacked.elapsed().as_secs_f64();
+    let cpu = stage.server.cpu()?.saturating_sub(cpu).div_f64(seconds);
+    let waited = stage.server.waited()?.saturating_sub(waited).div_f64(seconds);
     let series = std::mem::take(&mut stage.series);
     stage.enter(Phase::Arrival);
     let tallies = crowd.leave();
@@ -127,6 +129,7 @@ pub async fn run(plan: &Plan, program: &Path, folder: &Path) -> Result<Report, R
         arrived,
         given_back,
         cpu,
+        waited,
         kept: kept.len(),
         unanswered,
     };

@@ -116,6 +116,22 @@ impl Server {
         Ok(TICK * ticks.sum::<u32>())
     }
 
+    /// How long its threads have waited for a core so far, ready to run.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn waited(&self) -> io::Result<Duration> {
+        let mut waited = Duration::ZERO;
+        for thread in std::fs::read_dir(self.proc("task"))? {
+            // A thread may end while we look.
+            let times =
+                std::fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
+            let nanos = times.split_whitespace().nth(1).and_then(|nanos| nanos.parse().ok());
+            waited += Duration::from_nanos(nanos.unwrap_or(0));
+        }
+        Ok(waited)
+    }
+
     /// What it has at this moment.
     ///
     /// # Errors
@@ -166,9 +182,9 @@ pub fn build() -> Result<PathBuf, ServerError> {
         .stderr(Stdio::inherit())
         .output()?;
     let text = String::from_utf8_lossy(&built.stdout);
-    let programs = text.lines().filter_map(|line| {
+    let mut programs = text.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         message["executable"].as_str().map(PathBuf::from)
     });
-    programs.last().filter(|_| built.status.success()).ok_or(ServerError::Build)
+    programs.next_back().filter(|_| built.status.success()).ok_or(ServerError::Build)
 }

@@ -52,7 +52,7 @@ pub async fn anonymous(visitor: Visitor) {
 /// Makes a token and revokes it, or makes many until there is no room.
 pub async fn tokens(mut visitor: Visitor) {
     let token = visitor.token();
-    let keeps = visitor.number % 2 == 0;
+    let keeps = visitor.number.is_multiple_of(2);
     loop {
         let mut connection = visitor.connect().await;
         let mut made: Option<String> = None;
