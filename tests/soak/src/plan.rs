@@ -55,7 +55,7 @@ impl Plan {
             calm: Duration::from_secs(2),
             attack: Duration::from_secs(12),
             recovery: Duration::from_secs(1),
-            patience: Duration::from_secs(30),
+            patience: Duration::from_secs(60),
             idle: 2_000,
             crowd: 1,
             timeouts: [4, 2, 3],

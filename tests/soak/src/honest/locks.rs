@@ -5,7 +5,7 @@ use crate::{oracle::Oracle, wire::Ask};
 use std::time::Duration;
 
 /// How long a lease is asked for: no client here holds one that long without renewing it.
-const TTL: Duration = Duration::from_secs(120);
+const TTL: Duration = Duration::from_secs(600);
 
 /// How many locks of its own a worker takes in turn.
 const NAMES: u32 = 50;
