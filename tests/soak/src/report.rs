@@ -130,7 +130,9 @@ impl Report {
         let [calm, attack, after] =
             [Phase::Calm, Phase::Attack, Phase::Recovery].map(|phase| of(self.latencies(phase)));
         println!("{:<44}  {calm:>13}  {attack:>13}  {after:>13}", "all");
-        println!("p99 under attack / p99 alone: {:.2} (the bound is {SLOWER})", self.slower());
+        let bound =
+            if self.plan.judges { format!("at most {SLOWER}") } else { "not judged".to_owned() };
+        println!("p99 under attack / p99 alone: {:.2} ({bound})", self.slower());
     }
 
     fn print_hostile(&self) {
