@@ -115,6 +115,8 @@ impl Controls<'_> {
         if !self.words.is_empty() && !self.words.iter().any(|word| what.contains(&**word)) {
             return Ok(());
         }
+        // Building them takes a while.
+        eprintln!("{what}: is built and attacked");
         let report = attack()?;
         if let Some(why) = report.skipped {
             self.told.push(format!("SKIPPED: {what}: {why}"));

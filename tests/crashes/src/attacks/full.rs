@@ -22,6 +22,9 @@ const ATTACK: &str = "a disk that is full for a while";
 /// How many MiB the disk has.
 const SIZE: u64 = 12;
 
+/// How long it is watched while it is full.
+const WATCHED: Duration = Duration::from_secs(3);
+
 const WORK: Work = Work { metadata: 900, ..Work::ENDLESS };
 
 /// Fills the disk so many times.
@@ -38,11 +41,11 @@ pub fn run(lab: &Lab, times: u64) -> Outcome<Report> {
         Err(why) => return Ok(Report::skipped(PROMISES, ATTACK, why.to_string())),
     };
     let mut arena = Arena::new(Host::new(&lab.server, disk.path()), lab.seed);
-    let mut failures = Vec::new();
+    let (mut failures, mut ran_out) = (Vec::new(), 0);
     for number in 0..times {
         let ended = arena.life(WORK, |server, dice| {
             std::thread::sleep(Duration::from_millis(dice.u64(1..100)));
-            full(&disk, server, number, dice)?;
+            ran_out += u64::from(full(&disk, server, number, dice.u64(0..16_384))?);
             std::thread::sleep(Duration::from_millis(dice.u64(1..100)));
             server.kill()
         });
@@ -62,29 +65,46 @@ pub fn run(lab: &Lab, times: u64) -> Outcome<Report> {
         failures.push("the disk was never full".to_owned());
     }
     Ok(Report::new(PROMISES, ATTACK, format!("{times} full disks"), failures)
+        .tell(format!("a lease ran out on {ran_out} of them while they were full"))
         .tell_tally(&arena.tally))
 }
 
-/// Fills the disk, sees what still goes on, and makes room again.
-fn full(disk: &Disk, server: &Server, number: u64, dice: &mut fastrand::Rng) -> Outcome<()> {
+/// Fills the disk, sees what still goes on, and makes room again. Returns whether a lease ran out on
+/// the full disk.
+fn full(disk: &Disk, server: &Server, number: u64, left: u64) -> Outcome<bool> {
     let address = server.address;
     let ends = format!("ends-{number}");
     acquired(address, &ends, 1)?;
-    disk.fill(dice.u64(0..16_384))?;
-    grow_until_full(address, number)?;
-    // Whatever is acknowledged meanwhile is there afterwards: the histories say so. What does not
-    // have to write goes on, and so does time.
-    until("a lease runs out on a full disk", || {
-        let look = Request::new("GET", format!("/locks/{ends}"), None);
-        let answer = ask(address, Account::Bob, &look)?;
-        if answer.status != 200 {
-            return Err(format!("reading a lock on a full disk: {answer:?}").into());
-        }
-        Ok(answer.text("status") == "available")
-    })?;
+    disk.fill(left)?;
+    let seen = on_a_full_disk(address, &ends, number);
     disk.empty()?;
     let after = format!("after-{number}");
-    until("a lock is granted once there is room again", || acquired(address, &after, 3_600))
+    until("a lock is granted once there is room again", || acquired(address, &after, 3_600))?;
+    until("a lease runs out once there is room again", || is_free(address, &ends))?;
+    seen
+}
+
+/// What does not have to write goes on: it is answered, whatever it says. Whether a lease can run out
+/// is a matter of the room that is left in what the database has already.
+fn on_a_full_disk(address: SocketAddr, ends: &str, number: u64) -> Outcome<bool> {
+    grow_until_full(address, number)?;
+    let begun = Instant::now();
+    while begun.elapsed() < WATCHED {
+        if is_free(address, ends)? {
+            return Ok(true);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(false)
+}
+
+fn is_free(address: SocketAddr, name: &str) -> Outcome<bool> {
+    let look = Request::new("GET", format!("/locks/{name}"), None);
+    let answer = ask(address, Account::Bob, &look)?;
+    if answer.status != 200 {
+        return Err(format!("reading a lock: {answer:?}").into());
+    }
+    Ok(answer.text("status") == "available")
 }
 
 /// New locks take the room that is left.
