@@ -121,3 +121,25 @@ fn an_undelivered_answer_changes_nothing() {
     assert!(world.effects.take_records().is_empty());
     assert_eq!(world.get("a").unwrap().value.as_json(), "1");
 }
+
+#[test]
+fn bounded_what_is_gone_leaves_nothing_behind() {
+    let mut world = World::new();
+    for number in 1..4 {
+        for name in ["a", "b"] {
+            let put = world.put_of(number, name, "1", Expected::Anything);
+            world.outcome(put.clone());
+            world.outcome(put);
+        }
+        world.settle();
+        world.outcome(delete(number, "a", Expected::Anything));
+        let refused = world.put_of(number, "refused", "1", Expected::Anything);
+        world.outcome(refused);
+        world.refuse();
+        for name in ["a", "b"] {
+            world.outcome(delete(number, name, Expected::Anything));
+        }
+        world.settle();
+    }
+    assert_eq!(format!("{:?}", world.machine), format!("{:?}", World::new().machine));
+}

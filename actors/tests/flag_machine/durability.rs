@@ -101,3 +101,19 @@ fn an_undelivered_answer_changes_nothing() {
     assert!(world.records().is_empty());
     assert_eq!(world.get(1, "a").unwrap().percentage, Some(percent(4)));
 }
+
+#[test]
+fn bounded_what_is_gone_leaves_nothing_behind() {
+    let mut world = World::new();
+    for number in 1..4 {
+        world.outcome(set(number, "a", Some(1), 1));
+        world.outcome(set(number, "a", Some(2), 2));
+        world.settle();
+        world.outcome(delete(number, "a"));
+        world.outcome(set(number, "refused", None, 3));
+        world.refuse();
+        world.outcome(delete(number, "a"));
+        world.settle();
+    }
+    assert_eq!(format!("{:?}", world.machine), format!("{:?}", World::new().machine));
+}

@@ -114,3 +114,17 @@ fn a_removal_that_the_store_refused_does_not_come_back_as_spent_after_a_clean_st
     let remaining = world.status().map_or(10, |standing| standing.remaining);
     assert_eq!(remaining, 10, "nobody has asked for a whole window");
 }
+
+#[test]
+fn bounded_a_limiter_that_is_deleted_leaves_no_deadline() {
+    let ten = policy(10, 10);
+    let mut world = World::new();
+    world.admit(ten, 1);
+    world.pass_seconds(9);
+    world.admit(ten, 1);
+    world.pass_seconds(2);
+    world.expire();
+    assert_eq!(world.list(1), ["a"], "it was looked at, and is not idle yet");
+    world.delete();
+    assert_eq!(world.machine.next_deadline(), None);
+}

@@ -104,3 +104,53 @@ fn a_crash_a_second_does_not_make_the_row_grow() {
         assert!(entries <= 200, "{entries}");
     }
 }
+
+#[test]
+fn nothing_is_joined_that_there_is_room_for() {
+    let window = policy(10_000, 1).window;
+    let mut history = History::default();
+    let mut now = Instant::from_nanos(0);
+    for entries in 1..=4_096 {
+        history.admit(now, 1, window);
+        assert_eq!(history.iter().len(), entries);
+        now = now + Duration::from_millis(10);
+    }
+    history.admit(now, 1, window);
+    assert!(history.iter().len() < 4_096);
+    let count: u32 = history.iter().map(|admitted| admitted.count).sum();
+    assert_eq!(count, 4_097, "whatever is joined still counts");
+}
+
+#[test]
+fn what_has_left_the_window_is_forgotten_in_that_instant() {
+    let window = policy(1, 60).window;
+    let mut history = History::default();
+    history.admit(Instant::from_nanos(123), 1, window);
+    let leaves = history.last().unwrap() + window.as_duration();
+    history.forget(leaves.minus(Duration::from_nanos(1)), window.as_duration());
+    assert_eq!(history.iter().len(), 1);
+    history.forget(leaves, window.as_duration());
+    assert_eq!(history.iter().len(), 0);
+}
+
+#[test]
+fn bounded_what_is_gone_leaves_nothing_behind() {
+    let mut world = World::new();
+    for number in 1..4 {
+        for name in ["idle", "deleted", "both"] {
+            world.check_of(number, name, policy(10, 60), 9);
+        }
+        world.settle();
+        world.delete_of(number, "deleted");
+        world.delete_of(number, "both");
+        world.check_of(number, "refused", policy(10, 60), 1);
+        world.disk_is_full();
+        world.catch_up();
+        world.delete_of(number, "deleted");
+        world.settle();
+    }
+    world.pass_seconds(61);
+    world.expire();
+    world.settle();
+    assert_eq!(format!("{:?}", world.machine), format!("{:?}", World::new().machine));
+}

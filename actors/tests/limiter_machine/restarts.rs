@@ -163,6 +163,25 @@ fn a_longer_window_is_remembered_over_a_crash() {
 }
 
 #[test]
+fn limits_a_longer_window_of_late_is_remembered_over_a_crash_after_a_shorter_one() {
+    let (short, long) = (policy(10, 1), policy(10, 100));
+    for stopped in [false, true] {
+        let mut world = World::new();
+        world.admit(long, 10);
+        world.settle();
+        world.pass_seconds(2);
+        world.admit(short, 10);
+        world.settle();
+        if stopped {
+            world.stop();
+        }
+        world.crash(Duration::from_secs(5));
+        world.expire();
+        world.refuse(long, 1);
+    }
+}
+
+#[test]
 fn a_row_that_was_written_weeks_ago_counts_in_full() {
     let most = policy(10_000, 86_400);
     let mut world = World::new();

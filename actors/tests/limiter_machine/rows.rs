@@ -36,6 +36,18 @@ fn the_first_check_waits_and_hardly_another_does() {
 }
 
 #[test]
+fn after_a_longer_window_the_first_check_waits_and_the_next_does_not() {
+    let mut world = World::new();
+    world.admit(policy(100, 1), 1);
+    world.settle();
+    for waits in [true, false, false] {
+        let asked = world.check_of(1, "a", policy(100, 60), 1);
+        assert_eq!(world.waits(&asked), waits);
+        world.settle();
+    }
+}
+
+#[test]
 fn few_checks_are_rows() {
     let thousand = policy(1_000, 1);
     let mut world = World::new();
@@ -49,6 +61,31 @@ fn few_checks_are_rows() {
 }
 
 #[test]
+fn more_is_reserved_when_less_than_half_is_left() {
+    let many = policy(64, 60);
+    let mut world = World::new();
+    world.admit(many, 1);
+    world.settle();
+    // Eight are reserved.
+    for (cost, rows) in [(4, 0), (1, 1), (1, 1)] {
+        world.admit(many, cost);
+        assert_eq!(world.on_its_way().len(), rows);
+    }
+}
+
+#[test]
+fn what_the_row_on_disk_covers_waits_for_no_other_row() {
+    let many = policy(64, 60);
+    let mut world = World::new();
+    world.admit(many, 1);
+    world.settle();
+    assert_eq!(world.check_of(1, "a", many, 5).depends_on, Seq::NONE);
+    assert_eq!(world.on_its_way().len(), 1, "another row is on its way");
+    assert_eq!(world.check_of(1, "a", many, 3).depends_on, Seq::NONE, "the last three of eight");
+    assert_eq!(world.check_of(1, "a", many, 1).depends_on, seq(2));
+}
+
+#[test]
 fn whoever_is_not_covered_waits_for_a_row_that_counts_it() {
     let ten = policy(100, 60);
     let mut world = World::new();
@@ -59,6 +96,50 @@ fn whoever_is_not_covered_waits_for_a_row_that_counts_it() {
     let told: u32 = world.take_told().iter().map(crate::windows::cost_of).sum();
     assert_eq!(told, 42);
     assert!(world.counts_after_a_crash(1, "a") >= 42);
+}
+
+#[test]
+fn durability_a_refusal_and_a_status_wait_for_the_requests_they_saw() {
+    let ten = policy(10, 60);
+    let get = LimitCommand::Get { account: account(1), name: limit("a") };
+    let mut world = World::new();
+    world.admit(ten, 10);
+    let refused = world.check_of(1, "a", ten, 1);
+    assert!(matches!(refused.outcome, LimitOutcome::Refused(..)));
+    assert_eq!(refused.depends_on, seq(1));
+    assert_eq!(world.ask(get.clone()).depends_on, seq(1));
+    world.settle();
+    assert_eq!(world.check_of(1, "a", ten, 1).depends_on, Seq::NONE);
+    assert_eq!(world.ask(get).depends_on, Seq::NONE);
+}
+
+#[test]
+fn durability_a_status_waits_for_the_latest_request_that_waits() {
+    let many = policy(64, 60);
+    let mut world = World::new();
+    world.admit(many, 1);
+    world.settle();
+    world.admit(many, 5);
+    // Three are left of the row on disk: not enough for five, enough for three.
+    assert_eq!(world.check_of(1, "a", many, 5).depends_on, seq(2));
+    assert_eq!(world.check_of(1, "a", many, 3).depends_on, Seq::NONE);
+    let get = LimitCommand::Get { account: account(1), name: limit("a") };
+    assert_eq!(world.ask(get).depends_on, seq(2), "it counts the five");
+}
+
+#[test]
+fn durability_what_waits_for_a_later_row_is_not_settled_by_an_earlier_one() {
+    let many = policy(64, 60);
+    let get = LimitCommand::Get { account: account(1), name: limit("a") };
+    let mut world = World::new();
+    world.admit(many, 1);
+    world.admit(many, 40);
+    world.commit(1);
+    world.catch_up();
+    assert_eq!(world.ask(get.clone()).depends_on, seq(2));
+    world.disk_is_full();
+    world.catch_up();
+    assert_eq!(world.ask(get).depends_on, Seq::NONE, "nobody was told of them");
 }
 
 #[test]
