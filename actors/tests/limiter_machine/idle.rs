@@ -128,3 +128,18 @@ fn bounded_a_limiter_that_is_deleted_leaves_no_deadline() {
     world.delete();
     assert_eq!(world.machine.next_deadline(), None);
 }
+
+#[test]
+fn bounded_a_deletion_that_the_store_refused_leaves_no_deadline_of_what_was_made_anew() {
+    let ten = policy(10, 10);
+    let mut world = World::new();
+    world.admit(ten, 1);
+    world.settle();
+    world.delete();
+    world.pass_seconds(1);
+    world.admit(ten, 1);
+    world.disk_is_full();
+    world.catch_up();
+    world.delete();
+    assert_eq!(world.machine.next_deadline(), None);
+}

@@ -134,3 +134,15 @@ fn of_more_windows_than_sixteen_the_longest_counts_as_used() {
         assert_eq!(remembers(&mut world), 1, "{windows} windows");
     }
 }
+
+#[test]
+fn reset_at_is_about_the_latest_policy_and_never_past() {
+    let mut world = World::new();
+    world.admit(policy(10, 100), 1);
+    let window = Duration::from_secs(1);
+    let last = world.now;
+    let reset_at = world.admit(policy(10, 1), 1).reset_at;
+    assert!(reset_at >= last + window && reset_at <= last + window + Duration::from_millis(1));
+    world.pass_seconds(50);
+    assert_eq!(world.status().unwrap().reset_at, world.now, "the whole quota is free");
+}

@@ -73,6 +73,22 @@ fn a_crash_costs_no_more_than_was_reserved_and_for_no_more_than_a_window() {
 }
 
 #[test]
+fn what_is_recovered_lies_in_the_past_and_in_order() {
+    let policy = policy(64, 60);
+    let mut world = World::new();
+    world.admit(policy, 1);
+    world.settle();
+    let row = world.row(1, "a").unwrap().clone();
+    for rebooted in [false, true] {
+        // A time that is rounded up may be later than the crash.
+        let recovered = row.clone().recovered(world.now, rebooted).admitted;
+        assert_eq!(recovered.len(), 2, "what was admitted, and what was reserved");
+        assert!(recovered.iter().all(|admitted| admitted.at <= world.now));
+        assert!(recovered.is_sorted_by_key(|admitted| admitted.at));
+    }
+}
+
+#[test]
 fn what_nobody_was_told_may_be_lost_with_its_row() {
     let mut world = World::new();
     world.admit(policy(5, 60), 5);

@@ -143,6 +143,22 @@ fn durability_what_waits_for_a_later_row_is_not_settled_by_an_earlier_one() {
 }
 
 #[test]
+fn a_row_that_is_on_disk_covers_although_what_came_after_it_was_refused() {
+    let many = policy(64, 60);
+    for deleted in [false, true] {
+        let mut world = World::new();
+        world.admit(many, 1);
+        if deleted {
+            world.delete();
+        }
+        // In the order in which the machine may learn it, too.
+        world.machine.rewind(seq(1));
+        world.machine.settle(seq(1));
+        assert_eq!(world.check_of(1, "a", many, 1).depends_on, Seq::NONE);
+    }
+}
+
+#[test]
 fn a_deletion_and_what_saw_it_wait_for_it() {
     let mut world = World::new();
     world.admit(policy(10, 60), 1);
