@@ -103,7 +103,7 @@ fn durability_a_full_quota_and_a_scope_exceeded_wait_for_what_they_saw() {
 }
 
 #[test]
-fn what_the_store_refused_never_was() {
+fn durability_what_the_store_refused_never_was() {
     let mut world = World::new();
     world.issued(issue(1, asked(2, None, None), 1));
     let rotated = world.outcome(rotate(1, 3, 1));

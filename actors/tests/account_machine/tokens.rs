@@ -173,7 +173,7 @@ fn a_token_sees_and_ends_only_what_may_no_more_than_itself() {
 }
 
 #[test]
-fn an_account_has_so_many_tokens_and_what_has_run_out_does_not_count() {
+fn bounded_an_account_has_so_many_tokens_and_what_has_run_out_does_not_count() {
     let mut world = World::new();
     for number in 2..5 {
         world.issued(issue(1, asked(number, None, Some(10)), 1));

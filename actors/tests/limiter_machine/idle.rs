@@ -63,7 +63,7 @@ fn it_stays_as_long_as_the_longest_window_of_late() {
 }
 
 #[test]
-fn any_number_of_idle_limiters_disappears_a_bounded_part_at_a_time() {
+fn bounded_any_number_of_idle_limiters_disappears_a_bounded_part_at_a_time() {
     let mut world = World::new();
     world.quota = Quota::new(5_000);
     for number in 0..3_000 {

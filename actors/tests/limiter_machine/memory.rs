@@ -26,7 +26,7 @@ fn most_entries(policy: Policy, gap: Duration, times: u32) -> usize {
 }
 
 #[test]
-fn one_policy_needs_no_more_than_1_300_entries() {
+fn bounded_one_policy_needs_no_more_than_1_300_entries() {
     for seconds in [1, 2, 3, 10, 60, 3_600, 86_400] {
         let policy = policy(10_000, seconds);
         let window = u32::try_from(seconds).unwrap() * Duration::from_secs(1);
@@ -53,7 +53,7 @@ fn the_row_of_a_full_window_is_as_small() {
 }
 
 #[test]
-fn mixed_windows_need_no_more_than_4_096_entries_and_still_only_refuse() {
+fn bounded_mixed_windows_need_no_more_than_4_096_entries_and_still_only_refuse() {
     let (day, second) = (policy(10_000, 86_400), policy(10_000, 1));
     let mut world = World::new();
     let mut oracle = Oracle::default();

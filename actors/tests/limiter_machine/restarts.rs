@@ -39,7 +39,7 @@ fn after_a_clean_stop_everything_is_as_it_was() {
 }
 
 #[test]
-fn a_clean_stop_with_rows_on_their_way_loses_nothing() {
+fn limits_a_clean_stop_with_rows_on_their_way_loses_nothing() {
     let hundred = policy(100, 60);
     let mut world = World::new();
     for _ in 0..7 {
@@ -99,7 +99,7 @@ fn what_nobody_was_told_may_be_lost_with_its_row() {
 }
 
 #[test]
-fn a_crash_while_two_rows_are_on_their_way_loses_nothing_that_was_told() {
+fn limits_a_crash_while_two_rows_are_on_their_way_loses_nothing_that_was_told() {
     let many = policy(64, 60);
     let mut world = World::new();
     world.admit(many, 1);
@@ -119,7 +119,7 @@ fn a_crash_while_two_rows_are_on_their_way_loses_nothing_that_was_told() {
 }
 
 #[test]
-fn a_crash_after_a_refused_row_loses_nothing_that_was_told() {
+fn limits_a_crash_after_a_refused_row_loses_nothing_that_was_told() {
     let many = policy(64, 60);
     let mut world = World::new();
     world.admit(many, 1);
@@ -138,7 +138,7 @@ fn a_crash_after_a_refused_row_loses_nothing_that_was_told() {
 }
 
 #[test]
-fn a_crash_after_a_refused_deletion_loses_nothing_that_was_told() {
+fn limits_a_crash_after_a_refused_deletion_loses_nothing_that_was_told() {
     let many = policy(64, 60);
     let mut world = World::new();
     world.admit(many, 1);
@@ -198,7 +198,7 @@ fn limits_a_longer_window_of_late_is_remembered_over_a_crash_after_a_shorter_one
 }
 
 #[test]
-fn a_row_that_was_written_weeks_ago_counts_in_full() {
+fn limits_a_row_that_was_written_weeks_ago_counts_in_full() {
     let most = policy(10_000, 86_400);
     let mut world = World::new();
     world.admit(most, 1);
@@ -278,7 +278,7 @@ fn a_reboot_takes_the_latest_request_for_made_just_now() {
 }
 
 #[test]
-fn a_reboot_is_no_rounding_in_favour_of_the_caller() {
+fn limits_a_reboot_is_no_rounding_in_favour_of_the_caller() {
     let two = policy(2, 1);
     let mut world = World::new();
     world.admit(two, 1);
@@ -292,7 +292,7 @@ fn a_reboot_is_no_rounding_in_favour_of_the_caller() {
 }
 
 #[test]
-fn a_boot_that_is_younger_than_the_history_forgets_none_of_it() {
+fn limits_a_boot_that_is_younger_than_the_history_forgets_none_of_it() {
     let ten = policy(10, 3_600);
     let mut world = World::new();
     world.now = at(100_000);
@@ -324,7 +324,7 @@ fn a_crash_soon_after_a_reboot_reads_times_of_the_present_boot() {
 }
 
 #[test]
-fn many_crashes_in_a_row_lose_no_request_that_was_told() {
+fn limits_many_crashes_in_a_row_lose_no_request_that_was_told() {
     let many = policy(1_000, 60);
     let mut world = World::new();
     let mut spent = 0;

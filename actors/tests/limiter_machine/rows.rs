@@ -86,7 +86,7 @@ fn what_the_row_on_disk_covers_waits_for_no_other_row() {
 }
 
 #[test]
-fn whoever_is_not_covered_waits_for_a_row_that_counts_it() {
+fn durability_whoever_is_not_covered_waits_for_a_row_that_counts_it() {
     let ten = policy(100, 60);
     let mut world = World::new();
     assert_eq!(world.check_of(1, "a", ten, 1).depends_on, seq(1));
@@ -159,7 +159,7 @@ fn a_row_that_is_on_disk_covers_although_what_came_after_it_was_refused() {
 }
 
 #[test]
-fn a_deletion_and_what_saw_it_wait_for_it() {
+fn durability_a_deletion_and_what_saw_it_wait_for_it() {
     let mut world = World::new();
     world.admit(policy(10, 60), 1);
     world.settle();
@@ -238,7 +238,7 @@ fn a_lost_deletion_restores_the_count() {
 }
 
 #[test]
-fn an_account_has_so_many_limiters_and_no_more() {
+fn bounded_an_account_has_so_many_limiters_and_no_more() {
     let ten = policy(10, 60);
     let mut world = World::new();
     world.quota = Quota::new(3);
