@@ -302,7 +302,11 @@ mod tests {
         assert_eq!(Ttl::from_seconds(0), Err(InvalidTtl));
         assert_eq!(Ttl::from_seconds(3601), Err(InvalidTtl));
         assert_eq!(Ttl::from_seconds(65_537), Err(InvalidTtl));
-        assert_eq!(Ttl::from_seconds(3600).unwrap().as_duration(), Duration::from_secs(3600));
+        let longest = Ttl::from_seconds(3600).unwrap();
+        assert_eq!(
+            (longest.as_seconds(), longest.as_duration()),
+            (3600, Duration::from_secs(3600))
+        );
     }
 
     #[test]

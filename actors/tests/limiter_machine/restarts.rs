@@ -77,10 +77,12 @@ fn what_is_recovered_lies_in_the_past_and_in_order() {
     let policy = policy(64, 60);
     let mut world = World::new();
     world.admit(policy, 1);
+    world.pass(Duration::from_nanos(100));
+    world.admit(policy, 40);
     world.settle();
     let row = world.row(1, "a").unwrap().clone();
+    assert!(row.admitted[0].at > world.now, "it is rounded up");
     for rebooted in [false, true] {
-        // A time that is rounded up may be later than the crash.
         let recovered = row.clone().recovered(world.now, rebooted).admitted;
         assert_eq!(recovered.len(), 2, "what was admitted, and what was reserved");
         assert!(recovered.iter().all(|admitted| admitted.at <= world.now));
