@@ -271,8 +271,9 @@ impl Machine for LimitMachine {
             self.pending.pop_back_if(|&mut (seq, _, _)| seq > durable)
         {
             if let Some(limiter) = find(&mut self.limiters, account, &name) {
+                // What is on its way for a limiter is its latest row: this one, or one undone before.
                 limiter.awaited = Seq::NONE;
-                limiter.next.take_if(|next| next.seq > durable);
+                limiter.next = None;
             }
         }
         while let Some(((account, name), before)) = self.unsettled.pop_after(durable) {
