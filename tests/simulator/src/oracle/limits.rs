@@ -10,12 +10,12 @@ use octostore_actors::domain::{
     limiter::{LimitCommand, LimitName, LimitOutcome, Policy, Standing},
     values::AccountId,
 };
-use std::{collections::HashMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 /// Everything that was asked of limits.
 #[derive(Debug, Default)]
 pub struct LimitBook {
-    limiters: HashMap<(AccountId, LimitName), Limiter>,
+    limiters: BTreeMap<(AccountId, LimitName), Limiter>,
     /// When servers started, and whether the lease clock had begun anew.
     starts: Vec<(Truth, bool)>,
 }

@@ -44,7 +44,8 @@ impl World {
         }
         self.no_ghosts()?;
         self.read_audit()?;
-        if self.dice.one_in(2) {
+        // No scenario is without a crash.
+        if self.tally.recovered == 0 || self.dice.one_in(2) {
             self.crash()?
         } else {
             self.stop()?

@@ -206,7 +206,7 @@ pub fn plain_setup(broken: Option<Break>) -> Setup {
             locks: many,
             limits: many,
             flags: many,
-            config: ConfigQuota { keys: many, bytes: 1 << 20, history: Quota::new(4) },
+            config: ConfigQuota { keys: many, bytes: u64::MAX, history: Quota::new(4) },
             tokens: many,
             requests_per_second: None,
         },
@@ -226,6 +226,14 @@ fn setup(dice: &mut Dice, broken: Option<Break>) -> Setup {
     }
     if dice.one_in(4) {
         setup.quotas.tokens = Quota::new(3);
+    }
+    if dice.one_in(4) {
+        setup.quotas.flags = Quota::new(1);
+        setup.quotas.limits = Quota::new(1);
+        setup.quotas.config.keys = Quota::new(1);
+    }
+    if dice.one_in(8) {
+        setup.quotas.config.bytes = 6_000;
     }
     if dice.one_in(6) {
         setup.retention.entries = Some(dice.within(1..=20));

@@ -24,7 +24,7 @@ impl World {
     pub(super) fn step(&mut self) -> Done {
         let step = Step::ALL[self.dice.weighted(self.plan.weights.iter().copied())].0;
         match step {
-            Step::Ask => self.somebody_asks(),
+            Step::Ask => self.somebody_asks()?,
             Step::AskTogether => self.several_ask(),
             Step::Turn => {
                 let domain = if self.dice.one_in(4) {
@@ -49,7 +49,10 @@ impl World {
             Step::HangUp | Step::LoseOnTheWay => {}
             Step::PassLittle => self.pass(1..=60),
             Step::PassSome => self.pass(100..=3_000),
-            Step::PassLong => self.pass(3_000..=60_000),
+            Step::PassLong => {
+                self.tally.stalls += 1;
+                self.pass(3_000..=60_000);
+            }
             Step::SetWall => self.set_wall(),
             Step::Present => {
                 let index = self.dice.below(self.clients.wallet.len());
@@ -66,16 +69,17 @@ impl World {
         Ok(())
     }
 
-    fn somebody_asks(&mut self) {
+    fn somebody_asks(&mut self) -> Done {
         if self.pending.len() >= MOST_PENDING {
-            return;
+            return Ok(());
         }
         let wall = self.wall();
         if let Some((client, ask)) = self.clients.think(&self.plan, &mut self.dice, wall)
             && self.may_ask(&ask)
         {
-            self.ask(client, ask);
+            self.ask(client, ask)?;
         }
+        Ok(())
     }
 
     fn several_ask(&mut self) {
@@ -140,6 +144,7 @@ impl World {
                 self.trace.note(format_args!("the audit log has {:?}", page.entries));
                 let retention = self.plan.setup.retention;
                 self.oracle.checks += 1;
+                self.tally.audits += 1;
                 Ok(self.oracle.audit.read(&page, retention, &self.oracle.requests)?)
             }
             other => {
@@ -160,6 +165,7 @@ impl World {
     fn set_wall(&mut self) {
         let seconds = *self.dice.pick(&[1, 30, 3600, 100_000]);
         let back = self.dice.one_in(2);
+        self.tally.jumps += 1;
         self.time.set_wall(Duration::from_secs(seconds), back);
         self.time_moved();
     }
