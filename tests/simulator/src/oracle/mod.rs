@@ -65,6 +65,7 @@ pub struct Request {
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "most requests are told something")]
 pub enum End {
     /// It waits, or its answer is on the way.
     Waits,
@@ -129,12 +130,6 @@ pub struct Oracle {
     /// Requests that no turn has seen yet.
     unhandled: Vec<RequestId>,
     last_lock_turn: Truth,
-}
-
-impl Default for Truth {
-    fn default() -> Self {
-        Self(0)
-    }
 }
 
 impl Oracle {

@@ -152,8 +152,7 @@ impl World {
                     drop(server);
                 }
                 Err(error) => {
-                    let path = self.mounted.path();
-                    let text = error.to_string().replace(&*path.to_string_lossy(), "db");
+                    let text = self.plain(&error);
                     self.trace.note(format_args!("no start: {text}"));
                     if is_damage(&error) && self.is_excused(&text) {
                         self.tally.refusals += 1;
@@ -189,6 +188,11 @@ impl World {
         self.tried.push(self.time.now());
         let (setup, path) = (&self.plan.setup, self.mounted.path());
         Server::start(setup, &self.files, &path, &self.boot(), &self.time.clocks())
+    }
+
+    /// What a start says, wherever this scenario's disk is mounted.
+    pub(super) fn plain(&self, error: &NotStarted) -> String {
+        error.to_string().replace(&*self.mounted.path().to_string_lossy(), "db")
     }
 
     /// Whether damage may be seen where there is none. What a failed sync did not write no later one
@@ -235,7 +239,7 @@ impl World {
             self.turn(domain)?;
         }
         self.deliver_all()?;
-        for pending in &self.pending {
+        if let Some(pending) = self.pending.first() {
             let ask = &self.oracle.requests[pending.request].ask;
             return Err(Violation::new(
                 Promise::OneOutcome,

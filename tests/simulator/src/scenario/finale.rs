@@ -94,15 +94,12 @@ impl World {
         self.flow()?;
         let mut all = Vec::new();
         for (name, request) in names.iter().zip(requests) {
-            match &self.oracle.requests[request].end {
-                End::Told(Answer::Lock(LockOutcome::Status(lease)), _) => {
-                    all.push((name.to_string(), lease.clone()));
-                }
-                other => {
-                    let what = format!("{name} has no status: {other:?}");
-                    return Err(Violation::new(Promise::OneOutcome, what).into());
-                }
-            }
+            let end = &self.oracle.requests[request].end;
+            let End::Told(Answer::Lock(LockOutcome::Status(lease)), _) = end else {
+                let what = format!("{name} has no status: {end:?}");
+                return Err(Violation::new(Promise::OneOutcome, what).into());
+            };
+            all.push((name.to_string(), lease.clone()));
         }
         Ok(all)
     }

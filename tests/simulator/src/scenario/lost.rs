@@ -3,7 +3,7 @@
 
 use super::{Step, World, clients::PEEK};
 use crate::{
-    oracle::{End, Ended, Promise, Violation},
+    oracle::{End, Ended, Promise, Violation, require},
     server::{Answer, Ask},
 };
 use octostore_actors::domain::lock::LockOutcome;
@@ -26,7 +26,7 @@ impl World {
         match self.start() {
             Ok(server) => self.server = Some(server),
             Err(error) => {
-                let what = format!("without its journal no server starts: {error}");
+                let what = format!("without its journal no server starts: {}", self.plain(&error));
                 return Err(Violation::new(Promise::Recovery, what).into());
             }
         }
@@ -37,12 +37,14 @@ impl World {
         self.ask(PEEK, Ask::Lock(ask))?;
         self.flow()?;
         // The grant itself was judged when it was told.
-        match &self.oracle.requests[asked].end {
-            End::Told(Answer::Lock(LockOutcome::Granted(_) | LockOutcome::NoToken), _) => Ok(()),
-            end => {
-                let what = format!("a lock that nobody holds is not granted: {end:?}");
-                Err(Violation::new(Promise::OneOutcome, what).into())
-            }
-        }
+        let end = &self.oracle.requests[asked].end;
+        let fair = matches!(
+            end,
+            End::Told(Answer::Lock(LockOutcome::Granted(_) | LockOutcome::NoToken), _)
+        );
+        require(fair, Promise::OneOutcome, || {
+            format!("a lock that nobody holds is not granted: {end:?}")
+        })?;
+        Ok(())
     }
 }

@@ -153,10 +153,10 @@ impl Plan {
         let swarm = |dice: &mut Dice, weight: u64| weight * *dice.pick(&[0, 1, 1, 2, 3]);
         let weights = Step::ALL
             .iter()
-            .map(|&(step, weight)| match step {
+            .map(|&(step, weight)| {
                 // Without these nothing would happen.
-                Step::Ask | Step::Turn | Step::Commit | Step::Deliver => weight,
-                _ => swarm(dice, weight),
+                let needed = matches!(step, Step::Ask | Step::Turn | Step::Commit | Step::Deliver);
+                if needed { weight } else { swarm(dice, weight) }
             })
             .collect();
         let mut domains: Vec<u64> =

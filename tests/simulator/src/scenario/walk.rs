@@ -139,19 +139,16 @@ impl World {
         if self.oracle.server() != asked {
             return Ok(());
         }
-        match Pin::new(&mut waiting).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(page)) => {
-                self.trace.note(format_args!("the audit log has {:?}", page.entries));
-                let retention = self.plan.setup.retention;
-                self.oracle.checks += 1;
-                self.tally.audits += 1;
-                Ok(self.oracle.audit.read(&page, retention, &self.oracle.requests)?)
-            }
-            other => {
-                let what = format!("who reads the audit log is told {other:?}");
-                Err(Violation::new(Promise::OneOutcome, what).into())
-            }
-        }
+        let told = Pin::new(&mut waiting).poll(&mut Context::from_waker(Waker::noop()));
+        let Poll::Ready(Ok(page)) = &told else {
+            let what = format!("who reads the audit log is told {told:?}");
+            return Err(Violation::new(Promise::OneOutcome, what).into());
+        };
+        self.trace.note(format_args!("the audit log has {:?}", page.entries));
+        self.oracle.checks += 1;
+        self.tally.audits += 1;
+        let retention = self.plan.setup.retention;
+        Ok(self.oracle.audit.read(page, retention, &self.oracle.requests)?)
     }
 
     /// Some milliseconds pass, to the nanosecond.

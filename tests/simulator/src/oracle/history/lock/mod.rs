@@ -206,10 +206,10 @@ impl Specification for Model {
         budget::spend();
         match apply(operation, state) {
             Some(held) => {
-                let server = match **operation {
-                    LockOperation::Start { server, .. } => server,
-                    _ => state.server,
-                };
+                let mut server = state.server;
+                if let LockOperation::Start { server: started, .. } = **operation {
+                    server = started;
+                }
                 (true, State { server, held })
             }
             None => (false, state.clone()),
