@@ -5,7 +5,6 @@ use clap::ValueEnum;
 use octostore_simulator::{
     breaks::Break,
     campaign::{Campaign, fight},
-    oracle::Promise,
     scenario::run,
 };
 use std::{
@@ -18,13 +17,13 @@ use std::{
 const SEEDS: u64 = 400;
 
 /// In which scenario each promise was named first, up to the one in which that of `broken` was.
-fn noticed(broken: Break) -> BTreeMap<Promise, u64> {
+fn noticed(broken: Break) -> BTreeMap<&'static str, u64> {
     let mut named = BTreeMap::new();
     for seed in 0..SEEDS {
         if let Some(violation) = run(seed, Some(broken), false).violation {
-            named.entry(violation.promise).or_insert(seed);
+            named.entry(violation.promise.invariant()).or_insert(seed);
         }
-        if named.contains_key(&broken.promise()) {
+        if named.contains_key(broken.promise().invariant()) {
             break;
         }
     }
@@ -42,7 +41,7 @@ fn whatever_is_broken_is_noticed_and_named() {
             scope.spawn(|| {
                 while let Some(&broken) = next() {
                     let named = noticed(broken);
-                    if !named.contains_key(&broken.promise()) {
+                    if !named.contains_key(broken.promise().invariant()) {
                         missed.lock().unwrap().push((broken, named));
                     }
                 }

@@ -201,7 +201,7 @@ impl LimitBook {
         }
         let sum = remembered(&events, now, policy);
         let count = shown.map_or(0, |standing| standing.count);
-        require(count >= sum, Promise::Durability, || {
+        require(count >= sum, Promise::Limits, || {
             format!("{:?} counts {count} although {sum} were admitted in its window", key.1)
         })
     }
