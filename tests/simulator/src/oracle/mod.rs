@@ -22,7 +22,7 @@ use crate::{
 };
 use audit::AuditBook;
 use bounds::BoundBook;
-use limits::LimitBook;
+use limits::{Before, LimitBook};
 use locks::LockBook;
 use octostore_actors::{
     domain::account::{AccountCommand, AccountOutcome},
@@ -150,10 +150,22 @@ impl Oracle {
     }
 
     /// A server begins to serve.
-    pub fn started(&mut self, booted: Truth, recovered: Option<Vec<Truth>>, now: Stamp) {
+    pub fn started(
+        &mut self,
+        booted: Truth,
+        recovered: Option<Vec<Truth>>,
+        now: Stamp,
+        disk_was_well: bool,
+    ) {
+        let stopped = self.lives.last().is_some_and(|life| life.ended == Ended::Stopped);
+        let before = match recovered {
+            Some(_) => Before::Reboot,
+            None if stopped && disk_was_well => Before::Stop,
+            None => Before::Crash,
+        };
+        self.limits.started(now.at, before);
         let expired = self.last_lock_turn;
         self.lives.push(Life { booted, recovered, started: now, expired, ended: Ended::Runs });
-        self.limits.started(now.at, self.lives.last().is_some_and(|life| life.recovered.is_some()));
     }
 
     /// The server is no more; whoever still waits has lost it.

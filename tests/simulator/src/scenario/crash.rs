@@ -122,9 +122,10 @@ impl World {
     }
 
     fn reboot(&mut self) {
-        let longest = *self.dice.pick(&[5_000, 100_000, 7_200_000]);
+        let longest = *self.dice.pick(&[50, 1_000, 5_000, 100_000, 7_200_000]);
         let off = self.dice.within(1..=longest);
-        let up = self.dice.within(1..=60_000);
+        let latest = *self.dice.pick(&[100, 5_000, 60_000]);
+        let up = self.dice.within(1..=latest);
         self.time.reboot(Duration::from_millis(off), Duration::from_millis(up));
         self.tried.clear();
         self.new_boot = true;
@@ -265,7 +266,9 @@ impl World {
         let tried = std::mem::take(&mut self.tried);
         let recovered = std::mem::take(&mut self.new_boot).then_some(tried);
         let booted = self.time.truth_of(octostore_actors::time::Instant::default());
-        self.oracle.started(booted, recovered, now);
+        let counts = self.mounted.disk().get().counts();
+        let disk_was_well = counts.faults == 0 && counts.full == 0;
+        self.oracle.started(booted, recovered, now, disk_was_well);
     }
 
     /// The accounts and tokens that are there from the beginning are known to all.

@@ -103,6 +103,11 @@ pub enum Step {
     Trap,
     /// The disk is nearly full.
     Fill,
+    /// Several ask, and what they want finds no room.
+    NoRoom,
+    /// Several ask for changes, others look at the same; whoever is answered before anything is
+    /// committed hears of it, and then the process dies.
+    LookAhead,
     /// There is room again, and nothing fails.
     Mend,
     /// The process dies, or the power goes.
@@ -115,7 +120,7 @@ pub enum Step {
 
 impl Step {
     /// All of them, each with how often it comes.
-    pub const ALL: [(Self, u64); 21] = [
+    pub const ALL: [(Self, u64); 23] = [
         (Self::Ask, 60),
         (Self::AskTogether, 4),
         (Self::Turn, 24),
@@ -133,6 +138,8 @@ impl Step {
         (Self::ReadAudit, 2),
         (Self::Trap, 1),
         (Self::Fill, 1),
+        (Self::NoRoom, 1),
+        (Self::LookAhead, 1),
         (Self::Mend, 2),
         (Self::Crash, 2),
         (Self::CrashSoon, 2),
@@ -185,7 +192,10 @@ impl Plan {
                 1 => Beginning::LastTokens,
                 _ => Beginning::Fresh,
             },
-            uptime: Duration::from_millis(dice.within(1..=10_000_000)),
+            uptime: Duration::from_millis({
+                let longest = *dice.pick(&[2_000, 60_000, 10_000_000]);
+                dice.within(1..=longest)
+            }),
             hard_starts: *dice.pick(&[2, 4, 8]),
         }
     }

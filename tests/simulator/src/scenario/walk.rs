@@ -61,6 +61,8 @@ impl World {
             Step::ReadAudit => self.read_audit()?,
             Step::Trap => self.trap(),
             Step::Fill => self.fill(),
+            Step::NoRoom => self.no_room()?,
+            Step::LookAhead => self.look_ahead()?,
             Step::Mend => self.mend(),
             Step::Crash => self.crash()?,
             Step::CrashSoon => self.crash_soon(),
@@ -83,11 +85,16 @@ impl World {
     }
 
     fn several_ask(&mut self) {
+        let domain = self.plan.domain(&mut self.dice);
+        self.several_ask_of(domain);
+    }
+
+    fn several_ask_of(&mut self, domain: Domain) {
         if self.pending.len() >= MOST_PENDING {
             return;
         }
         let wall = self.wall();
-        let mut asks = self.clients.think_together(&self.plan, &mut self.dice, wall);
+        let mut asks = self.clients.think_together(domain, &self.plan, &mut self.dice, wall);
         asks.retain(|(_, ask)| !is_standing(ask));
         self.ask_together(asks);
     }
@@ -184,6 +191,7 @@ impl World {
                 Trouble::Once,
                 Trouble::Always,
                 Trouble::Full,
+                Trouble::StaysFull,
             ]),
         };
         self.trace.note(format_args!("{trap:?}"));
@@ -197,6 +205,42 @@ impl World {
         disk.set_room(Some(used + left));
         drop(disk);
         self.trace.note(format_args!("the disk is full but for {left} bytes"));
+    }
+
+    /// What several want finds no room.
+    fn no_room(&mut self) -> Done {
+        let domain = self.plan.domain(&mut self.dice);
+        self.several_ask_of(domain);
+        self.turn(domain)?;
+        if self.server.is_none() {
+            return Ok(());
+        }
+        let after = u32::try_from(self.dice.within(0..=1)).unwrap_or(0);
+        let trap = Trap { after, kind: Some(Kind::Write), trouble: Trouble::StaysFull };
+        self.trace.note(format_args!("{trap:?}"));
+        self.mounted.disk().get().set_trap(trap);
+        // What follows may stand on what is about to be refused.
+        if self.dice.one_in(2) {
+            self.several_ask_of(domain);
+            self.turn(domain)?;
+        }
+        self.commit()?;
+        if self.dice.one_in(2) {
+            self.mend();
+        }
+        self.turn(domain)
+    }
+
+    /// Whoever looks at what is not on disk must not hear of it.
+    fn look_ahead(&mut self) -> Done {
+        let domain = self.plan.domain(&mut self.dice);
+        self.several_ask_of(domain);
+        let mut looks = self.clients.look(&self.plan, self.wall());
+        looks.retain(|(_, ask)| ask.domain() == domain);
+        self.ask_together(looks);
+        self.turn(domain)?;
+        self.deliver_all()?;
+        self.crash()
     }
 
     /// There is room again, and nothing fails.

@@ -87,11 +87,11 @@ impl Clients {
     /// Several things for one actor, from several clients.
     pub fn think_together(
         &mut self,
+        domain: Domain,
         plan: &Plan,
         dice: &mut Dice,
         at: WallTime,
     ) -> Vec<(usize, Ask)> {
-        let domain = plan.domain(dice);
         let count = dice.within(2..=4);
         let ask = |_| {
             let client = dice.below(plan.holders.len());
@@ -305,6 +305,8 @@ impl Clients {
         let locks = plan.locks.iter().map(|name| LockCommand::Get { name: name.clone() });
         asks.extend(locks.map(Ask::Lock));
         for account in ACCOUNTS {
+            let selection = Selection::default();
+            asks.push(Ask::Lock(LockCommand::List { account, selection }));
             let limits = plan
                 .limits
                 .iter()
