@@ -32,7 +32,7 @@ pub enum Received<T> {
 #[cfg(not(loom))]
 mod channel {
     use super::{Received, Refused};
-    use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, Sender, TrySendError};
+    use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
     use std::{
         num::NonZeroUsize,
         sync::{
@@ -141,14 +141,6 @@ mod channel {
             let Some(patience) = patience else {
                 return self.0.receiver.recv().map_or(Received::Closed, Received::Message);
             };
-            // The channel would let other threads run several times before it finds no time left.
-            if patience.is_zero() {
-                return match self.0.receiver.try_recv() {
-                    Ok(message) => Received::Message(message),
-                    Err(TryRecvError::Empty) => Received::TimedOut,
-                    Err(TryRecvError::Disconnected) => Received::Closed,
-                };
-            }
             match self.0.receiver.recv_timeout(patience) {
                 Ok(message) => Received::Message(message),
                 Err(RecvTimeoutError::Timeout) => Received::TimedOut,

@@ -229,7 +229,7 @@ impl World {
 
     /// A server has started: everything that was told must be found, before anything expires.
     fn look_around(&mut self) -> Step {
-        let crashed = self.oracle.lives.last().is_some_and(|life| life.ended == Ended::Crashed);
+        let before = self.oracle.lives.last().map(|life| life.ended);
         self.serves();
         if self.tally.starts == 1 {
             self.introduce();
@@ -252,8 +252,11 @@ impl World {
             self.present(index)?;
         }
         self.read_audit()?;
-        if crashed {
-            self.tally.recovered = 1;
+        match before {
+            Some(Ended::Crashed) => self.tally.recovered = 1,
+            // Whatever reached nobody came back before it stopped.
+            Some(Ended::Stopped) if self.disk_was_well() => self.no_ghosts()?,
+            Some(Ended::Stopped | Ended::Runs) | None => {}
         }
         Ok(())
     }
@@ -266,9 +269,13 @@ impl World {
         let tried = std::mem::take(&mut self.tried);
         let recovered = std::mem::take(&mut self.new_boot).then_some(tried);
         let booted = self.time.truth_of(octostore_actors::time::Instant::default());
+        self.oracle.started(booted, recovered, now, self.disk_was_well());
+    }
+
+    /// Whether nothing has been wrong with the disk so far.
+    fn disk_was_well(&self) -> bool {
         let counts = self.mounted.disk().get().counts();
-        let disk_was_well = counts.faults == 0 && counts.full == 0;
-        self.oracle.started(booted, recovered, now, disk_was_well);
+        counts.faults == 0 && counts.full == 0
     }
 
     /// The accounts and tokens that are there from the beginning are known to all.

@@ -76,7 +76,7 @@ impl World {
     }
 
     /// Every lock that is held is known to somebody.
-    fn no_ghosts(&mut self) -> Step {
+    pub(super) fn no_ghosts(&mut self) -> Step {
         for (name, held) in self.held()? {
             if let Some(lease) = held {
                 self.oracle.rests(&name, &lease)?;

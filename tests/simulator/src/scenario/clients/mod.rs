@@ -306,7 +306,10 @@ impl Clients {
         asks.extend(locks.map(Ask::Lock));
         for account in ACCOUNTS {
             let selection = Selection::default();
-            asks.push(Ask::Lock(LockCommand::List { account, selection }));
+            asks.push(Ask::Lock(LockCommand::List { account, selection: selection.clone() }));
+            asks.push(Ask::Limit(LimitCommand::List { account, selection: selection.clone() }));
+            asks.push(Ask::Flag(FlagCommand::List { account, selection: selection.clone() }));
+            asks.push(Ask::Config(ConfigCommand::List { account, selection }));
             let limits = plan
                 .limits
                 .iter()
