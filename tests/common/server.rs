@@ -19,6 +19,8 @@ pub struct Setup {
     bind: String,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    /// What runs the server, if it is not run by itself.
+    through: Vec<String>,
 }
 
 impl Setup {
@@ -36,6 +38,7 @@ impl Setup {
             bind: "127.0.0.1:0".to_owned(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            through: Vec::new(),
         }
     }
 
@@ -55,6 +58,12 @@ impl Setup {
     /// Listening elsewhere.
     pub fn bind(mut self, bind: &str) -> Self {
         bind.clone_into(&mut self.bind);
+        self
+    }
+
+    /// Run by a command that becomes it, once it has prepared something.
+    pub fn through(mut self, command: &[&str]) -> Self {
+        self.through = command.iter().map(|&word| word.to_owned()).collect();
         self
     }
 
@@ -83,8 +92,11 @@ impl Setup {
 
     /// The command, in an environment that is ours alone.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_octostore"));
+        let this = env!("CARGO_BIN_EXE_octostore");
+        let mut words = self.through.iter().map(String::as_str).chain([this]);
+        let mut command = Command::new(words.next().unwrap_or(this));
         command
+            .args(words)
             .env_clear()
             .envs(self.environment.iter().cloned())
             .current_dir(self.folder())
