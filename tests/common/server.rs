@@ -11,6 +11,9 @@ use std::{
 };
 use tempfile::TempDir;
 
+/// Set while the coverage of the tests is measured.
+const MEASURED: &str = "LLVM_PROFILE_FILE";
+
 /// How a server is started. Starting from the same one again uses the same file.
 #[derive(Clone)]
 pub struct Setup {
@@ -104,7 +107,9 @@ impl Setup {
             .arg(&self.bind)
             .arg("--database")
             .arg(&self.database)
-            .args(&self.arguments);
+            .args(&self.arguments)
+            // Where a server writes which of its lines it ran, when that is measured.
+            .envs(std::env::var_os(MEASURED).map(|file| (MEASURED, file)));
         command
     }
 
