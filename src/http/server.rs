@@ -136,6 +136,8 @@ impl Connections {
             let mut connection = pin!(connection);
             loop {
                 tokio::select! {
+                    // An answer that is there is written before anything is closed.
+                    biased;
                     ended = connection.as_mut() => {
                         if let Err(error) = ended {
                             tracing::debug!(%error, "a connection broke off");
