@@ -35,6 +35,7 @@ mod failed_disk;
 mod flags;
 mod full_disk;
 mod ghosts;
+mod guard;
 mod hostile;
 mod isolation;
 mod lifecycle;
