@@ -7,7 +7,9 @@ use octostore_actors::{
         account::{Account, AccountRecord, Allowance, Origin, Role, Standing, Subject},
         limiter::{Admitted, LimitName, LimitRecord, MaxRequests, Policy, Reservation, Window},
         lock::{Holder, Lease},
-        values::{AccountId, AccountName, FencingToken, LeaseId, LockName, Metadata, Ttl, WallTime},
+        values::{
+            AccountId, AccountName, FencingToken, LeaseId, LockName, Metadata, Ttl, WallTime,
+        },
     },
     time::Instant,
 };
@@ -240,7 +242,7 @@ fn bounded_an_idle_store_brings_home_what_its_journal_holds() {
     commit(&mut store, &[account()]);
     store.tend(Pressure::Idle).unwrap();
     assert!(store.frames.load(Ordering::Relaxed) > 0, "too little to be worth it");
-    for number in 1.. {
+    for number in 1..100 {
         commit(&mut store, &[held(number)]);
         if store.frames.load(Ordering::Relaxed) >= SMALL.idle {
             break;
