@@ -315,10 +315,15 @@ fn limits_what_a_reboot_makes_of_a_limit_is_written_down_too() {
     drop(store);
     let (store, at_once) = disk.open("the next boot", 500);
     drop(store);
-    let (_store, later) = disk.open("the next boot", 510);
+    let (mut store, later) = disk.open("the next boot", 510);
     assert_eq!(later.limits, at_once.limits);
-    let admitted: u32 = later.limits[0].admitted.iter().map(|admitted| admitted.count).sum();
+    let row = &later.limits[0];
+    let admitted: u32 = row.admitted.iter().map(|admitted| admitted.count).sum();
     assert_eq!(admitted, 5, "and what may have been admitted since");
+
+    commit(&mut store, &[LimitRecord::Gone(row.account, row.name.clone()).into()]);
+    drop(store);
+    assert!(disk.open("the next boot", 511).1.limits.is_empty(), "gone is gone");
 }
 
 #[test]
