@@ -137,3 +137,80 @@ fn a_turn_without_anything_for_the_disk_does_not_trouble_it() {
     assert_eq!(actor.turn(Patience::None), Flow::Continue);
     assert!(turns.is_empty());
 }
+
+#[test]
+fn one_outcome_when_the_journal_is_gone_it_ends_wherever_it_notices() {
+    let ask = |handle: &Handle<LockMachine>, count: usize| -> Vec<_> {
+        (0..count).map(|n| handle.ask(acquire(n)).unwrap()).collect()
+    };
+    // In the middle of a long turn, at the end of a short one, and when it is told to stop.
+    for (count, stops) in [(300, false), (1, false), (1, true)] {
+        let (mut actor, handle, turns) = locks([]);
+        let waiting = ask(&handle, count);
+        if stops {
+            handle.stop();
+        }
+        drop(turns);
+        assert_eq!(actor.turn(Patience::None), Flow::Stopped, "{count} {stops}");
+        drop(actor);
+        for waiting in waiting {
+            assert_eq!(block_on(waiting), Err(Lost::OutcomeUnknown));
+        }
+    }
+}
+
+#[test]
+fn stepped_by_hand_it_does_not_wait_for_its_barrier() {
+    let (mut actor, handle, turns) = locks([]);
+    handle.clone().stop();
+    assert_eq!(actor.turn(Patience::None), Flow::Continue);
+    assert_eq!(actor.turn(Patience::None), Flow::Continue, "the barrier is on its way");
+    let Some(JournalMessage::Turn(barrier)) = turns.try_receive() else { panic!("a barrier") };
+    barrier.held.into_iter().for_each(crate::reply::Held::release);
+    assert_eq!(actor.turn(Patience::None), Flow::Stopped);
+}
+
+/// Counts whom it has been told to wake, and wakes nobody.
+#[derive(Default)]
+struct Counter(Mutex<usize>);
+
+impl Alarm for Counter {
+    fn wake(&self, sleepers: Vec<Waker>) {
+        *lock(&self.0) += sleepers.len();
+    }
+}
+
+#[test]
+fn those_whom_it_answers_itself_are_woken_by_its_alarm() {
+    let (actor, handle, _turns) = locks([]);
+    let alarm = Arc::new(Counter::default());
+    let mut actor = actor.with_alarm(Arc::clone(&alarm) as Arc<dyn Alarm>);
+    let mut waiting: Vec<_> = (0..3)
+        .map(|n| LockCommand::Get { name: LockName::new(&format!("free-{n}")).unwrap() })
+        .map(|command| handle.ask(command).unwrap())
+        .collect();
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(waiting.iter_mut().all(|waiting| Pin::new(waiting).poll(&mut context).is_pending()));
+    actor.turn(Patience::None);
+    assert_eq!(*lock(&alarm.0), 3);
+}
+
+#[test]
+fn nothing_that_somebody_waits_for_prints_itself() {
+    let secret = "what somebody asked for";
+    let (mut actor, handle, turns) = locks([]);
+    let command = LockCommand::Get { name: LockName::new("secret-name").unwrap() };
+    let (asked, waiting) = handle.prepare(command);
+    let held = reply::<&str>(Arc::new(Nowhere)).0.hold(secret);
+    let (reply, other) = reply::<&str>(Arc::new(Nowhere));
+    handle.ask_all(vec![asked]);
+    let printed = format!("{handle:?} {actor:?} {waiting:?} {held:?} {reply:?} {other:?}");
+    assert!(!printed.contains("secret") && !printed.contains(secret), "{printed}");
+    let log = crate::commit::AuditLog::new(actor.journal.clone());
+    assert_eq!(format!("{log:?}"), "AuditLog");
+    assert!(format!("{:?}", actor.progress).contains("durable"));
+    let _granted = handle.ask(acquire(1)).unwrap();
+    actor.turn(Patience::None);
+    let turn = turns.try_receive().unwrap();
+    assert!(format!("{turn:?}").contains("held: 1"), "how many wait, not for what: {turn:?}");
+}
