@@ -209,6 +209,8 @@ fn fencing_a_start_has_its_tokens_reserved_in_the_main_file() {
         let (store, recovered) = disk.open("this boot", 1);
         let mark = lock::token_mark(&disk.main_file_alone()).unwrap();
         assert_eq!(mark, token(start * TOKEN_BLOCK), "whatever becomes of the journal");
+        let before = FencingToken::ZERO.saturating_add((start - 1) * TOKEN_BLOCK);
+        assert_eq!(recovered.tokens.last(), before, "none that may have been granted is again");
         drop((store, recovered));
     }
 }

@@ -1,6 +1,8 @@
 //! What no answer shows: how long the loop sleeps, and in how many parts it sends on what a turn
 //! has decided.
 
+#![expect(clippy::unwrap_used, reason = "what is not there fails the test that looks for it")]
+
 use super::*;
 use crate::domain::{
     lock::{Holder, Lease, LockCommand, LockMachine, LockOutcome, Tokens},
@@ -213,4 +215,33 @@ fn nothing_that_somebody_waits_for_prints_itself() {
     actor.turn(Patience::None);
     let turn = turns.try_receive().unwrap();
     assert!(format!("{turn:?}").contains("held: 1"), "how many wait, not for what: {turn:?}");
+}
+
+/// A clock during whose reading somebody renews a lease.
+struct Interrupted(Mutex<Option<Handle<LockMachine>>>);
+
+impl Clock for Interrupted {
+    fn now(&self) -> Instant {
+        let handle = lock(&self.0).take();
+        if let Some(handle) = handle {
+            let Lease { name, holder, id, ttl, .. } = lease(at(0));
+            let account = holder.account;
+            let _unheard = handle.ask(LockCommand::Renew { name, account, lease: id, ttl });
+        }
+        at(10)
+    }
+}
+
+#[test]
+fn time_what_is_queued_when_the_clock_has_been_read_comes_before_what_expires() {
+    let places = NonZeroUsize::new(10).unwrap();
+    let (journal, _turns) = mailbox(places);
+    let last = FencingToken::new(1).unwrap();
+    let machine = LockMachine::new([lease(at(9))], Tokens::new(last, last, 10));
+    let clock = Arc::new(Interrupted(Mutex::new(None)));
+    let (mut actor, handle) =
+        Actor::new(machine, places, journal, Arc::clone(&clock) as Arc<dyn Clock>);
+    *lock(&clock.0) = Some(handle);
+    actor.turn(Patience::None);
+    assert_eq!(actor.machine.next_deadline(), Some(at(70)), "renewed, not expired");
 }
