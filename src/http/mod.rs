@@ -39,6 +39,7 @@ mod server;
 mod sign_in;
 mod stream;
 mod timer;
+mod turn;
 mod wire;
 
 pub use listen::{ListenError, Listener};
