@@ -284,7 +284,6 @@ where
                 Message::Nudge => {}
                 Message::Stop => return self.close(),
             }
-            handled += 1;
             if handled >= COMMANDS_AT_ONCE {
                 handled = 0;
                 if self.send_effects() == Flow::Stopped {
@@ -447,3 +446,6 @@ pub enum Patience {
     /// Not at all: for whoever steps the loop by hand.
     None,
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -143,6 +143,8 @@ impl Connections {
             let mut connection = pin!(connection);
             loop {
                 tokio::select! {
+                    // An answer that is there is written before anything is closed.
+                    biased;
                     ended = poll_fn(|cx| turns.poll(connection.as_mut(), cx)) => {
                         if let Err(error) = ended {
                             tracing::debug!(%error, "a connection broke off");
