@@ -66,13 +66,12 @@ fn acquire(number: usize) -> LockCommand {
 #[test]
 fn with_nothing_to_do_it_sleeps_until_somebody_comes() {
     let (actor, _handle, _turns) = locks([]);
-    assert_eq!(actor.sleep(Patience::UntilDeadline), None);
-    assert_eq!(actor.sleep(Patience::None), Some(Duration::ZERO), "whoever steps it never waits");
+    assert_eq!(actor.sleep(), None);
 }
 
 #[test]
 fn it_sleeps_until_a_lease_ends_but_not_through_a_suspend() {
-    let ends = |after: Duration| locks([lease(at(10) + after)]).0.sleep(Patience::UntilDeadline);
+    let ends = |after: Duration| locks([lease(at(10) + after)]).0.sleep();
     for millis in [0, 1, 499, 500] {
         let span = Duration::from_millis(millis);
         assert_eq!(ends(span), Some(span));
@@ -83,18 +82,18 @@ fn it_sleeps_until_a_lease_ends_but_not_through_a_suspend() {
 #[test]
 fn while_nothing_may_expire_what_is_over_does_not_keep_it_awake() {
     let (mut actor, _handle, _turns) = locks([lease(at(5))]);
-    assert_eq!(actor.sleep(Patience::UntilDeadline), Some(Duration::ZERO));
+    assert_eq!(actor.sleep(), Some(Duration::ZERO));
     actor.quiet_until = at(10) + GRACE;
-    assert_eq!(actor.sleep(Patience::UntilDeadline), Some(GRACE));
+    assert_eq!(actor.sleep(), Some(GRACE));
 }
 
 #[test]
 fn a_refused_commit_keeps_it_awake_until_it_is_undone() {
     let (mut actor, _handle, _turns) = locks([]);
     actor.progress.refuse();
-    assert_eq!(actor.sleep(Patience::UntilDeadline), Some(Duration::ZERO), "nudge or no nudge");
+    assert_eq!(actor.sleep(), Some(Duration::ZERO), "nudge or no nudge");
     actor.turn(Patience::None);
-    assert_eq!(actor.sleep(Patience::UntilDeadline), None);
+    assert_eq!(actor.sleep(), None);
 }
 
 /// How many commands went on to the disk together, for each message to it.
