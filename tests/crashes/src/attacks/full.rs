@@ -2,7 +2,7 @@
 
 use crate::{
     Outcome,
-    arena::Arena,
+    arena::{Arena, Tally},
     client::{Account, PATIENCE, Request, ask},
     disk::Disk,
     lab::{self, Lab},
@@ -13,6 +13,7 @@ use crate::{
 use serde_json::json;
 use std::{
     net::SocketAddr,
+    ops::Range,
     time::{Duration, Instant},
 };
 
@@ -21,6 +22,10 @@ const ATTACK: &str = "a disk that is full for a while";
 
 /// How many MiB the disk has.
 const SIZE: u64 = 12;
+
+/// What is held for an hour stays on the disk, and there is more of it each time: after so many a disk
+/// is full of that, and no room can be made.
+const TIMES_A_DISK: usize = 5;
 
 /// How long it is watched while it is full.
 const WATCHED: Duration = Duration::from_secs(3);
@@ -36,37 +41,56 @@ pub fn run(lab: &Lab, times: u64) -> Outcome<Report> {
         let why = "this user may not mount; run it as root";
         return Ok(Report::skipped(PROMISES, ATTACK, why));
     }
-    let disk = match Disk::new(&lab.folder("full")?, SIZE) {
-        Ok(disk) => disk,
-        Err(why) => return Ok(Report::skipped(PROMISES, ATTACK, why.to_string())),
-    };
-    let mut arena = Arena::new(Host::new(&lab.server, disk.path()), lab.seed);
-    let (mut failures, mut ran_out) = (Vec::new(), 0);
-    for number in 0..times {
+    let mut found = Found::default();
+    for first in (0..times).step_by(TIMES_A_DISK) {
+        let disk = match Disk::new(&lab.folder(&format!("full-{first}"))?, SIZE) {
+            Ok(disk) => disk,
+            Err(why) => return Ok(Report::skipped(PROMISES, ATTACK, why.to_string())),
+        };
+        let fills = first..times.min(first + TIMES_A_DISK as u64);
+        let mut arena = Arena::new(Host::new(&lab.server, disk.path()), lab.seed + first);
+        one_disk(&disk, &mut arena, fills, &mut found);
+        found.failures.extend(arena.finish());
+        if found.failures.is_empty() && arena.tally.counts.full == 0 {
+            found.failures.push("the disk was never full".to_owned());
+        }
+        found.told.push(arena.tally);
+    }
+    let Found { failures, ran_out, told } = found;
+    let report = Report::new(PROMISES, ATTACK, format!("{times} full disks"), failures)
+        .tell(format!("a lease ran out on {ran_out} of them while they were full"));
+    Ok(told.iter().fold(report, Report::tell_tally))
+}
+
+/// What came of it.
+#[derive(Default)]
+struct Found {
+    failures: Vec<String>,
+    /// On how many disks a lease ran out while they were full.
+    ran_out: u64,
+    /// One a disk.
+    told: Vec<Tally>,
+}
+
+fn one_disk(disk: &Disk, arena: &mut Arena, fills: Range<u64>, found: &mut Found) {
+    for number in fills {
         let ended = arena.life(WORK, |server, dice| {
             std::thread::sleep(Duration::from_millis(dice.u64(1..100)));
-            ran_out += u64::from(full(&disk, server, number, dice.u64(0..16_384))?);
+            found.ran_out += u64::from(full(disk, server, number, dice.u64(0..16_384))?);
             std::thread::sleep(Duration::from_millis(dice.u64(1..100)));
             server.kill()
         });
         match ended {
             Ok(exit) if exit.code.is_some() => {
-                failures.push(format!("the server ended by itself: {exit:?}"));
+                found.failures.push(format!("the server ended by itself: {exit:?}"));
             }
             Ok(_) => {}
             Err(error) => {
-                failures.push(error.to_string());
-                break;
+                found.failures.push(error.to_string());
+                return;
             }
         }
     }
-    failures.extend(arena.finish());
-    if failures.is_empty() && arena.tally.counts.full == 0 {
-        failures.push("the disk was never full".to_owned());
-    }
-    Ok(Report::new(PROMISES, ATTACK, format!("{times} full disks"), failures)
-        .tell(format!("a lease ran out on {ran_out} of them while they were full"))
-        .tell_tally(&arena.tally))
 }
 
 /// Fills the disk, sees what still goes on, and makes room again. Returns whether a lease ran out on
