@@ -4,7 +4,11 @@ use crate::{
     common::account,
     world::{World, limit, policy},
 };
-use octostore_actors::domain::{Machine, limiter::LimitRecord, values::Quota};
+use octostore_actors::domain::{
+    Machine,
+    limiter::{LimitOutcome, LimitRecord},
+    values::Quota,
+};
 use std::time::Duration;
 
 #[test]
@@ -142,4 +146,19 @@ fn bounded_a_deletion_that_the_store_refused_leaves_no_deadline_of_what_was_made
     world.catch_up();
     world.delete();
     assert_eq!(world.machine.next_deadline(), None);
+}
+
+#[test]
+fn bounded_a_deletion_that_the_store_refused_leaves_no_more_limiters_than_may_be() {
+    let ten = policy(10, 10);
+    let mut world = World::new();
+    world.quota = Quota::new(1);
+    world.check_of(1, "a", ten, 1);
+    world.settle();
+    world.delete_of(1, "a");
+    let made = world.check_of(1, "b", ten, 1);
+    assert!(matches!(made.outcome, LimitOutcome::Admitted(_)), "there is room for one");
+    world.disk_is_full();
+    world.catch_up();
+    assert_eq!(world.list(1), ["a"], "the other took its room, and it is there again");
 }

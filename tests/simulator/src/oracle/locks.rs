@@ -324,7 +324,7 @@ impl LockBook {
     }
 
     /// Somebody knows of a lease that is held when all has come to rest: its holder, or somebody
-    /// who was told that nobody knows, or whose server died.
+    /// who was told that nobody knows, or whose server died, or could not write any more.
     pub fn known(
         &self,
         name: &str,
@@ -338,7 +338,8 @@ impl LockBook {
             ));
         };
         let told = self.leases.get(&lease.id).is_some_and(|known| known.told.is_some());
-        let crashed = lives[asked.server as usize - 1].ended == Ended::Crashed;
+        let ended = lives[asked.server as usize - 1].ended;
+        let crashed = matches!(ended, Ended::Crashed | Ended::StoppedShort);
         match &asked.end {
             End::Nothing => Err(Violation::new(
                 Promise::OneOutcome,

@@ -104,6 +104,8 @@ pub enum Ended {
     Runs,
     /// In good order.
     Stopped,
+    /// The same, on a disk that had failed or been full: it may not have taken what came last.
+    StoppedShort,
     /// In the middle of everything.
     Crashed,
 }
@@ -150,17 +152,11 @@ impl Oracle {
     }
 
     /// A server begins to serve.
-    pub fn started(
-        &mut self,
-        booted: Truth,
-        recovered: Option<Vec<Truth>>,
-        now: Stamp,
-        disk_was_well: bool,
-    ) {
+    pub fn started(&mut self, booted: Truth, recovered: Option<Vec<Truth>>, now: Stamp) {
         let stopped = self.lives.last().is_some_and(|life| life.ended == Ended::Stopped);
         let before = match recovered {
             Some(_) => Before::Reboot,
-            None if stopped && disk_was_well => Before::Stop,
+            None if stopped => Before::Stop,
             None => Before::Crash,
         };
         self.limits.started(now.at, before);

@@ -68,7 +68,8 @@ impl World {
         match stopped {
             Ok(()) if !died => {
                 self.tally.stops += 1;
-                self.lose_server(Ended::Stopped);
+                let well = self.disk_was_well();
+                self.lose_server(if well { Ended::Stopped } else { Ended::StoppedShort });
                 if self.dice.one_in(3) {
                     self.power_off();
                 }
@@ -255,8 +256,8 @@ impl World {
         match before {
             Some(Ended::Crashed) => self.tally.recovered = 1,
             // Whatever reached nobody came back before it stopped.
-            Some(Ended::Stopped) if self.disk_was_well() => self.no_ghosts()?,
-            Some(Ended::Stopped | Ended::Runs) | None => {}
+            Some(Ended::Stopped) => self.no_ghosts()?,
+            Some(Ended::StoppedShort | Ended::Runs) | None => {}
         }
         Ok(())
     }
@@ -269,7 +270,7 @@ impl World {
         let tried = std::mem::take(&mut self.tried);
         let recovered = std::mem::take(&mut self.new_boot).then_some(tried);
         let booted = self.time.truth_of(octostore_actors::time::Instant::default());
-        self.oracle.started(booted, recovered, now, self.disk_was_well());
+        self.oracle.started(booted, recovered, now);
     }
 
     /// Whether nothing has been wrong with the disk so far.
