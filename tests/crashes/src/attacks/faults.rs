@@ -77,7 +77,7 @@ pub fn run(lab: &Lab, extent: &Extent) -> Outcome<Report> {
             }
         }
     }
-    for (call, ours_alone) in [("pwrite64", false), ("fsync", false)] {
+    for (call, ours_alone) in [("pwrite64", false), ("fdatasync", false)] {
         let fault = Fault { call, ours_alone, error: "EIO", number: 1 };
         let folder = lab.folder(call)?;
         let wrong = answers(&Host::new(&lab.server, &folder), &fault, &folder.join("strace"))?;
