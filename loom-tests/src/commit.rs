@@ -131,12 +131,12 @@ pub fn a_grant_without_room_never_was(parts: Parts) {
     let second = call(&running.service, &acquire(SECOND));
     assert!(
         matches!(second, Err(Lost::StoreFull) | Ok(LockOutcome::NoRoom)),
-        "acknowledged what was not kept: {second:?}"
+        "a grant that never was is spoken of: {second:?}"
     );
     assert_eq!(block_on(first), Err(Lost::StoreFull));
     // The machine notices now, if it did not before.
     let second = call(&running.service, &acquire(SECOND));
-    assert_eq!(second, Ok(LockOutcome::NoRoom), "a grant that never was is in the way");
+    assert_eq!(second, Ok(LockOutcome::NoRoom), "a grant that never was is spoken of again");
     clock.go_on(ROOM_RETRY);
     // A turn that something else began may have read the clock before it went on. Only so many
     // things can begin one, so there is an end to asking again.

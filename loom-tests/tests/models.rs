@@ -384,7 +384,7 @@ mod acknowledgement_against_commit {
     }
 
     #[test]
-    #[should_panic(expected = "a grant that never was is in the way")]
+    #[should_panic(expected = "a grant that never was is spoken of")]
     fn twin_that_refuses_without_rewinding() {
         explore_twin(|| {
             commit::a_grant_without_room_never_was(with_persistence(
