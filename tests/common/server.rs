@@ -19,6 +19,7 @@ pub struct Setup {
     bind: String,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    outlives_its_file_size: bool,
 }
 
 impl Setup {
@@ -36,6 +37,7 @@ impl Setup {
             bind: "127.0.0.1:0".to_owned(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            outlives_its_file_size: false,
         }
     }
 
@@ -55,6 +57,12 @@ impl Setup {
     /// Listening elsewhere.
     pub fn bind(mut self, bind: &str) -> Self {
         bind.clone_into(&mut self.bind);
+        self
+    }
+
+    /// With writes that fail when a file may not grow any more, where they would end the process.
+    pub fn outliving_its_file_size(mut self) -> Self {
+        self.outlives_its_file_size = true;
         self
     }
 
@@ -83,7 +91,14 @@ impl Setup {
 
     /// The command, in an environment that is ours alone.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_octostore"));
+        const PROGRAM: &str = env!("CARGO_BIN_EXE_octostore");
+        let mut command = match self.outlives_its_file_size {
+            false => Command::new(PROGRAM),
+            true => Command::new("/bin/sh"),
+        };
+        if self.outlives_its_file_size {
+            command.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", PROGRAM]);
+        }
         command
             .env_clear()
             .envs(self.environment.iter().cloned())
