@@ -42,6 +42,7 @@ mod sign_in;
 mod static_file;
 mod stream;
 mod timer;
+mod turn;
 mod wire;
 
 pub use listen::{ListenError, Listener};
