@@ -258,10 +258,10 @@ impl Forgotten {
     }
 
     /// Waits until it is told that it took too long: a minute after it began.
-    pub fn is_told(self) {
+    pub fn is_told(&self) {
         let Self(server, terminal) = self;
         let begun = Instant::now();
-        while terminal.poll(&server).json()["error"] != "expired_token" {
+        while terminal.poll(server).json()["error"] != "expired_token" {
             assert!(begun.elapsed() < 3 * PATIENCE, "waited in vain for the end of a code");
             sleep(Duration::from_millis(500));
         }
