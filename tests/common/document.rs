@@ -4,7 +4,7 @@
 
 use super::{Answer, asked::Request};
 use jsonschema::Validator;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value, json, value::RawValue};
 use std::{
     cell::RefCell,
     collections::{BTreeSet, HashMap},
@@ -246,8 +246,10 @@ fn validate(pointer: &str, answer: &Answer, has_body: bool) -> Result<String, St
     let body = match &*media {
         "application/json" => match serde_json::from_slice(&answer.body) {
             Ok(body) => body,
-            // A config value may be nested deeper, and have larger numbers, than this reader takes.
-            Err(error) if is_beyond_this_reader(&error) => return Ok(String::new()),
+            // A config value may be deeper, larger or odder than what this reader takes of JSON.
+            Err(_) if serde_json::from_slice::<&RawValue>(&answer.body).is_ok() => {
+                return Ok(String::new());
+            }
             Err(error) => return Err(error.to_string()),
         },
         _ => Value::String(text()?),
@@ -261,11 +263,6 @@ fn validate(pointer: &str, answer: &Answer, has_body: bool) -> Result<String, St
         }
     }
     Ok(body["code"].as_str().unwrap_or_default().to_owned())
-}
-
-fn is_beyond_this_reader(error: &serde_json::Error) -> bool {
-    let why = error.to_string();
-    why.starts_with("recursion limit") || why.starts_with("number out of range")
 }
 
 /// What every answer has, or what is between two machines only.
