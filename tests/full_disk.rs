@@ -14,10 +14,10 @@ use std::{
 use tempfile::TempDir;
 
 /// A file system of two MiB. Dropping it unmounts it.
-struct SmallDisk(TempDir);
+pub struct SmallDisk(TempDir);
 
 impl SmallDisk {
-    fn mount() -> Option<Self> {
+    pub fn mount() -> Option<Self> {
         let folder = TempDir::new().unwrap();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=2m", "none"])
@@ -55,7 +55,8 @@ impl Drop for SmallDisk {
     }
 }
 
-fn on(disk: &SmallDisk) -> Setup {
+/// A server whose database is there.
+pub fn on(disk: &SmallDisk) -> Setup {
     Setup::new()
         .flag("--locks-per-account", "100000")
         .database_at(&disk.path().join("octostore.db"))
@@ -71,14 +72,14 @@ fn assert_full(answer: &Answer) {
     assert_eq!(answer.header("retry-after"), Some("1"));
 }
 
-struct Held {
+pub struct Held {
     name: String,
     lease: String,
     token: u64,
 }
 
 /// Acquires until the disk is full, and checks the first refusal.
-fn acquire_until_full(alice: &mut Client) -> Vec<Held> {
+pub fn acquire_until_full(alice: &mut Client) -> Vec<Held> {
     let mut held = Vec::new();
     loop {
         let name = format!("lock-{}", held.len());

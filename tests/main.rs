@@ -42,6 +42,7 @@ mod lifecycle;
 mod limits;
 mod locks;
 mod malformed;
+mod openapi;
 mod overload;
 mod restart;
 mod settings_cli;

@@ -9,6 +9,7 @@
 //! - [`oauth`]: tokens for whoever can show a grant, which is [`exchange`] for workloads, and
 //!   [`device`] for terminals, whose users come over [`pages`];
 //! - [`admin`], [`audit`]: what administrators do;
+//! - [`openapi`]: what this server says of itself, which [`pages`] show to people;
 //! - [`error`]: what can be wrong, and the only place that maps it to a status.
 
 mod accounts;
@@ -30,6 +31,7 @@ mod limits;
 mod listen;
 mod locks;
 mod oauth;
+mod openapi;
 mod pages;
 mod query;
 mod reply;
@@ -37,6 +39,7 @@ mod request_id;
 mod router;
 mod server;
 mod sign_in;
+mod static_file;
 mod stream;
 mod timer;
 mod turn;
@@ -141,6 +144,15 @@ async fn answer(context: &Context<'_>, body: Incoming) -> Result<Reply, ApiError
     if let Resource::Probe(probe) = resource {
         return Ok(answer_probe(context.service, probe));
     }
+    if let Resource::OpenApi(form) = resource {
+        return Ok(openapi::document(context, form));
+    }
+    if let Resource::Docs = resource {
+        return Ok(pages::docs(context));
+    }
+    if let Resource::Asset(file) = resource {
+        return pages::asset(context, file);
+    }
     if let Resource::SignIn(provider) = resource {
         return sign_in::begin(context, provider).await;
     }
@@ -165,6 +177,9 @@ async fn answer(context: &Context<'_>, body: Incoming) -> Result<Reply, ApiError
     let identity = &caller::authenticate(context)?;
     match resource {
         Resource::Probe(_)
+        | Resource::OpenApi(_)
+        | Resource::Docs
+        | Resource::Asset(_)
         | Resource::SignIn(_)
         | Resource::SignInCallback(_)
         | Resource::TokenEndpoint

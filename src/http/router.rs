@@ -1,5 +1,6 @@
 //! Paths: which there are, and which methods each answers to.
 
+use super::openapi::Form;
 use octostore_actors::domain::account::scope::Access;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
@@ -9,6 +10,12 @@ use std::borrow::Cow;
 pub enum Resource<'a> {
     /// `/health`, `/livez`, `/readyz`.
     Probe(Probe),
+    /// `/openapi.yaml`, `/openapi.json`.
+    OpenApi(Form),
+    /// `/docs`.
+    Docs,
+    /// `/assets/{file}`.
+    Asset(RawName<'a>),
     /// `/locks`.
     Locks,
     /// `/locks/{name}`.
@@ -141,6 +148,10 @@ impl<'a> Resource<'a> {
             [Some("health"), None, ..] => Self::Probe(Probe::Health),
             [Some("livez"), None, ..] => Self::Probe(Probe::Live),
             [Some("readyz"), None, ..] => Self::Probe(Probe::Ready),
+            [Some("openapi.yaml"), None, ..] => Self::OpenApi(Form::Yaml),
+            [Some("openapi.json"), None, ..] => Self::OpenApi(Form::Json),
+            [Some("docs"), None, ..] => Self::Docs,
+            [Some("assets"), Some(file), None, ..] => Self::Asset(RawName(file)),
             [Some("locks"), None, ..] => Self::Locks,
             [Some("locks"), Some(name), None, ..] => Self::Lock(RawName(name)),
             [Some("locks"), Some(name), Some(action), None, _] => {
@@ -192,6 +203,9 @@ impl<'a> Resource<'a> {
     pub fn allow(&self) -> &'static str {
         match self {
             Self::Probe(_)
+            | Self::OpenApi(_)
+            | Self::Docs
+            | Self::Asset(_)
             | Self::Locks
             | Self::Lock(_)
             | Self::Limits

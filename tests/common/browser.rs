@@ -11,6 +11,9 @@ pub const BACK: &str = "http://127.0.0.1:1";
 /// The same over TLS, which somebody in front of the server would end.
 pub const BACK_OVER_TLS: &str = "https://octostore.example";
 
+/// What the server that the test is about is called.
+const OURS: &str = "octostore";
+
 /// One browser. Its cookies go back to whoever set them.
 #[derive(Clone, Debug, Default)]
 pub struct Browser {
@@ -26,13 +29,13 @@ impl Browser {
 
     /// Sends `server` any method without a body.
     pub fn send(&mut self, method: &str, server: &Server, path: &str) -> Answer {
-        self.ask(method, "octostore", &server.address, path, "")
+        self.ask(method, OURS, &server.address, path, "")
     }
 
     /// Sends `server` a form.
     pub fn post(&mut self, server: &Server, path: &str, form: &[(&str, &str)]) -> Answer {
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-        self.ask("POST", "octostore", &server.address, path, &form)
+        self.ask("POST", OURS, &server.address, path, &form)
     }
 
     /// Signs in: goes where `path` of the server sends it, until it is back, and returns what the
@@ -74,13 +77,13 @@ impl Browser {
 
     /// What the server has it keep, as `name=value`.
     pub fn kept(&self) -> Option<String> {
-        let cookies = self.cookies.get("octostore")?;
+        let cookies = self.cookies.get(OURS)?;
         cookies.iter().next().map(|(name, value)| format!("{name}={value}"))
     }
 
     /// Has it keep another value under the same name.
     pub fn keep(&mut self, value: &str) {
-        let cookies = self.cookies.get_mut("octostore").unwrap();
+        let cookies = self.cookies.get_mut(OURS).unwrap();
         value.clone_into(cookies.values_mut().next().unwrap());
     }
 
@@ -98,7 +101,10 @@ impl Browser {
             true => String::new(),
             false => format!("cookie: other=1; {}\r\n", line.join("; ")),
         };
-        let mut connection = Connection::open(address);
+        let mut connection = match host {
+            OURS => Connection::open(address),
+            _ => Connection::open_elsewhere(address),
+        };
         let length = match body.is_empty() {
             true => String::new(),
             false => format!("content-length: {}\r\n", body.len()),

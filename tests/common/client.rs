@@ -1,7 +1,7 @@
 //! A small blocking HTTP/1.1 client that can do what a well-behaved one cannot: send any bytes,
 //! stop in the middle, leave answers unread, and go away at will.
 
-use super::{Answer, PATIENCE};
+use super::{Answer, PATIENCE, asked::Asked, document};
 use serde_json::{Value, json};
 use std::{
     io::{self, Read, Write},
@@ -45,10 +45,12 @@ impl Socket for UnixStream {
     }
 }
 
-/// One connection. Dropping it closes it.
+/// One connection. Dropping it closes it. Every answer is held against the OpenAPI document.
 pub struct Connection {
     socket: Box<dyn Socket>,
     unread: Vec<u8>,
+    /// `None` if the other side is no server of ours.
+    asked: Option<Asked>,
 }
 
 impl Connection {
@@ -63,7 +65,12 @@ impl Connection {
             Address::Unix(path) => Box::new(UnixStream::connect(path)?),
         };
         socket.wait_at_most(PATIENCE)?;
-        Ok(Self { socket, unread: Vec::new() })
+        Ok(Self { socket, unread: Vec::new(), asked: Some(Asked::default()) })
+    }
+
+    /// Connects to somebody else, whose answers nobody documents here.
+    pub fn open_elsewhere(address: &Address) -> Self {
+        Self { asked: None, ..Self::open(address) }
     }
 
     /// Connects to a server that must be there.
@@ -78,6 +85,9 @@ impl Connection {
 
     /// Sends these bytes, to a server that may be gone.
     pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(asked) = &mut self.asked {
+            asked.sent(bytes);
+        }
         self.socket.write_all(bytes)?;
         self.socket.flush()
     }
@@ -102,7 +112,19 @@ impl Connection {
 
     /// Reads one answer, which may not come.
     pub fn try_read(&mut self) -> io::Result<Answer> {
-        let mut answer = self.read_head()?;
+        let answer = self.read_whole()?;
+        self.check(&answer, true);
+        Ok(answer)
+    }
+
+    fn check(&mut self, answer: &Answer, has_body: bool) {
+        if let Some(asked) = self.asked.as_mut().filter(|_| answer.status >= 200) {
+            document::check(asked.answered().as_ref(), answer, has_body);
+        }
+    }
+
+    fn read_whole(&mut self) -> io::Result<Answer> {
+        let mut answer = self.read_bare_head()?;
         if answer.header("transfer-encoding") == Some("chunked") {
             while let Some(chunk) = self.read_chunk()? {
                 answer.body.extend(chunk);
@@ -142,6 +164,12 @@ impl Connection {
 
     /// Reads the head of an answer, and no body: the whole answer to `HEAD`, or an interim one.
     pub fn read_head(&mut self) -> io::Result<Answer> {
+        let answer = self.read_bare_head()?;
+        self.check(&answer, false);
+        Ok(answer)
+    }
+
+    fn read_bare_head(&mut self) -> io::Result<Answer> {
         let head = String::from_utf8(self.read_up_to(b"\r\n\r\n")?).unwrap();
         let mut lines = head.trim_end().split("\r\n");
         let status = lines.next().unwrap();

@@ -1,8 +1,10 @@
 //! What every test needs: a client, a server, and bounded patience.
 
 mod answer;
+mod asked;
 pub mod browser;
 mod client;
+pub mod document;
 pub mod github;
 mod issuer;
 pub mod jwt;

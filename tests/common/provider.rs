@@ -64,7 +64,7 @@ impl Provider {
 
     fn control(&self, method: &str, body: &[u8]) -> Value {
         let address = self.issuer.strip_prefix("http://").unwrap().parse().unwrap();
-        let mut connection = Connection::open(&Address::Tcp(address));
+        let mut connection = Connection::open_elsewhere(&Address::Tcp(address));
         connection.send(&request(method, "/control", &[], body));
         connection.read().ok()
     }

@@ -1,12 +1,20 @@
-//! Pages for people: plain HTML, with no script and nothing from elsewhere.
+//! Pages for people.
+//!
+//! - here: plain HTML that is made for one request, with no script;
+//! - [`docs`]: a page that is made of files, and those files.
 //!
 //! What always holds: whatever comes from outside stands in a page as text and as nothing else
-//! ([`Text`]), and a page loads nothing, is framed by nobody, and sends forms to this server alone.
+//! ([`Text`]), and a page loads nothing from elsewhere, is framed by nobody, and sends forms to this
+//! server alone.
+
+mod docs;
+
+pub use docs::{asset, docs};
 
 use super::{Reply, reply};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hyper::{
-    StatusCode,
+    HeaderMap, StatusCode,
     header::{
         CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY,
         X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
@@ -32,12 +40,17 @@ pub fn page(status: StatusCode, title: &str, main: &str) -> Reply {
     let mut reply =
         reply(status, HeaderValue::from_static("text/html; charset=utf-8"), html.into());
     let headers = reply.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, POLICY.clone());
+    confine(headers, POLICY.clone());
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
+}
+
+/// Puts a page in its bounds: this policy, no frames, no guessing of types, no referrer.
+pub fn confine(headers: &mut HeaderMap, policy: HeaderValue) {
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    reply
 }
 
 /// Text, in an element or in a quoted attribute: nothing in it is markup.
