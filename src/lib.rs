@@ -23,6 +23,7 @@ pub mod batching;
 pub mod clock;
 pub mod http;
 pub mod ids;
+pub mod metrics;
 pub mod settings;
 pub mod store;
 mod threads;

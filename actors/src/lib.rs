@@ -19,3 +19,4 @@ pub mod progress;
 pub mod reply;
 pub mod sync;
 pub mod time;
+pub mod watch;

@@ -2,13 +2,13 @@
 //!
 //! - [`server`]: sockets, connections, the order of stopping;
 //! - here: one request, from its head to its answer;
-//! - [`router`]: which paths there are;
+//! - [`router`]: which paths there are; [`route`]: what metrics call them;
 //! - [`caller`]: who is asking;
 //! - [`locks`], [`limits`], [`flags`], [`config`], [`accounts`]: one file a domain;
 //! - [`sign_in`]: from a browser to a provider and back;
 //! - [`oauth`]: tokens for whoever can show a grant, which is [`exchange`] for workloads, and
 //!   [`device`] for terminals, whose users come over [`pages`];
-//! - [`admin`], [`audit`]: what administrators do;
+//! - [`admin`], [`audit`]: what administrators do; [`metrics`]: what scrapers read;
 //! - [`error`]: what can be wrong, and the only place that maps it to a status.
 
 mod accounts;
@@ -29,11 +29,13 @@ mod fuzz;
 mod limits;
 mod listen;
 mod locks;
+mod metrics;
 mod oauth;
 mod pages;
 mod query;
 mod reply;
 mod request_id;
+mod route;
 mod router;
 mod server;
 mod sign_in;
@@ -42,11 +44,13 @@ mod timer;
 mod wire;
 
 pub use listen::{ListenError, Listener};
+pub use route::Route;
 pub use server::Server;
 
 use crate::{
     app::Service,
     auth::{Identity, address::Address},
+    metrics::requests::Method,
 };
 use bytes::Bytes;
 use delivery::Delivery;
@@ -119,26 +123,38 @@ async fn handle(
     let (head, body) = request.into_parts();
     let request_id = RequestId::of(&head.headers);
     let context = Context { service, delivery, request_id: &request_id, head: &head, peer };
-    let mut reply = match answer(&context, body).await {
+    let resource = Resource::of(head.uri.path());
+    let route = Route::of(resource.as_ref()).place();
+    let method = Method::named(head.method.as_str());
+    let begun = service.counts.requests.begin(&service.calendar, route, method);
+    let mut reply = match answer(&context, resource, body).await {
         Ok(reply) => reply,
         Err(error) => {
             tracing::debug!(request_id = request_id.as_str(), %error, "refused");
+            error.count(&service.counts.unavailable);
             error.respond(&request_id)
         }
     };
     reply.headers_mut().insert(X_REQUEST_ID, request_id.into_header());
+    begun.answered(reply.status().as_u16());
     delivery.answered();
     reply
 }
 
-async fn answer(context: &Context<'_>, body: Incoming) -> Result<Reply, ApiError> {
-    let head = context.head;
-    let resource = Resource::of(head.uri.path()).ok_or(ApiError::UnknownPath)?;
+async fn answer(
+    context: &Context<'_>,
+    resource: Option<Resource<'_>>,
+    body: Incoming,
+) -> Result<Reply, ApiError> {
+    let resource = resource.ok_or(ApiError::UnknownPath)?;
     let verb = resource
-        .verb(head.method.as_str())
+        .verb(context.head.method.as_str())
         .ok_or(ApiError::MethodNotAllowed { allow: resource.allow() })?;
     if let Resource::Probe(probe) = resource {
         return Ok(answer_probe(context.service, probe));
+    }
+    if let Resource::Metrics = resource {
+        return metrics::page(context).await;
     }
     if let Resource::SignIn(provider) = resource {
         return sign_in::begin(context, provider).await;
@@ -164,6 +180,7 @@ async fn answer(context: &Context<'_>, body: Incoming) -> Result<Reply, ApiError
     let identity = &caller::authenticate(context)?;
     match resource {
         Resource::Probe(_)
+        | Resource::Metrics
         | Resource::SignIn(_)
         | Resource::SignInCallback(_)
         | Resource::TokenEndpoint

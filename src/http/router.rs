@@ -9,6 +9,8 @@ use std::borrow::Cow;
 pub enum Resource<'a> {
     /// `/health`, `/livez`, `/readyz`.
     Probe(Probe),
+    /// `/metrics`.
+    Metrics,
     /// `/locks`.
     Locks,
     /// `/locks/{name}`.
@@ -141,6 +143,7 @@ impl<'a> Resource<'a> {
             [Some("health"), None, ..] => Self::Probe(Probe::Health),
             [Some("livez"), None, ..] => Self::Probe(Probe::Live),
             [Some("readyz"), None, ..] => Self::Probe(Probe::Ready),
+            [Some("metrics"), None, ..] => Self::Metrics,
             [Some("locks"), None, ..] => Self::Locks,
             [Some("locks"), Some(name), None, ..] => Self::Lock(RawName(name)),
             [Some("locks"), Some(name), Some(action), None, _] => {
@@ -192,6 +195,7 @@ impl<'a> Resource<'a> {
     pub fn allow(&self) -> &'static str {
         match self {
             Self::Probe(_)
+            | Self::Metrics
             | Self::Locks
             | Self::Lock(_)
             | Self::Limits
