@@ -25,6 +25,7 @@ use crate::{
     settings::{HeldStatus, MetricsAccess, Settings, SettingsError},
     store::{self, OpenError, SqliteStore},
     threads::{Actors, Threads},
+    traces::{Traces, TracesError},
 };
 use octostore_actors::{
     commit::{AuditLog, Persistence, Store, StoreFailure, Verdict},
@@ -97,6 +98,8 @@ pub struct Service {
     pub counts: Arc<Counts>,
     /// How that is shown.
     pub exposition: Exposition,
+    /// Where traces go.
+    pub traces: Traces,
     ready: AtomicBool,
 }
 
@@ -174,6 +177,9 @@ pub enum StartError {
     /// The kernel does not say which boot this is.
     #[error("/proc cannot be read, and leases cannot be timed without it: {0}")]
     Boot(io::Error),
+    /// Traces cannot be sent to where they should.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// The system has no thread to give.
     #[error("a thread cannot be started: {0}")]
     Thread(io::Error),
@@ -227,6 +233,7 @@ impl App {
         let configured = settings.configured_tokens()?;
         let (file, outbound) = (settings.file()?, Outbound::new());
         let providers = settings.providers(&file, &outbound)?;
+        let traces = Traces::from_environment(&outbound, time)?;
         let workload = Workload::new(file.trust, outbound, time.now());
         let boot = BootId::read().map_err(StartError::Boot)?;
         let (mut store, recovered) = store::open(&settings.database.0, &boot, time.now())?;
@@ -240,7 +247,8 @@ impl App {
         let first_start = write_down(&settings.database.0, &mut store, &accounts)?;
         let (counts, clock) =
             (Arc::new(Counts::new(Route::TEMPLATES)), Arc::clone(time) as Arc<dyn Clock>);
-        let watch = StoreWatch::new(Arc::clone(&counts.store), Arc::clone(&clock));
+        let watch =
+            StoreWatch::new(Arc::clone(&counts.store), traces.commits(), Arc::clone(&clock));
         let store = store.with_retention(settings.audit_retention()).watched_by(watch);
 
         let directory =
@@ -298,6 +306,7 @@ impl App {
             limits: Limits::of(settings),
             counts,
             exposition: Exposition::new(sources),
+            traces,
             ready: AtomicBool::new(true),
         });
         let server = Server::start(&service, listeners);
@@ -327,7 +336,11 @@ impl App {
         self.service.ready.store(false, Ordering::Relaxed);
         self.server.stop(if failure.is_none() { DRAIN } else { DRAIN_AFTER_FAILURE }).await;
         // The handles go with the service; the threads end one after the other.
-        let stopping = tokio::task::spawn_blocking(move || self.threads.stop());
+        let service = self.service;
+        let stopping = tokio::task::spawn_blocking(move || {
+            self.threads.stop();
+            service.traces.stop();
+        });
         if let Err(panic) = stopping.await {
             std::panic::resume_unwind(panic.into_panic());
         }

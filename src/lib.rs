@@ -27,6 +27,7 @@ pub mod metrics;
 pub mod settings;
 pub mod store;
 mod threads;
+pub mod traces;
 
 use app::{App, Failure, StartError};
 use clock::{SystemClock, TimeSource};

@@ -71,7 +71,7 @@ impl Actors<'_> {
             queued: Box::new(move || mailbox.queued()),
         });
         self.threads.actors.push(RunningActor { stop: Box::new(move || stop.stop()), thread });
-        Ok(Outbox::new(handle))
+        Ok(Outbox::new(name, handle))
     }
 }
 

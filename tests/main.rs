@@ -40,6 +40,8 @@ mod lifecycle;
 mod limits;
 mod locks;
 mod malformed;
+mod metrics;
+mod metrics_format;
 mod overload;
 mod restart;
 mod settings_cli;
@@ -52,3 +54,5 @@ mod sockets;
 mod stall;
 mod time;
 mod tokens;
+#[cfg(feature = "otel")]
+mod traces;

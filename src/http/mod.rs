@@ -51,6 +51,7 @@ use crate::{
     app::Service,
     auth::{Identity, address::Address},
     metrics::requests::Method,
+    traces::About,
 };
 use bytes::Bytes;
 use delivery::Delivery;
@@ -124,10 +125,13 @@ async fn handle(
     let request_id = RequestId::of(&head.headers);
     let context = Context { service, delivery, request_id: &request_id, head: &head, peer };
     let resource = Resource::of(head.uri.path());
-    let route = Route::of(resource.as_ref()).place();
+    let route = Route::of(resource.as_ref());
     let method = Method::named(head.method.as_str());
-    let begun = service.counts.requests.begin(&service.calendar, route, method);
-    let mut reply = match answer(&context, resource, body).await {
+    let begun = service.counts.requests.begin(&service.calendar, route.place(), method);
+    let about =
+        About { route: route.template(), method: method.as_str(), request_id: request_id.as_str() };
+    let trace = service.traces.begin(&head.headers, about);
+    let mut reply = match trace.follow(answer(&context, resource, body)).await {
         Ok(reply) => reply,
         Err(error) => {
             tracing::debug!(request_id = request_id.as_str(), %error, "refused");
@@ -137,6 +141,7 @@ async fn handle(
     };
     reply.headers_mut().insert(X_REQUEST_ID, request_id.into_header());
     begun.answered(reply.status().as_u16());
+    trace.answered(reply.status().as_u16());
     delivery.answered();
     reply
 }

@@ -116,6 +116,11 @@ impl Route {
         }
     }
 
+    /// What it is called.
+    pub const fn template(self) -> &'static str {
+        Self::TEMPLATES[self as usize]
+    }
+
     /// Its place in [`Route::TEMPLATES`].
     pub const fn place(self) -> usize {
         self as usize

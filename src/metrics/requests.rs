@@ -38,7 +38,7 @@ impl Method {
     }
 
     /// As a label.
-    const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
             Self::Head => "HEAD",

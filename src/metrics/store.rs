@@ -1,6 +1,7 @@
 //! What the store does, and how long that takes.
 
 use super::cells::{Counter, DURATIONS, Gauge, Histogram, SIZES};
+use crate::traces::Commits;
 use octostore_actors::time::{Clock, Instant};
 use std::{fmt, sync::Arc};
 
@@ -43,13 +44,14 @@ impl Default for StoreCounts {
 /// Counts what a store does, by a clock.
 pub struct StoreWatch {
     counts: Arc<StoreCounts>,
+    commits: Commits,
     clock: Arc<dyn Clock>,
 }
 
 impl StoreWatch {
-    /// Counts in `counts`, by `clock`.
-    pub fn new(counts: Arc<StoreCounts>, clock: Arc<dyn Clock>) -> Self {
-        Self { counts, clock }
+    /// Counts in `counts`, and tells `commits`, by `clock`.
+    pub fn new(counts: Arc<StoreCounts>, commits: Commits, clock: Arc<dyn Clock>) -> Self {
+        Self { counts, commits, clock }
     }
 
     /// Now.
@@ -60,6 +62,15 @@ impl StoreWatch {
     /// Where it counts.
     pub fn counts(&self) -> &StoreCounts {
         &self.counts
+    }
+
+    /// So many records were committed since `begun`, and the journal has so many pages now.
+    pub fn committed(&self, begun: Instant, records: usize, journal_pages: u32) {
+        let now = self.now();
+        self.counts.commits.observe_span(now.since(begun));
+        self.counts.records.observe(records as u64);
+        self.counts.journal_pages.set(journal_pages.into());
+        self.commits.note(begun, now, records);
     }
 }
 

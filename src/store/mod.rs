@@ -190,15 +190,15 @@ impl Store for SqliteStore {
     fn commit(&mut self, records: &[Record]) -> Verdict {
         let begun = self.now();
         let written = self.commit_or_make_room(records);
-        self.count(begun, |counts, took| match written {
-            Verdict::Committed => {
-                counts.commits.observe_span(took);
-                counts.records.observe(records.len() as u64);
-                counts.journal_pages.set(self.frames.load(Ordering::Relaxed).into());
+        if let (Some(watch), Some(begun)) = (&self.watch, begun) {
+            match written {
+                Verdict::Committed => {
+                    watch.committed(begun, records.len(), self.frames.load(Ordering::Relaxed));
+                }
+                Verdict::NoRoom => watch.counts().no_room.add_one(),
+                Verdict::Unknown(_) => watch.counts().unknown.add_one(),
             }
-            Verdict::NoRoom => counts.no_room.add_one(),
-            Verdict::Unknown(_) => counts.unknown.add_one(),
-        });
+        }
         match written {
             Verdict::Committed => {
                 // A new mark goes through to the main file before a token above the old one may
