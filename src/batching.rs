@@ -9,17 +9,11 @@ use crate::traces::{Hop, hop};
 use octostore_actors::{
     actor::{Asked, Handle},
     domain::Machine,
+    gather::Gather,
     reply::{Alarm, Waiting},
-    sync::lock,
 };
-use std::{
-    sync::{Arc, Mutex},
-    task::Waker,
-};
-use tokio::{
-    sync::Notify,
-    task::{JoinHandle, yield_now},
-};
+use std::{sync::Arc, task::Waker};
+use tokio::task::{JoinHandle, yield_now};
 
 /// A task that ends with whoever owns it.
 struct Owned(JoinHandle<()>);
@@ -34,13 +28,8 @@ impl Drop for Owned {
 pub struct Outbox<M: Machine> {
     name: &'static str,
     handle: Handle<M>,
-    queue: Arc<Queue<M>>,
+    queue: Arc<Gather<Asked<M>>>,
     _flush: Owned,
-}
-
-struct Queue<M: Machine> {
-    asked: Mutex<Vec<Asked<M>>>,
-    filled: Notify,
 }
 
 impl<M> Outbox<M>
@@ -51,7 +40,7 @@ where
 {
     /// An outbox to the actor of `handle`, which is called `name`. Must be called on a tokio runtime.
     pub fn new(name: &'static str, handle: Handle<M>) -> Self {
-        let queue = Arc::new(Queue { asked: Mutex::new(Vec::new()), filled: Notify::new() });
+        let queue = Arc::new(Gather::default());
         let flush = tokio::spawn(flush(Arc::clone(&queue), handle.clone()));
         Self { name, handle, queue, _flush: Owned(flush) }
     }
@@ -60,15 +49,9 @@ where
     /// saying so.
     pub fn ask(&self, command: M::Command) -> Hop<Waiting<M::Outcome>> {
         let (asked, waiting) = self.handle.prepare(command);
-        let first = {
-            let mut queue = lock(&self.queue.asked);
-            queue.push(asked);
-            queue.len() == 1
-        };
-        if first {
-            self.queue.filled.notify_one();
-        }
-        hop(self.name, waiting)
+        let answer = hop(self.name, waiting);
+        self.queue.add(asked);
+        answer
     }
 
     /// Takes back an answer that was picked up, and then could not be passed on.
@@ -77,31 +60,25 @@ where
     }
 }
 
-async fn flush<M: Machine>(queue: Arc<Queue<M>>, handle: Handle<M>) {
+async fn flush<M: Machine>(queue: Arc<Gather<Asked<M>>>, handle: Handle<M>) {
     loop {
-        queue.filled.notified().await;
+        queue.filled().await;
         // Whatever else is ready in this turn comes first, and adds to the queue.
         yield_now().await;
-        handle.ask_all(std::mem::take(&mut *lock(&queue.asked)));
+        handle.ask_all(queue.take());
     }
 }
 
 /// Wakes many tasks at the price of one.
 pub struct RuntimeAlarm {
-    sleepers: Arc<Sleepers>,
+    sleepers: Arc<Gather<Waker>>,
     _rouse: Owned,
-}
-
-#[derive(Default)]
-struct Sleepers {
-    wakers: Mutex<Vec<Waker>>,
-    added: Notify,
 }
 
 impl RuntimeAlarm {
     /// Wakes tasks of the runtime this is called on.
     pub fn new() -> Self {
-        let sleepers = Arc::new(Sleepers::default());
+        let sleepers = Arc::new(Gather::default());
         let rouse = tokio::spawn(rouse(Arc::clone(&sleepers)));
         Self { sleepers, _rouse: Owned(rouse) }
     }
@@ -118,9 +95,8 @@ impl Alarm for RuntimeAlarm {
         if sleepers.len() == 1 {
             // A task in between would only take time.
             sleepers.drain(..).for_each(Waker::wake);
-        } else if !sleepers.is_empty() {
-            lock(&self.sleepers.wakers).append(&mut sleepers);
-            self.sleepers.added.notify_one();
+        } else {
+            self.sleepers.append(&mut sleepers);
         }
     }
 }
@@ -128,15 +104,13 @@ impl Alarm for RuntimeAlarm {
 impl Drop for RuntimeAlarm {
     fn drop(&mut self) {
         // Whoever still waits must hear what it was told.
-        let left = std::mem::take(&mut *lock(&self.sleepers.wakers));
-        left.into_iter().for_each(Waker::wake);
+        self.sleepers.take().into_iter().for_each(Waker::wake);
     }
 }
 
-async fn rouse(sleepers: Arc<Sleepers>) {
+async fn rouse(sleepers: Arc<Gather<Waker>>) {
     loop {
-        sleepers.added.notified().await;
-        let wakers = std::mem::take(&mut *lock(&sleepers.wakers));
-        wakers.into_iter().for_each(Waker::wake);
+        sleepers.filled().await;
+        sleepers.take().into_iter().for_each(Waker::wake);
     }
 }

@@ -34,6 +34,7 @@ mod exchange_refused;
 mod flags;
 mod full_disk;
 mod ghosts;
+mod guard;
 mod hostile;
 mod isolation;
 mod lifecycle;

@@ -14,6 +14,7 @@
 pub mod actor;
 pub mod commit;
 pub mod domain;
+pub mod gather;
 pub mod mailbox;
 pub mod progress;
 pub mod reply;

@@ -7,7 +7,7 @@ use octostore_actors::{mailbox::mailbox, reply::reply};
 #[cfg(loom)]
 use octostore_loom_tests::service::actor;
 use octostore_loom_tests::{
-    close, commit, explore, explore_twin, flawed, grant, mailbox as post, reply as slot,
+    close, commit, explore, explore_twin, flawed, gather, grant, mailbox as post, reply as slot,
     service::{Parts, Persist},
 };
 use std::num::NonZeroUsize;
@@ -156,6 +156,41 @@ mod reply_slot {
                 flawed::reply::reply(home, Flaw::DropsSilently)
             });
         });
+    }
+}
+
+mod gathering {
+    use super::*;
+    #[cfg(loom)]
+    use flawed::gather::{LooksThenWaits, WakesThenAdds};
+    use octostore_actors::gather::Gather;
+
+    #[test]
+    fn nothing_is_left_behind() {
+        explore("gather: nothing is left behind", || {
+            gather::nothing_is_left_behind::<Gather<_>>();
+        });
+    }
+
+    #[cfg(loom)]
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn twin_that_looks_then_waits() {
+        explore_twin(|| gather::nothing_is_left_behind::<LooksThenWaits<_>>());
+    }
+
+    #[test]
+    fn a_sleeper_is_woken_by_another() {
+        explore("gather: a sleeper is woken by another thread", || {
+            gather::a_sleeper_is_woken_by_another::<Gather<_>>();
+        });
+    }
+
+    #[cfg(loom)]
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn twin_that_wakes_then_adds() {
+        explore_twin(|| gather::a_sleeper_is_woken_by_another::<WakesThenAdds<_>>());
     }
 }
 
