@@ -57,14 +57,18 @@ for family in parse(sys.stdin.read()):
     print(family.name, family.type, family.unit, len(family.samples))
 ";
 
+/// Set to 1 where going without the parser is a failure.
+const REQUIRED: &str = "OCTOSTORE_REQUIRE_PYTHON";
+
 /// What the parser says; `None` where it is not installed.
 fn parsed(format: &str, page: &str) -> Option<String> {
     let python = std::env::var("OCTOSTORE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let has_parser = Command::new(&python).args(["-c", "import prometheus_client"]).output();
-    if !has_parser.is_ok_and(|done| done.status.success()) {
-        let required = std::env::var_os("OCTOSTORE_REQUIRE_PYTHON").is_some();
-        assert!(!required, "{python} has no prometheus_client: pip install prometheus-client");
-        eprintln!("SKIPPED: {python} has no prometheus_client: pip install prometheus-client");
+    let found = Command::new(&python).args(["-c", "import prometheus_client"]).output();
+    if !found.is_ok_and(|done| done.status.success()) {
+        let why = format!("{python} has no prometheus_client (pip install prometheus-client)");
+        let required = std::env::var(REQUIRED).is_ok_and(|value| value == "1");
+        assert!(!required, "{REQUIRED} is set, but {why}");
+        eprintln!("\n*** NOT TESTED: whether Prometheus can read the metrics, because {why} ***\n");
         return None;
     }
     let mut parser = Command::new(&python)
@@ -137,7 +141,8 @@ fn the_readme_has_every_metric_and_no_other() {
     let there: BTreeSet<String> = Page::of(&busy().address).families().into_iter().collect();
     assert_eq!(documented, there);
     // What its alerts speak of is there, too.
-    let alerts = section.split_once("```yaml\n").unwrap().1.split("```").next().unwrap();
+    let alerts =
+        section.split_once("# octostore.rules.yml\n").unwrap().1.split("```").next().unwrap();
     let words = alerts.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     for word in words.filter(|word| word.starts_with("octostore_") || word.starts_with("process_"))
     {

@@ -194,6 +194,14 @@ fn who_does_not_want_to_be_sampled_is_not_and_what_is_malformed_is_not_looked_at
 }
 
 #[test]
+fn spans_do_not_go_over_the_network_in_clear() {
+    let setup = Setup::new().variable("OTEL_EXPORTER_OTLP_ENDPOINT", "http://192.0.2.1:4318");
+    let exit = setup.run();
+    assert_eq!(exit.code, Some(78), "{exit:?}");
+    assert!(exit.one_line().contains("neither https nor on this machine"), "{exit:?}");
+}
+
+#[test]
 fn a_collector_that_is_not_there_is_no_reason_to_stop() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let setup = Setup::new().variable("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{gone}"));

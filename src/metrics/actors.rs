@@ -4,8 +4,10 @@ use super::cells::Gauge;
 use octostore_actors::watch::{Seen, Watch};
 use std::{fmt, sync::Arc};
 
-/// How one actor stands, as it showed it last.
+/// How one actor stands, as it showed it last. On a cache line of its own, so that no actor waits
+/// for another one's numbers.
 #[derive(Debug, Default)]
+#[repr(align(64))]
 pub struct Board {
     /// How many commands it has handled.
     pub commands: Gauge,

@@ -37,7 +37,7 @@ impl Collector for ProcessCollector {
         if let Ok(open) = process.fd_count() {
             families.gauge(("process_open_fds", None, "Open file descriptors."), open)?;
         }
-        if let Ok(most) = most_files(&process) {
+        if let Ok(Some(most)) = most_files(&process) {
             families.gauge(("process_max_fds", None, "The most there may be of them."), most)?;
         }
         Ok(())
@@ -66,9 +66,10 @@ fn ticks() -> f64 {
     approximately(ticks_per_second())
 }
 
-fn most_files(process: &Process) -> ProcResult<f64> {
+/// How many files it may have open; `None` is as many as it likes.
+fn most_files(process: &Process) -> ProcResult<Option<u64>> {
     Ok(match process.limits()?.max_open_files.soft_limit {
-        LimitValue::Unlimited => f64::INFINITY,
-        LimitValue::Value(most) => approximately(most),
+        LimitValue::Unlimited => None,
+        LimitValue::Value(most) => Some(most),
     })
 }

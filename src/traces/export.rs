@@ -2,6 +2,7 @@
 
 use super::TracesError;
 use crate::auth::outbound::Outbound;
+use openidconnect::url::Url;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
@@ -17,9 +18,17 @@ const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORT
 /// # Errors
 /// The environment says something that cannot be used.
 pub fn provider(outbound: &Outbound) -> Result<Option<SdkTracerProvider>, TracesError> {
-    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if !ENDPOINTS.into_iter().any(is_set) {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let endpoints: Vec<String> = ENDPOINTS.into_iter().filter_map(set).collect();
+    if endpoints.is_empty() {
         return Ok(None);
+    }
+    for endpoint in endpoints {
+        if !Url::parse(&endpoint).is_ok_and(|url| outbound.may_ask(&url)) {
+            return Err(TracesError(format!(
+                "{endpoint} is neither https nor on this machine, as in http://127.0.0.1:4318"
+            )));
+        }
     }
     let client = Client { outbound: outbound.clone(), runtime: Handle::current() };
     let exporter = SpanExporter::builder()
@@ -29,10 +38,9 @@ pub fn provider(outbound: &Outbound) -> Result<Option<SdkTracerProvider>, Traces
         .build()
         .map_err(|error| TracesError(error.to_string()))?;
     let resource = Resource::builder();
-    let resource = if is_set("OTEL_SERVICE_NAME") {
-        resource
-    } else {
-        resource.with_service_name("octostore")
+    let resource = match set("OTEL_SERVICE_NAME") {
+        Some(_) => resource,
+        None => resource.with_service_name("octostore"),
     };
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(exporter)

@@ -227,10 +227,8 @@ impl LockMachine {
 
     /// Counts the lease on `name` as expired, once.
     fn count_expiry(&mut self, name: &LockName) {
-        if let Some(entry) = self.held.get_mut(name).filter(|entry| !entry.counted) {
-            entry.counted = true;
-            self.expired += 1;
-        }
+        let Some(entry) = self.held.get_mut(name) else { return };
+        self.expired += u64::from(!std::mem::replace(&mut entry.counted, true));
     }
 
     /// Ends one lease that nobody knows of, whose end was refused before. Returns whether there
