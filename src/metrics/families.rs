@@ -40,7 +40,13 @@ impl<'a> Families<'a> {
     ) -> Result<(), fmt::Error> {
         let mut family = self.0.encode_descriptor(name, help, unit, MetricType::Counter)?;
         for (labels, value) in samples {
-            family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+            if labels.is_empty() {
+                family.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+            } else {
+                family
+                    .encode_family(&labels)?
+                    .encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+            }
         }
         Ok(())
     }
@@ -62,7 +68,11 @@ impl<'a> Families<'a> {
     ) -> Result<(), fmt::Error> {
         let mut family = self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?;
         for (labels, value) in samples {
-            family.encode_family(&labels)?.encode_gauge(&value)?;
+            if labels.is_empty() {
+                family.encode_gauge(&value)?;
+            } else {
+                family.encode_family(&labels)?.encode_gauge(&value)?;
+            }
         }
         Ok(())
     }
@@ -80,8 +90,12 @@ impl<'a> Families<'a> {
     ) -> Result<(), fmt::Error> {
         let mut family = self.0.encode_descriptor(name, help, unit, MetricType::Histogram)?;
         for (labels, Observed { buckets, sum, count }) in samples {
-            let mut sample = family.encode_family(&labels)?;
-            sample.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+            if labels.is_empty() {
+                family.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+            } else {
+                let mut sample = family.encode_family(&labels)?;
+                sample.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+            }
         }
         Ok(())
     }
