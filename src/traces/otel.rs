@@ -119,6 +119,18 @@ impl Running {
         self.wall_at(self.time.now())
     }
 
+    /// A span within another one.
+    fn span(
+        &self,
+        name: &'static str,
+        within: &Parents,
+        (begun, fact): (SystemTime, KeyValue),
+    ) -> Parents {
+        let builder = self.tracer.span_builder(name).with_start_time(begun);
+        let span = builder.with_attributes([fact]).start_with_context(&self.tracer, within);
+        within.with_span(span)
+    }
+
     /// What the wall clock said at an instant that has just been.
     fn wall_at(&self, instant: Instant) -> SystemTime {
         let since_1970 = u64::try_from(self.time.wall_nanos()).unwrap_or(0);
@@ -159,11 +171,11 @@ impl Trace {
     pub fn answered(&self, status: u16) {
         let Some(open) = &self.0 else { return };
         let (running, now) = (&open.running, open.running.wall());
-        let reply = running.tracer.span_builder("reply").with_start_time(*lock(&open.heard));
-        let reply = open.span.with_span(reply.start_with_context(&running.tracer, &open.span));
+        let code = KeyValue::new("http.response.status_code", i64::from(status));
+        let reply = running.span("reply", &open.span, (*lock(&open.heard), code.clone()));
         reply.span().end_with_timestamp(now);
         let span = open.span.span();
-        span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
+        span.set_attribute(code);
         if status >= 500 {
             span.set_status(Status::error(""));
         }
@@ -215,27 +227,20 @@ pub struct Hop<F> {
     leg: Option<Leg>,
 }
 
-/// What a trace says of it.
+/// What a trace says of it, when it has come. One that nobody waits for is not told.
 struct Leg {
     open: Arc<Open>,
-    span: Parents,
+    actor: &'static str,
     begun: Instant,
 }
 
-/// `answer`, which the actor of that name was just asked for, in the trace of the request that asks.
+/// `answer`, which the actor of that name is about to be asked for, in the trace of the request that
+/// asks.
 pub fn hop<F>(actor: &'static str, answer: F) -> Hop<F> {
     let open = CURRENT.try_with(Clone::clone).ok().flatten();
     let leg = open.map(|open| {
-        let running = &open.running;
-        let begun = running.time.now();
-        running.commits.0.waiting.fetch_add(1, Ordering::AcqRel);
-        let builder = running
-            .tracer
-            .span_builder("hop")
-            .with_start_time(running.wall_at(begun))
-            .with_attributes([KeyValue::new("octostore.actor", actor)]);
-        let span = builder.start_with_context(&running.tracer, &open.span);
-        Leg { span: open.span.with_span(span), begun, open }
+        open.running.commits.0.waiting.fetch_add(1, Ordering::AcqRel);
+        Leg { actor, begun: open.running.time.now(), open }
     });
     Hop { answer, leg }
 }
@@ -245,32 +250,35 @@ impl<F: Future + Unpin> Future for Hop<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let answer = ready!(Pin::new(&mut self.answer).poll(cx));
-        drop(self.leg.take());
+        if let Some(leg) = self.leg.take() {
+            leg.arrived();
+        }
         Poll::Ready(answer)
+    }
+}
+
+impl Leg {
+    /// The answer has come. A change has waited for the commits that took place meanwhile.
+    fn arrived(&self) {
+        let Open { running, span, changes, heard } = &*self.open;
+        let now = running.wall();
+        let actor = KeyValue::new("octostore.actor", self.actor);
+        let begun = running.wall_at(self.begun).min(now);
+        let hop = running.span("hop", span, (begun, actor));
+        let commits = if *changes { running.commits.since(self.begun) } else { Vec::new() };
+        for Commit { begun, ended, records } in commits {
+            let records = i64::try_from(records).unwrap_or(i64::MAX);
+            let records = KeyValue::new("octostore.records", records);
+            let commit = running.span("commit", &hop, (running.wall_at(begun), records));
+            commit.span().end_with_timestamp(running.wall_at(ended).min(now));
+        }
+        hop.span().end_with_timestamp(now);
+        *lock(heard) = now;
     }
 }
 
 impl Drop for Leg {
     fn drop(&mut self) {
-        let running = &self.open.running;
-        let now = running.wall();
-        let commits =
-            if self.open.changes { running.commits.since(self.begun) } else { Vec::new() };
-        for Commit { begun, ended, records } in commits {
-            let builder = running
-                .tracer
-                .span_builder("commit")
-                .with_start_time(running.wall_at(begun))
-                .with_attributes([KeyValue::new(
-                    "octostore.records",
-                    i64::try_from(records).unwrap_or(i64::MAX),
-                )]);
-            let span = builder.start_with_context(&running.tracer, &self.span);
-            let span = self.span.with_span(span);
-            span.span().end_with_timestamp(running.wall_at(ended).min(now));
-        }
-        self.span.span().end_with_timestamp(now);
-        *lock(&self.open.heard) = now;
-        running.commits.0.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.open.running.commits.0.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
