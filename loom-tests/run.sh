@@ -50,6 +50,10 @@ echo "Executions explored, at most $preemptions preemptions each:"
 sed -n 's/^explored by loom: \(.*\): \([0-9]*\)$/\2\t\1/p' "$output" | sort -t "$(printf '\t')" -k 2 |
     while IFS=$'\t' read -r executions model; do printf '%10d  %s\n' "$executions" "$model"; done
 echo "Twins caught: $twins_caught of $twins_expected."
+executions="$(sed -n 's/^explored by loom: .*: \([0-9]*\)$/\1/p' "$output" | awk '{n += $1} END {print n + 0}')"
+missing=$(($(wc -l <<<"$expected") - $(wc -l <<<"$explored")))
+echo "proof: One outcome, No ghosts, Durability | threads in every order, at most $preemptions preemptions | $executions executions of $(wc -l <<<"$explored") models | $missing"
+echo "proof: One outcome, No ghosts, Durability | the same models with a bug put in | $twins_expected twins | $((twins_expected - twins_caught))"
 
 if [[ -z "$expected" ]] || ! missing="$(comm -23 <(echo "$expected") <(echo "$explored"))" ||
     [[ -n "$missing" ]]; then

@@ -194,10 +194,79 @@ mod tests {
         assert_eq!(printed.as_nanosecond(), 1_000_000);
     }
 
+    /// What `/proc/uptime` says, which counts suspended time.
+    fn uptime() -> f64 {
+        let text = std::fs::read_to_string("/proc/uptime").unwrap();
+        text.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
     #[test]
-    fn the_lease_clock_runs() {
-        let (first, second) = (SystemClock.now(), SystemClock.now());
-        assert!(first <= second && first > Instant::from_nanos(0));
-        assert_eq!(BootId::read().unwrap(), BootId::read().unwrap());
+    fn the_lease_clock_counts_from_the_boot() {
+        let before = uptime();
+        let now = SystemClock.now();
+        let after = uptime();
+        let seconds = now.as_nanos() as f64 / SECOND as f64;
+        // It prints hundredths, rounded down.
+        assert!(before <= seconds && seconds < after + 0.01, "{before}, {seconds}, {after}");
+        assert!(now <= SystemClock.now());
+    }
+
+    #[test]
+    fn the_wall_clock_is_that_of_everybody_else() {
+        const HOUR: u128 = 3600 * SECOND as u128;
+        let since_1970 = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+        let wall = u128::try_from(SystemClock.wall_nanos()).unwrap();
+        assert!(wall.abs_diff(since_1970) < HOUR, "{wall} against {since_1970}");
+        let millis = Calendar::new(Arc::new(SystemClock)).wall().as_millis();
+        assert!((u128::try_from(millis).unwrap() * 1_000_000).abs_diff(wall) < HOUR);
+    }
+
+    #[test]
+    fn one_boot_has_one_id() {
+        let boot = BootId::read().unwrap();
+        assert_eq!(boot, BootId::read().unwrap());
+        assert_ne!(boot, BootId::named("another"));
+    }
+
+    /// How far the clock is set forward for [`in_another_boot`].
+    const FORWARD: u64 = 1_000_000;
+
+    /// Runs in a process of its own, when [`in_another_boot`] says so.
+    #[test]
+    #[ignore = "it is part of the next"]
+    fn inside_another_boot() {
+        println!("lease clock {}", SystemClock.now().as_nanos() / SECOND);
+        println!("boot {}", BootId::read().unwrap().as_str());
+    }
+
+    /// What the part above says where the clock of suspended time, and no other, was set forward.
+    fn in_another_boot() -> Option<String> {
+        let test = std::env::current_exe().unwrap();
+        // The second for whoever is not root.
+        for spaces in [&["--time"][..], &["--user", "--map-root-user", "--time"]] {
+            let ran = std::process::Command::new("unshare")
+                .args(spaces)
+                .args(["--fork", "--boottime", &FORWARD.to_string()])
+                .arg(&test)
+                .args(["clock::tests::inside_another_boot", "--exact", "--ignored", "--nocapture"])
+                .output();
+            if let Ok(ran) = ran
+                && ran.status.success()
+            {
+                return Some(String::from_utf8(ran.stdout).unwrap());
+            }
+        }
+        eprintln!("SKIPPED: no time namespace can be had here, so CLOCK_BOOTTIME is NOT TESTED");
+        None
+    }
+
+    #[test]
+    fn time_in_suspend_counts_and_another_boot_has_another_id() {
+        let here = SystemClock.now().as_nanos() / SECOND;
+        let Some(said) = in_another_boot() else { return };
+        let after = |word: &str| said.lines().find_map(|line| line.split_once(word)).unwrap().1;
+        let there: u64 = after("lease clock ").parse().unwrap();
+        assert!(there >= here + FORWARD, "{there} after {here}: it is CLOCK_BOOTTIME that counts");
+        assert_ne!(after("boot "), BootId::read().unwrap().as_str());
     }
 }

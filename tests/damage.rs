@@ -115,6 +115,24 @@ fn a_damaged_database_is_refused_and_untouched() {
 }
 
 #[test]
+fn a_schema_that_is_no_text_any_more_is_refused_as_damage() {
+    let setup = filled();
+    let whole = fs::read(setup.database()).unwrap();
+    let starts = |at: &usize| whole[*at..].starts_with(b"CREATE");
+    let statements: Vec<_> = (0..whole.len()).filter(starts).collect();
+    assert!(statements.len() > 5, "{statements:?}");
+    for at in statements {
+        for into in [20, 35, 50, 65, 80] {
+            let mut bytes = whole.clone();
+            // In a word of SQL or in a name: what SQLite reads there is no UTF-8.
+            bytes[at + into] ^= 0x80;
+            fs::write(setup.database(), &bytes).unwrap();
+            refuses(&setup, DATA, &["damaged"]);
+        }
+    }
+}
+
+#[test]
 fn a_database_that_ends_too_early_is_refused_and_untouched() {
     let setup = filled();
     let whole = fs::read(setup.database()).unwrap();

@@ -31,6 +31,7 @@ mod documents;
 mod durability;
 mod exchange;
 mod exchange_refused;
+mod failed_disk;
 mod flags;
 mod full_disk;
 mod ghosts;

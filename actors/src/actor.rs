@@ -269,7 +269,12 @@ where
         if let Some(barrier) = self.barrier.take() {
             return self.pass(barrier, patience);
         }
-        let first = self.mailbox.receive(self.sleep(patience));
+        let first = match patience {
+            Patience::None => {
+                self.mailbox.try_receive().map_or(Received::TimedOut, Received::Message)
+            }
+            Patience::UntilDeadline => self.mailbox.receive(self.sleep()),
+        };
         // In this order: what was queued when the clock was read is counted after it was read.
         let now = self.clock.now();
         let queued = self.mailbox.len();
@@ -295,7 +300,6 @@ where
                 Message::Nudge => {}
                 Message::Stop => return self.close(),
             }
-            handled += 1;
             if handled >= COMMANDS_AT_ONCE {
                 handled = 0;
                 if self.send_effects() == Flow::Stopped {
@@ -310,16 +314,15 @@ where
     }
 
     /// How long this turn may wait for its first message; `None` is for ever.
-    fn sleep(&self, patience: Patience) -> Option<Duration> {
-        match patience {
-            Patience::None => Some(Duration::ZERO),
-            // A refusal whose nudge found the mailbox full.
-            Patience::UntilDeadline if self.progress.epoch() != self.epoch => Some(Duration::ZERO),
-            Patience::UntilDeadline => self.machine.next_deadline().map(|deadline| {
-                let due = deadline.max(self.quiet_until);
-                due.since(self.clock.now()).min(LONGEST_SLEEP)
-            }),
+    fn sleep(&self) -> Option<Duration> {
+        // A refusal whose nudge found the mailbox full.
+        if self.progress.epoch() != self.epoch {
+            return Some(Duration::ZERO);
         }
+        self.machine.next_deadline().map(|deadline| {
+            let due = deadline.max(self.quiet_until);
+            due.since(self.clock.now()).min(LONGEST_SLEEP)
+        })
     }
 
     /// Takes note of what became durable, or was refused, since the last turn.
@@ -464,3 +467,6 @@ pub enum Patience {
     /// Not at all: for whoever steps the loop by hand.
     None,
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

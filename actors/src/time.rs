@@ -63,6 +63,11 @@ mod tests {
         let end = Instant::from_nanos(u64::MAX);
         assert_eq!(end + Duration::from_secs(1), end);
         assert_eq!(Instant::from_nanos(0) + Duration::MAX, end);
-        assert_eq!(Instant::from_nanos(3).since(Instant::from_nanos(5)), Duration::ZERO);
+        let (early, late) = (Instant::from_nanos(3), Instant::from_nanos(5));
+        assert_eq!(early.since(late), Duration::ZERO);
+        assert_eq!(late.since(early), Duration::from_nanos(2));
+        assert_eq!(late.minus(Duration::from_nanos(2)), early);
+        assert_eq!(late.minus(Duration::from_nanos(5)), Instant::default());
+        assert_eq!(late.minus(Duration::MAX), Instant::default());
     }
 }

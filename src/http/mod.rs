@@ -41,6 +41,7 @@ mod server;
 mod sign_in;
 mod stream;
 mod timer;
+mod turn;
 mod wire;
 
 pub use listen::{ListenError, Listener};

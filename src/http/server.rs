@@ -6,11 +6,12 @@ use super::{
     listen::Listener,
     stream::{Socket, Stream},
     timer::{CoarseTimer, poll_every},
+    turn::Turns,
 };
 use crate::{app::Service, auth::address::Address};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::poll_fn, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
@@ -127,9 +128,15 @@ impl Connections {
         let open = Open::begin(&service);
         let delivery = Delivery::new(Arc::clone(&service));
         let stream = Stream::new(socket, service.limits.write_timeout, Arc::clone(&delivery));
+        let turns = Arc::new(Turns::default());
+        let its_turns = Arc::clone(&turns);
         let service = service_fn(move |request| {
             let (service, delivery) = (Arc::clone(&service), Arc::clone(&delivery));
-            async move { Ok::<_, Infallible>(handle(&service, &delivery, peer, request).await) }
+            let turns = Arc::clone(&its_turns);
+            async move {
+                turns.take().await;
+                Ok::<_, Infallible>(handle(&service, &delivery, peer, request).await)
+            }
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         let mut phase = self.phase.clone();
@@ -142,7 +149,9 @@ impl Connections {
             let mut connection = pin!(connection);
             loop {
                 tokio::select! {
-                    ended = connection.as_mut() => {
+                    // An answer that is there is written before anything is closed.
+                    biased;
+                    ended = poll_fn(|cx| turns.poll(connection.as_mut(), cx)) => {
                         if let Err(error) = ended {
                             tracing::debug!(%error, "a connection broke off");
                         }

@@ -20,6 +20,8 @@ mod open;
 mod refusal;
 mod row;
 mod statements;
+#[cfg(test)]
+mod tests;
 
 pub use audit::Retention;
 pub use files::{Files, JournalSize, SystemFiles};

@@ -439,5 +439,6 @@ fn is_impossible(error: &rusqlite::Error) -> bool {
             | rusqlite::Error::InvalidColumnType(..)
             | rusqlite::Error::IntegralValueOutOfRange(..)
             | rusqlite::Error::SqlInputError { .. }
+            | rusqlite::Error::Utf8Error(..)
     )
 }

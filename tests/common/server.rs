@@ -11,6 +11,9 @@ use std::{
 };
 use tempfile::TempDir;
 
+/// Set while the coverage of the tests is measured.
+const MEASURED: &str = "LLVM_PROFILE_FILE";
+
 /// How a server is started. Starting from the same one again uses the same file.
 #[derive(Clone)]
 pub struct Setup {
@@ -19,6 +22,8 @@ pub struct Setup {
     bind: String,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    /// What runs the server, if it is not run by itself.
+    through: Vec<String>,
 }
 
 impl Setup {
@@ -36,6 +41,7 @@ impl Setup {
             bind: "127.0.0.1:0".to_owned(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            through: Vec::new(),
         }
     }
 
@@ -55,6 +61,12 @@ impl Setup {
     /// Listening elsewhere.
     pub fn bind(mut self, bind: &str) -> Self {
         bind.clone_into(&mut self.bind);
+        self
+    }
+
+    /// Run by a command that becomes it, once it has prepared something.
+    pub fn through(mut self, command: &[&str]) -> Self {
+        self.through = command.iter().map(|&word| word.to_owned()).collect();
         self
     }
 
@@ -83,8 +95,11 @@ impl Setup {
 
     /// The command, in an environment that is ours alone.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_octostore"));
+        let this = env!("CARGO_BIN_EXE_octostore");
+        let mut words = self.through.iter().map(String::as_str).chain([this]);
+        let mut command = Command::new(words.next().unwrap_or(this));
         command
+            .args(words)
             .env_clear()
             .envs(self.environment.iter().cloned())
             .current_dir(self.folder())
@@ -92,7 +107,9 @@ impl Setup {
             .arg(&self.bind)
             .arg("--database")
             .arg(&self.database)
-            .args(&self.arguments);
+            .args(&self.arguments)
+            // Where a server writes which of its lines it ran, when that is measured.
+            .envs(std::env::var_os(MEASURED).map(|file| (MEASURED, file)));
         command
     }
 

@@ -282,4 +282,61 @@ mod tests {
         assert_eq!(AuditText::truncated(&long).as_str().chars().count(), 600);
         assert_eq!(AuditText::truncated("short").as_str(), "short");
     }
+
+    #[test]
+    fn an_action_reads_as_it_is_written() {
+        for action in Action::ALL {
+            assert_eq!(action.as_str().parse(), Ok(action));
+        }
+        assert_eq!("lock".parse::<Action>(), Err(InvalidAction));
+        assert_eq!(AuditOutcome::Done.as_str(), "ok");
+        assert_eq!(AuditOutcome::Refused.as_str(), "refused");
+    }
+
+    #[test]
+    fn a_query_wants_what_it_names_and_nothing_else() {
+        let account = |number| AccountId::from_bytes([number; 16]);
+        let entry = AuditEntry {
+            by: Provenance {
+                who: Who::Account(account(1)),
+                from: AuditText::truncated(""),
+                request: AuditText::truncated(""),
+                at: WallTime::from_millis(5),
+            },
+            action: Action::FlagSet,
+            target: AuditText::truncated("a"),
+            outcome: AuditOutcome::Done,
+            detail: None,
+        };
+        let query = AuditQuery::default;
+        let since = |millis| Some(WallTime::from_millis(millis));
+        for (wanted, query) in [
+            (true, query()),
+            (true, AuditQuery { account: Some(account(1)), ..query() }),
+            (false, AuditQuery { account: Some(account(2)), ..query() }),
+            (true, AuditQuery { action: Some(Action::FlagSet), ..query() }),
+            (false, AuditQuery { action: Some(Action::FlagDelete), ..query() }),
+            (true, AuditQuery { since: since(5), ..query() }),
+            (false, AuditQuery { since: since(6), ..query() }),
+        ] {
+            assert_eq!(query.wants(&entry), wanted, "{query:?}");
+        }
+        let nobody = Provenance { who: Who::Stranger, ..entry.by.clone() };
+        let query = AuditQuery { account: Some(account(1)), ..query() };
+        assert!(!query.wants(&AuditEntry { by: nobody, ..entry }));
+    }
+
+    #[test]
+    fn who_asked_is_written_with_all_that_is_known() {
+        let (account, token) = (AccountId::from_bytes([1; 16]), TokenId::from_bytes([2; 16]));
+        for (who, written, parts) in [
+            (Who::Token(account, token), "token", (Some(account), Some(token))),
+            (Who::Account(account), "account", (Some(account), None)),
+            (Who::AdminKey, "admin_key", (None, None)),
+            (Who::Stranger, "stranger", (None, None)),
+            (Who::Server, "server", (None, None)),
+        ] {
+            assert_eq!((who.as_str(), who.parts()), (written, parts));
+        }
+    }
 }

@@ -128,5 +128,6 @@ mod tests {
         assert_eq!(PageLimit::new(0), None);
         assert_eq!(PageLimit::new(1001), None);
         assert_eq!(PageLimit::new(1000), Some(PageLimit::MAX));
+        assert_eq!(PageLimit::MAX.get(), 1000);
     }
 }

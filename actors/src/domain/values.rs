@@ -258,9 +258,7 @@ impl WallTime {
     /// So many seconds later, or the end of time.
     #[must_use]
     pub const fn plus_seconds(self, seconds: u64) -> Self {
-        let millis = seconds.saturating_mul(1000);
-        let millis = if millis > i64::MAX as u64 { i64::MAX } else { millis.cast_signed() };
-        Self(self.0.saturating_add(millis))
+        Self(self.0.saturating_add_unsigned(seconds.saturating_mul(1000)))
     }
 }
 
@@ -302,7 +300,11 @@ mod tests {
         assert_eq!(Ttl::from_seconds(0), Err(InvalidTtl));
         assert_eq!(Ttl::from_seconds(3601), Err(InvalidTtl));
         assert_eq!(Ttl::from_seconds(65_537), Err(InvalidTtl));
-        assert_eq!(Ttl::from_seconds(3600).unwrap().as_duration(), Duration::from_secs(3600));
+        let longest = Ttl::from_seconds(3600).unwrap();
+        assert_eq!(
+            (longest.as_seconds(), longest.as_duration()),
+            (3600, Duration::from_secs(3600))
+        );
     }
 
     #[test]
@@ -310,6 +312,14 @@ mod tests {
         assert_eq!(FencingToken::new(1 << 53), None);
         assert_eq!(FencingToken::MAX.saturating_add(1), FencingToken::MAX);
         assert_eq!(FencingToken::ZERO.saturating_add(5).get(), 5);
+    }
+
+    #[test]
+    fn a_wall_time_ends_with_the_end_of_time() {
+        let (early, end) = (WallTime::from_millis(-5), WallTime::from_millis(i64::MAX));
+        assert_eq!(early.plus_seconds(2), WallTime::from_millis(1_995));
+        assert_eq!(early.plus_seconds(u64::MAX), end);
+        assert_eq!(end.plus_seconds(1), end);
     }
 
     #[test]

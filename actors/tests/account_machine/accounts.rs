@@ -2,11 +2,13 @@
 
 use crate::{
     common::account,
-    world::{World, asked, by, issue, sign_in, wall},
+    world::{World, asked, change, issue, sign_in, wall},
 };
 use octostore_actors::domain::{
+    Record,
     account::{
-        Account, AccountCommand, AccountOutcome, Allowance, Change, Role, Standing, TokenSource,
+        Account, AccountCommand, AccountOutcome, AccountRecord, Allowance, Change, Role, Standing,
+        TokenSource,
     },
     audit::{Action, Who},
     page::Selection,
@@ -23,10 +25,6 @@ fn admitted(world: &mut World, command: AccountCommand) -> Account {
     }
 }
 
-fn change(number: u8, change: Change) -> AccountCommand {
-    AccountCommand::Change { account: account(number), change, by: by(1) }
-}
-
 #[test]
 fn whoever_is_renamed_keeps_its_account_and_whoever_takes_the_name_gets_another() {
     let mut world = World::new();
@@ -37,8 +35,46 @@ fn whoever_is_renamed_keeps_its_account_and_whoever_takes_the_name_gets_another(
     assert_ne!(other.id, first.id);
     world.settle();
     world.crash();
+    assert_eq!(world.account(5).name.as_str(), "monalisa", "the new name is on disk");
     let again = admitted(&mut world, sign_in("583231", "monalisa", 8, 13, 4));
     assert_eq!((again.id, again.created_at), (first.id, wall(1)));
+    let names: Vec<_> = world.accounts().iter().map(|account| account.name.to_string()).collect();
+    assert_eq!(names, ["monalisa", "octocat", "person-1"], "each is listed once");
+}
+
+#[test]
+fn whoever_is_new_is_no_administrator_and_may_what_everybody_may() {
+    let mut world = World::new();
+    let octocat = admitted(&mut world, sign_in("1", "octocat", 5, 10, 1));
+    assert_eq!((octocat.role, octocat.standing), (Role::Member, Standing::Enabled));
+    assert_eq!(octocat.allowance, Allowance::default());
+    world.settle();
+    world.crash();
+    assert_eq!(world.account(5), octocat);
+}
+
+#[test]
+fn whoever_comes_again_unchanged_is_not_written_again() {
+    let mut world = World::new();
+    admitted(&mut world, sign_in("1", "octocat", 5, 10, 1));
+    world.settle();
+    admitted(&mut world, sign_in("1", "octocat", 6, 11, 2));
+    let records = world.effects.take_records();
+    let accounts = records
+        .iter()
+        .filter(|record| matches!(record, Record::Account(AccountRecord::Account(_))));
+    assert_eq!(accounts.count(), 0);
+}
+
+#[test]
+fn whoever_signs_in_does_so_on_its_own_behalf() {
+    let mut world = World::new();
+    for number in [10, 11] {
+        admitted(&mut world, sign_in("1", "octocat", 5, number, 1));
+    }
+    world.settle();
+    let who: Vec<_> = world.audit.iter().map(|entry| (entry.action, entry.by.who)).collect();
+    assert_eq!(who, [(Action::SignIn, Who::Account(account(5))); 2]);
 }
 
 #[test]
@@ -52,6 +88,26 @@ fn the_oldest_sign_in_makes_room_for_the_newest() {
     world.issued(issue(12, asked(20, None, None), 4));
     admitted(&mut world, sign_in("1", "octocat", 5, 13, 5));
     assert!(world.is_live(20, 5) && world.is_live(13, 5));
+}
+
+#[test]
+fn the_oldest_is_the_one_that_was_made_first_whatever_its_id() {
+    let mut world = World::new();
+    for (number, seconds) in [(30, 1), (20, 2), (25, 3)] {
+        admitted(&mut world, sign_in("1", "octocat", 5, number, seconds));
+    }
+    assert_eq!(world.listed(5, 3), [20, 25]);
+}
+
+#[test]
+fn a_quota_of_no_sign_in_lets_nobody_in() {
+    let mut world = World::new();
+    let mut nothing = sign_in("1", "octocat", 5, 10, 1);
+    if let AccountCommand::Admit { quota, .. } = &mut nothing {
+        *quota = Quota::new(0);
+    }
+    assert_eq!(world.outcome(nothing), AccountOutcome::OverQuota(Quota::new(0)));
+    assert!(world.effects.take_records().is_empty());
 }
 
 #[test]

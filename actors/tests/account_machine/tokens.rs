@@ -2,12 +2,12 @@
 
 use crate::{
     common::account,
-    world::{World, asked, hash, id, issue, revoke, rotate, scope, token, wall},
+    world::{World, asked, by, hash, id, issue, revoke, rotate, scope, token, wall},
 };
 use octostore_actors::domain::{
     Machine,
     account::{AccountCommand, AccountOutcome, Token, TokenSource, scope::Scope},
-    audit::{Action, AuditOutcome},
+    audit::{Action, AuditEntry, AuditOutcome, AuditText},
     values::Quota,
 };
 
@@ -28,6 +28,8 @@ fn no_token_outlives_the_one_that_made_it() {
     };
     let mut world = World::new().with(short);
     assert_eq!(world.outcome(issue(2, asked(3, None, Some(101)), 1)), AccountOutcome::Exceeds);
+    assert_eq!(world.issued(issue(2, asked(9, None, Some(100)), 1)).expires_at, Some(wall(100)));
+    world.outcome(revoke(1, Scope::Everything, 9));
     assert_eq!(world.issued(issue(2, asked(3, None, None), 1)).expires_at, Some(wall(100)));
     assert_eq!(world.issued(issue(2, asked(4, None, Some(50)), 1)).expires_at, Some(wall(50)));
     assert_eq!(world.issued(issue(1, asked(5, None, Some(101)), 1)).expires_at, Some(wall(101)));
@@ -104,6 +106,54 @@ fn a_configured_token_stays_dead_and_others_leave_nothing_behind() {
         assert!(!world.is_live(dead, 1));
     }
     assert!(world.remembers(1) && !world.remembers(2));
+    assert_eq!(world.outcome(revoke(1, Scope::Everything, 1)), AccountOutcome::NotFound, "dead");
+    world.effects.take_records();
+    world.outcome(AccountCommand::Used { token: hash(1), at: wall(9) });
+    assert!(world.effects.take_records().is_empty(), "nobody uses what is dead");
+}
+
+#[test]
+fn every_end_of_a_token_is_in_the_audit_log() {
+    let mut world = World::new();
+    world.outcome(issue(1, asked(2, None, None), 1));
+    world.outcome(rotate(2, 3, 1));
+    world.outcome(revoke(1, Scope::Everything, 3));
+    world.settle();
+    let said: Vec<_> =
+        world.audit.iter().map(|entry| (entry.action, entry.target.as_str())).collect();
+    let (account, two, three) = (account(1).to_string(), id(2).to_string(), id(3).to_string());
+    assert_eq!(
+        said,
+        [
+            (Action::TokenCreate, account.as_str()),
+            (Action::TokenRotate, two.as_str()),
+            (Action::TokenRevoke, three.as_str()),
+        ]
+    );
+}
+
+#[test]
+fn what_no_machine_decides_is_in_the_audit_log_as_it_was_given() {
+    let mut world = World::new();
+    let refused = AuditEntry {
+        by: by(1),
+        action: Action::AdminAccess,
+        target: AuditText::truncated("accounts"),
+        outcome: AuditOutcome::Refused,
+        detail: None,
+    };
+    assert_eq!(world.outcome(AccountCommand::Note(refused.clone())), AccountOutcome::Noted);
+    world.settle();
+    assert_eq!(world.audit, [refused]);
+}
+
+#[test]
+fn tokens_are_listed_in_the_order_they_were_made() {
+    let mut world = World::new();
+    for (number, seconds) in [(30, 1), (20, 2), (25, 2)] {
+        world.issued(issue(1, asked(number, None, None), seconds));
+    }
+    assert_eq!(world.listed(1, 3), [1, 30, 20, 25]);
 }
 
 #[test]
@@ -123,7 +173,7 @@ fn a_token_sees_and_ends_only_what_may_no_more_than_itself() {
 }
 
 #[test]
-fn an_account_has_so_many_tokens_and_what_has_run_out_does_not_count() {
+fn bounded_an_account_has_so_many_tokens_and_what_has_run_out_does_not_count() {
     let mut world = World::new();
     for number in 2..5 {
         world.issued(issue(1, asked(number, None, Some(10)), 1));
@@ -144,6 +194,8 @@ fn a_use_is_noted_and_nobody_waits_for_it() {
     let (_, waits_for) = world.ask(used(5));
     assert_eq!(waits_for, octostore_actors::progress::Seq::NONE);
     world.outcome(used(4));
+    world.outcome(used(5));
+    assert_eq!(world.effects.take_records().len(), 1, "once");
     assert_eq!(listed(&mut world, "*", 6)[0].last_used_at, Some(wall(5)), "never backwards");
     world.outcome(AccountCommand::Used { token: hash(9), at: wall(5) });
     world.settle();

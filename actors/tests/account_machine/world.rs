@@ -6,10 +6,11 @@ use octostore_actors::{
         Effects, Machine, Moment, Record, RecordKey, Room, Ticket,
         account::{
             Account, AccountCommand, AccountMachine, AccountOutcome, AccountRecord, Allowance,
-            NewToken, Origin, Role, Standing, Subject, Token, TokenName, TokenSource, TokenState,
-            scope::Scope,
+            Change, NewToken, Origin, Role, Standing, Subject, Token, TokenName, TokenSource,
+            TokenState, scope::Scope,
         },
         audit::{Action, AuditEntry, AuditText, Provenance, Who},
+        page::Selection,
         values::{AccountName, Quota, TokenHash, TokenId, WallTime},
     },
     progress::Seq,
@@ -116,6 +117,11 @@ pub fn sign_in(subject: &str, name: &str, fresh: u8, number: u8, seconds: i64) -
     }
 }
 
+/// An administrator changes account `number`.
+pub fn change(number: u8, change: Change) -> AccountCommand {
+    AccountCommand::Change { account: account(number), change, by: by(1) }
+}
+
 pub struct World {
     pub machine: AccountMachine,
     pub effects: Effects<AccountOutcome>,
@@ -177,11 +183,32 @@ impl World {
         let answer = answers.remove(0);
         assert_eq!(answer.ticket, ticket);
         assert!(answer.depends_on <= self.effects.last(), "it waits for what will never come");
+        assert_eq!(self.machine.next_deadline(), None);
         (answer.outcome, answer.depends_on)
     }
 
     pub fn outcome(&mut self, command: AccountCommand) -> AccountOutcome {
         self.ask(command).0
+    }
+
+    pub fn depends_on(&mut self, command: AccountCommand) -> Seq {
+        self.ask(command).1
+    }
+
+    /// Account `number` as it is now.
+    pub fn account(&mut self, number: u8) -> Account {
+        match self.outcome(AccountCommand::Account(account(number))) {
+            AccountOutcome::Account(account) => account,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// All accounts, in the order of their names.
+    pub fn accounts(&mut self) -> Vec<Account> {
+        match self.outcome(AccountCommand::Accounts(Selection::default())) {
+            AccountOutcome::Accounts(page) => page.items,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// The token that is made.

@@ -15,7 +15,7 @@ use octostore_actors::{
 };
 
 #[test]
-fn what_is_on_disk_may_be_told_at_once() {
+fn durability_what_is_on_disk_may_be_told_at_once() {
     let mut world = World::new();
     world.put("a", "1");
     world.put("gone", "1");
@@ -39,7 +39,7 @@ fn what_is_on_disk_may_be_told_at_once() {
 }
 
 #[test]
-fn whatever_saw_a_change_waits_for_it() {
+fn durability_whatever_saw_a_change_waits_for_it() {
     let mut world = World::new();
     world.put("a", "1");
     world.put("a", "2");
@@ -68,7 +68,7 @@ fn whatever_saw_a_change_waits_for_it() {
 }
 
 #[test]
-fn lists_and_full_quotas_wait_for_all_that_they_saw() {
+fn durability_lists_and_full_quotas_wait_for_all_that_they_saw() {
     let mut world = World::new();
     world.quota.keys = Quota::new(1);
     world.put("a", "1");
@@ -84,7 +84,7 @@ fn lists_and_full_quotas_wait_for_all_that_they_saw() {
 }
 
 #[test]
-fn a_refused_commit_undoes_what_it_held_and_nothing_else() {
+fn durability_a_refused_commit_undoes_what_it_held_and_nothing_else() {
     let mut world = World::new();
     world.quota.history = Quota::new(2);
     for name in ["kept", "changed", "deleted"] {
@@ -120,4 +120,26 @@ fn an_undelivered_answer_changes_nothing() {
     world.machine.undelivered(ConfigOutcome::Deleted, &mut world.effects);
     assert!(world.effects.take_records().is_empty());
     assert_eq!(world.get("a").unwrap().value.as_json(), "1");
+}
+
+#[test]
+fn bounded_what_is_gone_leaves_nothing_behind() {
+    let mut world = World::new();
+    for number in 1..4 {
+        for name in ["a", "b"] {
+            let put = world.put_of(number, name, "1", Expected::Anything);
+            world.outcome(put.clone());
+            world.outcome(put);
+        }
+        world.settle();
+        world.outcome(delete(number, "a", Expected::Anything));
+        let refused = world.put_of(number, "refused", "1", Expected::Anything);
+        world.outcome(refused);
+        world.refuse();
+        for name in ["a", "b"] {
+            world.outcome(delete(number, name, Expected::Anything));
+        }
+        world.settle();
+    }
+    assert_eq!(format!("{:?}", world.machine), format!("{:?}", World::new().machine));
 }

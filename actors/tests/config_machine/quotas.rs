@@ -27,7 +27,7 @@ impl World {
 }
 
 #[test]
-fn an_account_has_so_many_keys_and_no_more() {
+fn bounded_an_account_has_so_many_keys_and_no_more() {
     let mut world = World::new();
     world.quota.keys = Quota::new(2);
     world.put("a", "1");
@@ -48,7 +48,7 @@ fn an_account_has_so_many_keys_and_no_more() {
 }
 
 #[test]
-fn an_account_has_so_many_bytes_history_included() {
+fn bounded_an_account_has_so_many_bytes_history_included() {
     let mut world = World::new();
     world.quota.bytes = 100;
     assert!(world.fits("a", 40));
@@ -148,7 +148,7 @@ fn without_room_nothing_is_written_and_everything_else_goes_on() {
 }
 
 #[test]
-fn a_value_is_at_most_256_kib() {
+fn bounded_a_value_is_at_most_256_kib() {
     assert!(Value::from_json(&json(Value::MAX_BYTES)).is_some());
     assert_eq!(Value::MAX_BYTES, 256 * 1024);
     assert_eq!(Value::from_json(&json(Value::MAX_BYTES + 1)), None);

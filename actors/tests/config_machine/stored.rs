@@ -6,8 +6,8 @@ use crate::{
 };
 use octostore_actors::domain::{
     config::{
-        ConfigCommand, ConfigKey, ConfigOutcome, ConfigRecord, Description, Entry, Expected,
-        Incarnation, Version,
+        ConfigCommand, ConfigKey, ConfigMachine, ConfigOutcome, ConfigRecord, Description, Entry,
+        Expected, Incarnation, Version,
     },
     page::{PageLimit, Selection},
     values::WallTime,
@@ -150,4 +150,12 @@ fn a_value_does_not_print_itself() {
     assert!(!format!("{secret:?}").contains("hunter2"));
     let mut world = World::new();
     assert!(!format!("{:?}", world.put("a", "\"hunter2\"")).contains("hunter2"));
+}
+
+#[test]
+#[should_panic(expected = "a history has a gap")]
+fn a_file_with_a_gap_in_a_history_is_not_believed() {
+    let mut world = World::new();
+    let (first, _, third) = (world.put("a", "1"), world.put("a", "2"), world.put("a", "3"));
+    ConfigMachine::new([first, third]);
 }

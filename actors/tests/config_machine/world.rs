@@ -95,6 +95,7 @@ impl World {
         let answer = answers.remove(0);
         assert_eq!(answer.ticket, ticket);
         assert!(answer.depends_on <= self.effects.last(), "it waits for what will never come");
+        assert_eq!(self.machine.next_deadline(), None);
         let (mut records, mut entries) = (Vec::new(), Vec::new());
         for record in self.effects.take_records() {
             match record {

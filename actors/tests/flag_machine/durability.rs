@@ -10,7 +10,7 @@ use octostore_actors::{
 };
 
 #[test]
-fn what_is_on_disk_may_be_told_at_once() {
+fn durability_what_is_on_disk_may_be_told_at_once() {
     let mut world = World::new();
     world.set("a", None, 1);
     world.set("gone", None, 1);
@@ -23,7 +23,7 @@ fn what_is_on_disk_may_be_told_at_once() {
 }
 
 #[test]
-fn whatever_saw_a_change_waits_for_it() {
+fn durability_whatever_saw_a_change_waits_for_it() {
     let mut world = World::new();
     assert_eq!(world.ask(set(1, "a", None, 1)).1, seq(2));
     assert_eq!(world.ask(get(1, "a")).1, seq(2));
@@ -40,7 +40,7 @@ fn whatever_saw_a_change_waits_for_it() {
 }
 
 #[test]
-fn lists_and_full_quotas_wait_for_all_that_they_saw() {
+fn durability_lists_and_full_quotas_wait_for_all_that_they_saw() {
     let mut world = World::new();
     for name in ["a", "b", "c"] {
         world.set(name, None, 1);
@@ -57,7 +57,7 @@ fn lists_and_full_quotas_wait_for_all_that_they_saw() {
 }
 
 #[test]
-fn a_refused_commit_undoes_what_it_held_and_nothing_else() {
+fn durability_a_refused_commit_undoes_what_it_held_and_nothing_else() {
     let mut world = World::new();
     world.set("kept", Some(1), 1);
     world.set("changed", Some(2), 1);
@@ -100,4 +100,20 @@ fn an_undelivered_answer_changes_nothing() {
     world.machine.undelivered(FlagOutcome::Deleted, &mut world.effects);
     assert!(world.records().is_empty());
     assert_eq!(world.get(1, "a").unwrap().percentage, Some(percent(4)));
+}
+
+#[test]
+fn bounded_what_is_gone_leaves_nothing_behind() {
+    let mut world = World::new();
+    for number in 1..4 {
+        world.outcome(set(number, "a", Some(1), 1));
+        world.outcome(set(number, "a", Some(2), 2));
+        world.settle();
+        world.outcome(delete(number, "a"));
+        world.outcome(set(number, "refused", None, 3));
+        world.refuse();
+        world.outcome(delete(number, "a"));
+        world.settle();
+    }
+    assert_eq!(format!("{:?}", world.machine), format!("{:?}", World::new().machine));
 }

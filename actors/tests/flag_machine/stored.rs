@@ -86,7 +86,7 @@ fn getting_and_deleting_what_is_not_there_writes_nothing() {
 }
 
 #[test]
-fn an_account_has_so_many_flags_and_no_more() {
+fn bounded_an_account_has_so_many_flags_and_no_more() {
     let mut world = World::new();
     for name in ["a", "b", "c"] {
         world.set(name, None, 1);

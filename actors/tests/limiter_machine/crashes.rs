@@ -196,7 +196,7 @@ proptest! {
     #![proptest_config(config(3_000, 0x00c7_a511))]
 
     #[test]
-    fn no_crash_no_refused_commit_and_no_reboot_admits_more_than_the_quota(
+    fn limits_no_crash_no_refused_commit_and_no_reboot_admits_more_than_the_quota(
         requests in select(vec![1, 2, 8, 10, 16, 17, 64, 100, 1_000, 10_000]),
         seconds in select(vec![1, 10, 60, 3_600, 86_400]),
         steps in prop::collection::vec(step(), 1..120),

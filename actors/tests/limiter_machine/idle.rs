@@ -4,7 +4,11 @@ use crate::{
     common::account,
     world::{World, limit, policy},
 };
-use octostore_actors::domain::{Machine, limiter::LimitRecord, values::Quota};
+use octostore_actors::domain::{
+    Machine,
+    limiter::{LimitOutcome, LimitRecord},
+    values::Quota,
+};
 use std::time::Duration;
 
 #[test]
@@ -63,7 +67,7 @@ fn it_stays_as_long_as_the_longest_window_of_late() {
 }
 
 #[test]
-fn any_number_of_idle_limiters_disappears_a_bounded_part_at_a_time() {
+fn bounded_any_number_of_idle_limiters_disappears_a_bounded_part_at_a_time() {
     let mut world = World::new();
     world.quota = Quota::new(5_000);
     for number in 0..3_000 {
@@ -113,4 +117,48 @@ fn a_removal_that_the_store_refused_does_not_come_back_as_spent_after_a_clean_st
     world.crash(Duration::ZERO);
     let remaining = world.status().map_or(10, |standing| standing.remaining);
     assert_eq!(remaining, 10, "nobody has asked for a whole window");
+}
+
+#[test]
+fn bounded_a_limiter_that_is_deleted_leaves_no_deadline() {
+    let ten = policy(10, 10);
+    let mut world = World::new();
+    world.admit(ten, 1);
+    world.pass_seconds(9);
+    world.admit(ten, 1);
+    world.pass_seconds(2);
+    world.expire();
+    assert_eq!(world.list(1), ["a"], "it was looked at, and is not idle yet");
+    world.delete();
+    assert_eq!(world.machine.next_deadline(), None);
+}
+
+#[test]
+fn bounded_a_deletion_that_the_store_refused_leaves_no_deadline_of_what_was_made_anew() {
+    let ten = policy(10, 10);
+    let mut world = World::new();
+    world.admit(ten, 1);
+    world.settle();
+    world.delete();
+    world.pass_seconds(1);
+    world.admit(ten, 1);
+    world.disk_is_full();
+    world.catch_up();
+    world.delete();
+    assert_eq!(world.machine.next_deadline(), None);
+}
+
+#[test]
+fn bounded_a_deletion_that_the_store_refused_leaves_no_more_limiters_than_may_be() {
+    let ten = policy(10, 10);
+    let mut world = World::new();
+    world.quota = Quota::new(1);
+    world.check_of(1, "a", ten, 1);
+    world.settle();
+    world.delete_of(1, "a");
+    let made = world.check_of(1, "b", ten, 1);
+    assert!(matches!(made.outcome, LimitOutcome::Admitted(_)), "there is room for one");
+    world.disk_is_full();
+    world.catch_up();
+    assert_eq!(world.list(1), ["a"], "the other took its room, and it is there again");
 }

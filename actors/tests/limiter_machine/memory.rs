@@ -26,7 +26,7 @@ fn most_entries(policy: Policy, gap: Duration, times: u32) -> usize {
 }
 
 #[test]
-fn one_policy_needs_no_more_than_1_300_entries() {
+fn bounded_one_policy_needs_no_more_than_1_300_entries() {
     for seconds in [1, 2, 3, 10, 60, 3_600, 86_400] {
         let policy = policy(10_000, seconds);
         let window = u32::try_from(seconds).unwrap() * Duration::from_secs(1);
@@ -53,7 +53,7 @@ fn the_row_of_a_full_window_is_as_small() {
 }
 
 #[test]
-fn mixed_windows_need_no_more_than_4_096_entries_and_still_only_refuse() {
+fn bounded_mixed_windows_need_no_more_than_4_096_entries_and_still_only_refuse() {
     let (day, second) = (policy(10_000, 86_400), policy(10_000, 1));
     let mut world = World::new();
     let mut oracle = Oracle::default();
@@ -103,4 +103,54 @@ fn a_crash_a_second_does_not_make_the_row_grow() {
         let entries = world.row(1, "a").unwrap().admitted.len();
         assert!(entries <= 200, "{entries}");
     }
+}
+
+#[test]
+fn nothing_is_joined_that_there_is_room_for() {
+    let window = policy(10_000, 1).window;
+    let mut history = History::default();
+    let mut now = Instant::from_nanos(0);
+    for entries in 1..=4_096 {
+        history.admit(now, 1, window);
+        assert_eq!(history.iter().len(), entries);
+        now = now + Duration::from_millis(10);
+    }
+    history.admit(now, 1, window);
+    assert!(history.iter().len() < 4_096);
+    let count: u32 = history.iter().map(|admitted| admitted.count).sum();
+    assert_eq!(count, 4_097, "whatever is joined still counts");
+}
+
+#[test]
+fn what_has_left_the_window_is_forgotten_in_that_instant() {
+    let window = policy(1, 60).window;
+    let mut history = History::default();
+    history.admit(Instant::from_nanos(123), 1, window);
+    let leaves = history.last().unwrap() + window.as_duration();
+    history.forget(leaves.minus(Duration::from_nanos(1)), window.as_duration());
+    assert_eq!(history.iter().len(), 1);
+    history.forget(leaves, window.as_duration());
+    assert_eq!(history.iter().len(), 0);
+}
+
+#[test]
+fn bounded_what_is_gone_leaves_nothing_behind() {
+    let mut world = World::new();
+    for number in 1..4 {
+        for name in ["idle", "deleted", "both"] {
+            world.check_of(number, name, policy(10, 60), 9);
+        }
+        world.settle();
+        world.delete_of(number, "deleted");
+        world.delete_of(number, "both");
+        world.check_of(number, "refused", policy(10, 60), 1);
+        world.disk_is_full();
+        world.catch_up();
+        world.delete_of(number, "deleted");
+        world.settle();
+    }
+    world.pass_seconds(61);
+    world.expire();
+    world.settle();
+    assert_eq!(format!("{:?}", world.machine), format!("{:?}", World::new().machine));
 }

@@ -1,6 +1,7 @@
 //! The policy is part of each call: another one judges what is remembered anew.
 
 use crate::world::{World, policy};
+use std::time::Duration;
 
 #[test]
 fn a_smaller_quota_refuses_what_the_larger_one_would_admit() {
@@ -97,4 +98,51 @@ fn alternating_windows_hold_each_for_itself() {
     world.expire();
     // The first two have left; the others have not.
     assert_eq!(world.admit(long, 1).remaining, 0);
+}
+
+/// How many seconds the limiter remembers its requests.
+fn remembers(world: &mut World) -> u32 {
+    world.stop();
+    world.row(1, "a").unwrap().horizon.as_seconds()
+}
+
+#[test]
+fn a_window_out_of_use_is_forgotten_however_often_a_shorter_one_is_used() {
+    let mut world = World::new();
+    world.admit(policy(1_000, 100), 1);
+    for _ in 0..210 {
+        world.pass(Duration::from_millis(500));
+        world.admit(policy(1_000, 10), 1);
+    }
+    assert_eq!(remembers(&mut world), 10);
+}
+
+#[test]
+fn of_more_windows_than_sixteen_the_longest_counts_as_used() {
+    for (windows, remembered) in [(16, 1), (17, 100)] {
+        let mut world = World::new();
+        for shorter in 0..windows {
+            world.admit(policy(100, 100 - shorter), 1);
+            world.pass_seconds(1);
+        }
+        // The first check was a hundred seconds ago and more, the last one was not.
+        world.pass_seconds(101 - windows);
+        world.admit(policy(100, 1), 1);
+        assert_eq!(remembers(&mut world), remembered, "{windows} windows");
+        world.pass_seconds(16);
+        world.admit(policy(100, 1), 1);
+        assert_eq!(remembers(&mut world), 1, "{windows} windows");
+    }
+}
+
+#[test]
+fn reset_at_is_about_the_latest_policy_and_never_past() {
+    let mut world = World::new();
+    world.admit(policy(10, 100), 1);
+    let window = Duration::from_secs(1);
+    let last = world.now;
+    let reset_at = world.admit(policy(10, 1), 1).reset_at;
+    assert!(reset_at >= last + window && reset_at <= last + window + Duration::from_millis(1));
+    world.pass_seconds(50);
+    assert_eq!(world.status().unwrap().reset_at, world.now, "the whole quota is free");
 }

@@ -39,7 +39,7 @@ fn after_a_clean_stop_everything_is_as_it_was() {
 }
 
 #[test]
-fn a_clean_stop_with_rows_on_their_way_loses_nothing() {
+fn limits_a_clean_stop_with_rows_on_their_way_loses_nothing() {
     let hundred = policy(100, 60);
     let mut world = World::new();
     for _ in 0..7 {
@@ -73,6 +73,24 @@ fn a_crash_costs_no_more_than_was_reserved_and_for_no_more_than_a_window() {
 }
 
 #[test]
+fn what_is_recovered_lies_in_the_past_and_in_order() {
+    let policy = policy(64, 60);
+    let mut world = World::new();
+    world.admit(policy, 1);
+    world.pass(Duration::from_nanos(100));
+    world.admit(policy, 40);
+    world.settle();
+    let row = world.row(1, "a").unwrap().clone();
+    assert!(row.admitted[0].at > world.now, "it is rounded up");
+    for rebooted in [false, true] {
+        let recovered = row.clone().recovered(world.now, rebooted).admitted;
+        assert_eq!(recovered.len(), 2, "what was admitted, and what was reserved");
+        assert!(recovered.iter().all(|admitted| admitted.at <= world.now));
+        assert!(recovered.is_sorted_by_key(|admitted| admitted.at));
+    }
+}
+
+#[test]
 fn what_nobody_was_told_may_be_lost_with_its_row() {
     let mut world = World::new();
     world.admit(policy(5, 60), 5);
@@ -83,7 +101,7 @@ fn what_nobody_was_told_may_be_lost_with_its_row() {
 }
 
 #[test]
-fn a_crash_while_two_rows_are_on_their_way_loses_nothing_that_was_told() {
+fn limits_a_crash_while_two_rows_are_on_their_way_loses_nothing_that_was_told() {
     let many = policy(64, 60);
     let mut world = World::new();
     world.admit(many, 1);
@@ -103,7 +121,7 @@ fn a_crash_while_two_rows_are_on_their_way_loses_nothing_that_was_told() {
 }
 
 #[test]
-fn a_crash_after_a_refused_row_loses_nothing_that_was_told() {
+fn limits_a_crash_after_a_refused_row_loses_nothing_that_was_told() {
     let many = policy(64, 60);
     let mut world = World::new();
     world.admit(many, 1);
@@ -122,7 +140,7 @@ fn a_crash_after_a_refused_row_loses_nothing_that_was_told() {
 }
 
 #[test]
-fn a_crash_after_a_refused_deletion_loses_nothing_that_was_told() {
+fn limits_a_crash_after_a_refused_deletion_loses_nothing_that_was_told() {
     let many = policy(64, 60);
     let mut world = World::new();
     world.admit(many, 1);
@@ -163,7 +181,26 @@ fn a_longer_window_is_remembered_over_a_crash() {
 }
 
 #[test]
-fn a_row_that_was_written_weeks_ago_counts_in_full() {
+fn limits_a_longer_window_of_late_is_remembered_over_a_crash_after_a_shorter_one() {
+    let (short, long) = (policy(10, 1), policy(10, 100));
+    for stopped in [false, true] {
+        let mut world = World::new();
+        world.admit(long, 10);
+        world.settle();
+        world.pass_seconds(2);
+        world.admit(short, 10);
+        world.settle();
+        if stopped {
+            world.stop();
+        }
+        world.crash(Duration::from_secs(5));
+        world.expire();
+        world.refuse(long, 1);
+    }
+}
+
+#[test]
+fn limits_a_row_that_was_written_weeks_ago_counts_in_full() {
     let most = policy(10_000, 86_400);
     let mut world = World::new();
     world.admit(most, 1);
@@ -243,7 +280,7 @@ fn a_reboot_takes_the_latest_request_for_made_just_now() {
 }
 
 #[test]
-fn a_reboot_is_no_rounding_in_favour_of_the_caller() {
+fn limits_a_reboot_is_no_rounding_in_favour_of_the_caller() {
     let two = policy(2, 1);
     let mut world = World::new();
     world.admit(two, 1);
@@ -257,7 +294,7 @@ fn a_reboot_is_no_rounding_in_favour_of_the_caller() {
 }
 
 #[test]
-fn a_boot_that_is_younger_than_the_history_forgets_none_of_it() {
+fn limits_a_boot_that_is_younger_than_the_history_forgets_none_of_it() {
     let ten = policy(10, 3_600);
     let mut world = World::new();
     world.now = at(100_000);
@@ -289,7 +326,7 @@ fn a_crash_soon_after_a_reboot_reads_times_of_the_present_boot() {
 }
 
 #[test]
-fn many_crashes_in_a_row_lose_no_request_that_was_told() {
+fn limits_many_crashes_in_a_row_lose_no_request_that_was_told() {
     let many = policy(1_000, 60);
     let mut world = World::new();
     let mut spent = 0;

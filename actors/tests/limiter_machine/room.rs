@@ -37,7 +37,10 @@ fn what_is_covered_goes_on_without_room_and_nothing_beyond_it() {
     for _ in 0..50 {
         let asked = world.check_of(1, "a", hundred, 1);
         match asked.outcome {
-            LimitOutcome::Admitted(_) if asked.depends_on == Seq::NONE => admitted += 1,
+            LimitOutcome::Admitted(_) if asked.depends_on == Seq::NONE => {
+                admitted += 1;
+                assert!(world.on_its_way().is_empty(), "there is no room for another row");
+            }
             LimitOutcome::NoRoom => no_room += 1,
             LimitOutcome::Admitted(_) => {}
             other => panic!("{other:?}"),

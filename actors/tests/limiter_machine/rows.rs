@@ -36,6 +36,18 @@ fn the_first_check_waits_and_hardly_another_does() {
 }
 
 #[test]
+fn after_a_longer_window_the_first_check_waits_and_the_next_does_not() {
+    let mut world = World::new();
+    world.admit(policy(100, 1), 1);
+    world.settle();
+    for waits in [true, false, false] {
+        let asked = world.check_of(1, "a", policy(100, 60), 1);
+        assert_eq!(world.waits(&asked), waits);
+        world.settle();
+    }
+}
+
+#[test]
 fn few_checks_are_rows() {
     let thousand = policy(1_000, 1);
     let mut world = World::new();
@@ -49,7 +61,32 @@ fn few_checks_are_rows() {
 }
 
 #[test]
-fn whoever_is_not_covered_waits_for_a_row_that_counts_it() {
+fn more_is_reserved_when_less_than_half_is_left() {
+    let many = policy(64, 60);
+    let mut world = World::new();
+    world.admit(many, 1);
+    world.settle();
+    // Eight are reserved.
+    for (cost, rows) in [(4, 0), (1, 1), (1, 1)] {
+        world.admit(many, cost);
+        assert_eq!(world.on_its_way().len(), rows);
+    }
+}
+
+#[test]
+fn what_the_row_on_disk_covers_waits_for_no_other_row() {
+    let many = policy(64, 60);
+    let mut world = World::new();
+    world.admit(many, 1);
+    world.settle();
+    assert_eq!(world.check_of(1, "a", many, 5).depends_on, Seq::NONE);
+    assert_eq!(world.on_its_way().len(), 1, "another row is on its way");
+    assert_eq!(world.check_of(1, "a", many, 3).depends_on, Seq::NONE, "the last three of eight");
+    assert_eq!(world.check_of(1, "a", many, 1).depends_on, seq(2));
+}
+
+#[test]
+fn durability_whoever_is_not_covered_waits_for_a_row_that_counts_it() {
     let ten = policy(100, 60);
     let mut world = World::new();
     assert_eq!(world.check_of(1, "a", ten, 1).depends_on, seq(1));
@@ -62,7 +99,67 @@ fn whoever_is_not_covered_waits_for_a_row_that_counts_it() {
 }
 
 #[test]
-fn a_deletion_and_what_saw_it_wait_for_it() {
+fn durability_a_refusal_and_a_status_wait_for_the_requests_they_saw() {
+    let ten = policy(10, 60);
+    let get = LimitCommand::Get { account: account(1), name: limit("a") };
+    let mut world = World::new();
+    world.admit(ten, 10);
+    let refused = world.check_of(1, "a", ten, 1);
+    assert!(matches!(refused.outcome, LimitOutcome::Refused(..)));
+    assert_eq!(refused.depends_on, seq(1));
+    assert_eq!(world.ask(get.clone()).depends_on, seq(1));
+    world.settle();
+    assert_eq!(world.check_of(1, "a", ten, 1).depends_on, Seq::NONE);
+    assert_eq!(world.ask(get).depends_on, Seq::NONE);
+}
+
+#[test]
+fn durability_a_status_waits_for_the_latest_request_that_waits() {
+    let many = policy(64, 60);
+    let mut world = World::new();
+    world.admit(many, 1);
+    world.settle();
+    world.admit(many, 5);
+    // Three are left of the row on disk: not enough for five, enough for three.
+    assert_eq!(world.check_of(1, "a", many, 5).depends_on, seq(2));
+    assert_eq!(world.check_of(1, "a", many, 3).depends_on, Seq::NONE);
+    let get = LimitCommand::Get { account: account(1), name: limit("a") };
+    assert_eq!(world.ask(get).depends_on, seq(2), "it counts the five");
+}
+
+#[test]
+fn durability_what_waits_for_a_later_row_is_not_settled_by_an_earlier_one() {
+    let many = policy(64, 60);
+    let get = LimitCommand::Get { account: account(1), name: limit("a") };
+    let mut world = World::new();
+    world.admit(many, 1);
+    world.admit(many, 40);
+    world.commit(1);
+    world.catch_up();
+    assert_eq!(world.ask(get.clone()).depends_on, seq(2));
+    world.disk_is_full();
+    world.catch_up();
+    assert_eq!(world.ask(get).depends_on, Seq::NONE, "nobody was told of them");
+}
+
+#[test]
+fn a_row_that_is_on_disk_covers_although_what_came_after_it_was_refused() {
+    let many = policy(64, 60);
+    for deleted in [false, true] {
+        let mut world = World::new();
+        world.admit(many, 1);
+        if deleted {
+            world.delete();
+        }
+        // In the order in which the machine may learn it, too.
+        world.machine.rewind(seq(1));
+        world.machine.settle(seq(1));
+        assert_eq!(world.check_of(1, "a", many, 1).depends_on, Seq::NONE);
+    }
+}
+
+#[test]
+fn durability_a_deletion_and_what_saw_it_wait_for_it() {
     let mut world = World::new();
     world.admit(policy(10, 60), 1);
     world.settle();
@@ -141,7 +238,7 @@ fn a_lost_deletion_restores_the_count() {
 }
 
 #[test]
-fn an_account_has_so_many_limiters_and_no_more() {
+fn bounded_an_account_has_so_many_limiters_and_no_more() {
     let ten = policy(10, 60);
     let mut world = World::new();
     world.quota = Quota::new(3);

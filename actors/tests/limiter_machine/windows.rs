@@ -119,7 +119,7 @@ proptest! {
     #![proptest_config(config(1_000, 0x115e))]
 
     #[test]
-    fn no_window_holds_more_than_its_quota_and_no_refusal_is_without_need(
+    fn limits_no_window_holds_more_than_its_quota_and_no_refusal_is_without_need(
         policy in any_policy(),
         start in select(vec![0, 1, 262_143, 77 * 86_400 * 1_000_000_000, 1 << 62]),
         steps in prop::collection::vec((gap(), share(), prop::bool::weighted(0.1)), 1..250),
@@ -180,7 +180,7 @@ proptest! {
     #![proptest_config(config(1_500, 0x0002_115e))]
 
     #[test]
-    fn every_policy_judges_all_that_was_admitted_under_the_windows_of_late(
+    fn limits_every_policy_judges_all_that_was_admitted_under_the_windows_of_late(
         steps in prop::collection::vec(
             (gap(), share(), 1..=30u64, select(vec![1, 2, 5, 10, 60, 100])), 1..60,
         ),

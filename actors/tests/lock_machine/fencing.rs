@@ -98,6 +98,25 @@ fn fencing_a_refused_mark_is_raised_again() {
 }
 
 #[test]
+fn fencing_a_mark_that_is_on_disk_stays_when_what_came_after_it_is_refused() {
+    let mut world = World::with([], Tokens::new(FencingToken::ZERO, token(1), 4));
+    world.grant("a", holder(1), 60);
+    let [LockRecord::TokenMark(_), LockRecord::Held(_)] = &world.records()[..] else {
+        panic!("the mark is raised before the grant");
+    };
+    world.machine.rewind(seq(1));
+    world.machine.settle(seq(1));
+    let lease = world.grant("b", holder(1), 60);
+    assert_eq!(lease.token, token(2));
+    assert_eq!(world.records(), [LockRecord::Held(lease)], "it need not be raised again");
+}
+
+#[test]
+fn fencing_the_last_token_is_told() {
+    assert_eq!(Tokens::new(token(5), token(9), 10).last(), token(5));
+}
+
+#[test]
 fn fencing_no_token_is_granted_twice_not_even_one_that_reached_nobody() {
     let mut world = World::new();
     let undone = world.grant("a", holder(1), 60);

@@ -1,11 +1,11 @@
 //! Quotas and lists.
 
 use crate::{
-    common::{QUOTA, account, at, holder, lease_id, list, name, owner, ttl},
+    common::{QUOTA, account, at, force_release, holder, lease_id, list, name, owner, token, ttl},
     world::World,
 };
 use octostore_actors::domain::{
-    lock::{LockCommand, LockOutcome},
+    lock::{LockCommand, LockOutcome, Tokens},
     page::{PageLimit, Selection},
     values::Quota,
 };
@@ -113,4 +113,28 @@ fn a_list_can_be_read_page_by_page() {
     assert_eq!(page("b/", Some("a"), 3), ("b/1 b/2 b/3".into(), 3, false));
     assert_eq!(page("b/", Some("c"), 3), (String::new(), 3, false));
     assert_eq!(page("x", None, 3), (String::new(), 0, false));
+}
+
+#[test]
+fn bounded_what_has_ended_leaves_nothing_behind() {
+    let mut world = World::new();
+    for number in 1..4 {
+        world.grant("expires", holder(number), 1);
+        let released = world.grant("released", owner(number, "x"), 60);
+        world.renew(&released, 90);
+        let unheard = LockOutcome::Granted(world.grant("unheard", holder(number), 60));
+        world.grant("forced", holder(number), 60);
+        world.settle();
+        world.release(&released);
+        world.undelivered(unheard);
+        world.grant("refused", holder(number), 60);
+        world.refuse();
+        world.release(&released);
+        world.outcome(force_release("forced", "it hangs"));
+        world.now = world.now + ttl(1).as_duration();
+        world.expire();
+        world.settle();
+    }
+    let fresh = World::with([], Tokens::new(token(15), token(1_000_000), 1_000_000));
+    assert_eq!(format!("{:?}", world.machine), format!("{:?}", fresh.machine));
 }

@@ -181,6 +181,16 @@ fn a_refused_renewal_leaves_the_lease_that_is_on_disk_in_either_order() {
 }
 
 #[test]
+fn a_refused_release_makes_nothing_due() {
+    let mut world = World::new();
+    let lease = world.grant("a", holder(1), 60);
+    world.settle();
+    world.release(&lease);
+    world.refuse();
+    assert_eq!(world.machine.next_deadline(), Some(lease.expires));
+}
+
+#[test]
 fn a_refused_release_leaves_the_lease_with_its_holder_in_either_order() {
     for order in Order::BOTH {
         let mut world = World::new();

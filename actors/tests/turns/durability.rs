@@ -112,16 +112,31 @@ fn ring(bench: &Bench, number: usize, waiting: &mut Waiting<LockOutcome>) {
 #[test]
 fn durability_answers_go_in_the_order_of_their_questions() {
     let mut bench = Bench::new();
-    let mut waiting: Vec<_> = (0..6)
-        .map(|number| bench.acquire(&format!("lock-{}", number % 2), holder(1), 10))
-        .collect();
-    for (number, waiting) in waiting.iter_mut().enumerate() {
-        ring(&bench, number, waiting);
+    let mut waiting = Vec::new();
+    // Over turns as well as within one.
+    for number in 0..6 {
+        waiting.push(bench.acquire(&format!("lock-{}", number % 2), holder(1), 10));
+        ring(&bench, number, &mut waiting[number]);
+        if number % 2 == 1 {
+            bench.turn();
+        }
     }
-    bench.settle();
+    bench.commit();
     let mut order = lock(&lock(&bench.disk.0).order).clone();
     order.retain(|&number| number != TENDED);
     assert_eq!(order, [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn one_outcome_whoever_is_answered_without_the_disk_is_woken_too() {
+    let bench = Bench::new();
+    let mut reads = [bench.ask(get("a")), bench.ask(get("b"))];
+    for (number, waiting) in reads.iter_mut().enumerate() {
+        ring(&bench, number, waiting);
+    }
+    bench.turn();
+    assert_eq!(*lock(&lock(&bench.disk.0).order), [0, 1], "each once");
+    assert!(reads.iter_mut().all(|waiting| told(waiting) == FREE));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use octostore_actors::{
     actor::{Handle, NotTaken},
     commit::StoreFailure,
     domain::lock::{LockMachine, LockOutcome, LockRecord},
+    reply::Lost,
     sync::{Arc, thread},
 };
 use std::task::Poll;
@@ -29,6 +30,31 @@ fn bounded_a_full_mailbox_refuses_and_executes_nothing() {
     assert_eq!(bench.status("c"), None);
     assert_eq!(bench.disk.lease("c"), None);
     bench.hold("c", holder(1), 10);
+}
+
+#[test]
+fn bounded_commands_asked_together_are_all_taken_or_none_is() {
+    let mut bench = Bench::with([], at(0), 1);
+    let together = |bench: &Bench, locks: [&str; 2]| {
+        let prepared = locks.map(|lock| bench.handle.prepare(acquire(lock, holder(1), 10, 9)));
+        let (asked, waiting): (Vec<_>, Vec<_>) = prepared.into_iter().unzip();
+        bench.handle.ask_all(asked);
+        waiting
+    };
+    let mut taken = together(&bench, ["a", "b"]);
+    let mut refused = together(&bench, ["c", "d"]);
+    for waiting in &mut refused {
+        assert_eq!(told(waiting), Poll::Ready(Err(Lost::Overloaded)));
+    }
+    bench.settle();
+    taken.iter_mut().for_each(|waiting| drop(granted(waiting)));
+    assert_eq!(bench.status("c"), None);
+
+    let Bench { actor, handle, persistence, .. } = bench;
+    drop((actor, persistence));
+    let (asked, mut waiting) = handle.prepare(get("a"));
+    handle.ask_all(vec![asked]);
+    assert_eq!(told(&mut waiting), UNKNOWN, "it will not come back");
 }
 
 #[test]

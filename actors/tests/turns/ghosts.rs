@@ -8,6 +8,7 @@ use octostore_actors::{
     actor::Patience,
     sync::{Arc, lock},
 };
+use std::task::Poll;
 
 #[test]
 fn no_ghosts_a_wait_given_up_before_the_answer_leaves_the_lock_free() {
@@ -32,6 +33,18 @@ fn no_ghosts_a_wait_given_up_with_the_answer_in_hand_leaves_the_lock_free() {
     let waiting = bench.acquire("a", holder(1), 10);
     bench.settle();
     drop(waiting);
+    bench.settle();
+    assert_eq!(bench.disk.lease("a"), None);
+    bench.hold("a", holder(2), 10);
+}
+
+#[test]
+fn no_ghosts_an_answer_that_was_picked_up_in_vain_can_be_given_back() {
+    let mut bench = Bench::new();
+    let mut waiting = bench.acquire("a", holder(1), 10);
+    bench.settle();
+    let Poll::Ready(Ok(outcome)) = told(&mut waiting) else { panic!("it was granted") };
+    bench.handle.give_back(outcome);
     bench.settle();
     assert_eq!(bench.disk.lease("a"), None);
     bench.hold("a", holder(2), 10);

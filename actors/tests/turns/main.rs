@@ -15,5 +15,6 @@ mod end;
 mod failed_disk;
 mod full_disk;
 mod ghosts;
+mod idle;
 mod reads;
 mod time;

@@ -167,3 +167,14 @@ fn one_outcome_it_stops_when_told_so_although_readers_could_still_ask() {
     assert_eq!(disk.commits(), 1);
     assert_eq!(told(&mut read), UNKNOWN);
 }
+
+#[test]
+fn one_outcome_readers_are_answered_although_nothing_is_committed_any_more() {
+    let (journal, persistence, disk) = persistence();
+    let log = AuditLog::new(journal.clone());
+    let mut waiting: Vec<_> = (1..=3).map(|number| log.read(query(number))).collect();
+    drop((journal, log));
+    persistence.run().map(drop).unwrap();
+    assert!(waiting.iter_mut().all(|waiting| told(waiting) == NOTHING));
+    assert_eq!(reads(&disk), [(0, 1), (0, 2), (0, 3)]);
+}

@@ -1,16 +1,23 @@
 //! Negative controls: the same server, broken in one place on purpose. What is shipped is wrapped,
 //! never changed. A simulator that does not notice one of these tests nothing.
 
-use crate::{disk::Syncs, server::Close};
+use crate::{
+    disk::Syncs,
+    oracle::Promise,
+    server::{Ask, Close},
+};
 use octostore::store::SqliteStore;
 use octostore_actors::{
     commit::{Pressure, Store, StoreFailure, Verdict},
     domain::{
         Record,
+        account::AccountRecord,
         audit::{AuditPage, AuditQuery},
+        config::{ConfigCommand, ConfigRecord, Expected},
+        flag::FlagRecord,
         limiter::LimitRecord,
-        lock::LockRecord,
-        values::FencingToken,
+        lock::{LockCommand, LockRecord},
+        values::{FencingToken, Quota, Ttl},
     },
 };
 use std::time::Duration;
@@ -26,8 +33,34 @@ pub enum Break {
     EarlyAnswers,
     /// A commit that failed counts as one that did not.
     FailuresIgnored,
+    /// A commit for which there was no room counts as one for which there was.
+    NoRoomIgnored,
     /// Now and then a record is left out of its commit.
     LostRecord,
+    /// Leases are not written down.
+    HeldForgotten,
+    /// The end of a lease is not written down.
+    FreeForgotten,
+    /// A new mark of the fencing tokens is not written down.
+    MarkForgotten,
+    /// What limits have admitted is not written down.
+    LimitForgotten,
+    /// Flags are not written down.
+    FlagForgotten,
+    /// The end of a flag is not written down.
+    NoFlagForgotten,
+    /// Versions of config keys are not written down.
+    ConfigForgotten,
+    /// The end of a version is not written down.
+    NoConfigForgotten,
+    /// Accounts that change are not written down.
+    AccountForgotten,
+    /// Tokens that are made, or stay dead, are not written down.
+    TokenForgotten,
+    /// The end of a token is not written down.
+    NoTokenForgotten,
+    /// Entries of the audit log are not written down.
+    AuditForgotten,
     /// A new mark of the fencing tokens is written as what was granted so far.
     MarkNotReserved,
     /// What limits may admit ahead is not written down.
@@ -36,11 +69,47 @@ pub enum Break {
     WallClock,
     /// A reboot is taken for a restart.
     SameBoot,
+    /// A restart is taken for a reboot.
+    NewBoot,
+    /// Leases are a second shorter than was asked for.
+    ShortLeases,
     /// What could not be delivered is not given back.
     NotGivenBack,
+    /// Config is written whatever its writer expects to find.
+    AnythingExpected,
+    /// Whoever asks may have as many locks as there are.
+    NoQuota,
 }
 
 impl Break {
+    /// The promise that it breaks.
+    pub fn promise(self) -> Promise {
+        match self {
+            Self::NoSync
+            | Self::LateSync
+            | Self::EarlyAnswers
+            | Self::FailuresIgnored
+            | Self::NoRoomIgnored
+            | Self::LostRecord
+            | Self::HeldForgotten
+            | Self::FreeForgotten
+            | Self::TokenForgotten
+            | Self::NoTokenForgotten
+            | Self::AccountForgotten
+            | Self::AuditForgotten => Promise::Durability,
+            Self::FlagForgotten
+            | Self::NoFlagForgotten
+            | Self::ConfigForgotten
+            | Self::NoConfigForgotten
+            | Self::AnythingExpected => Promise::Linearizability,
+            Self::MarkForgotten | Self::MarkNotReserved => Promise::Fencing,
+            Self::LimitForgotten | Self::CreditNotReserved => Promise::Limits,
+            Self::WallClock | Self::SameBoot | Self::NewBoot | Self::ShortLeases => Promise::Time,
+            Self::NotGivenBack => Promise::NoGhosts,
+            Self::NoQuota => Promise::Bounded,
+        }
+    }
+
     /// How the disk treats a sync.
     pub fn syncs(broken: Option<Self>) -> Syncs {
         match broken {
@@ -48,6 +117,56 @@ impl Break {
             Some(Self::LateSync) => Syncs::JournalLate,
             Some(_) | None => Syncs::Honest,
         }
+    }
+
+    /// What the server makes of a request.
+    pub fn hears(self, ask: Ask) -> Ask {
+        match (self, ask) {
+            (Self::AnythingExpected, Ask::Config(mut command)) => {
+                if let ConfigCommand::Put { expected, .. }
+                | ConfigCommand::Rollback { expected, .. }
+                | ConfigCommand::Delete { expected, .. } = &mut command
+                {
+                    *expected = Expected::Anything;
+                }
+                Ask::Config(command)
+            }
+            (Self::NoQuota, Ask::Lock(mut command)) => {
+                if let LockCommand::Acquire { quota, .. } = &mut command {
+                    *quota = Quota::new(u32::MAX);
+                }
+                Ask::Lock(command)
+            }
+            (Self::ShortLeases, Ask::Lock(mut command)) => {
+                if let LockCommand::Acquire { ttl, .. } | LockCommand::Renew { ttl, .. } =
+                    &mut command
+                    && let Ok(shorter) = Ttl::from_seconds(u64::from(ttl.as_seconds()) - 1)
+                {
+                    *ttl = shorter;
+                }
+                Ask::Lock(command)
+            }
+            (_, ask) => ask,
+        }
+    }
+
+    /// Whether a record never reaches the disk.
+    fn forgets(self, record: &Record) -> bool {
+        matches!(
+            (self, record),
+            (Self::HeldForgotten, Record::Lock(LockRecord::Held(_)))
+                | (Self::FreeForgotten, Record::Lock(LockRecord::Free(_)))
+                | (Self::MarkForgotten, Record::Lock(LockRecord::TokenMark(_)))
+                | (Self::LimitForgotten, Record::Limit(LimitRecord::Reserved(_)))
+                | (Self::FlagForgotten, Record::Flag(FlagRecord::Set(_)))
+                | (Self::NoFlagForgotten, Record::Flag(FlagRecord::Gone(..)))
+                | (Self::ConfigForgotten, Record::Config(ConfigRecord::Version(_)))
+                | (Self::NoConfigForgotten, Record::Config(ConfigRecord::NoVersion(..)))
+                | (Self::AccountForgotten, Record::Account(AccountRecord::Account(_)))
+                | (Self::TokenForgotten, Record::Account(AccountRecord::Token(_)))
+                | (Self::NoTokenForgotten, Record::Account(AccountRecord::NoToken(_)))
+                | (Self::AuditForgotten, Record::Audit(_))
+        )
     }
 }
 
@@ -69,24 +188,22 @@ impl BrokenStore {
 
     fn break_records(&mut self, records: &[Record]) -> Vec<Record> {
         let mut records = records.to_vec();
-        match self.broken {
-            Break::LostRecord if self.commits.is_multiple_of(5) => drop(records.pop()),
-            Break::MarkNotReserved => self.lower_mark(&mut records),
-            Break::CreditNotReserved => {
-                for record in &mut records {
-                    if let Record::Limit(LimitRecord::Reserved(row)) = record {
-                        row.credit = 0;
-                    }
+        records.retain(|record| !self.broken.forgets(record));
+        if self.broken == Break::LostRecord && self.commits.is_multiple_of(5) {
+            records.pop();
+        }
+        if self.broken == Break::MarkNotReserved {
+            self.lower_mark(&mut records);
+        }
+        if self.broken == Break::CreditNotReserved {
+            for record in &mut records {
+                if let Record::Limit(LimitRecord::Reserved(row)) = record {
+                    row.credit = 0;
                 }
             }
-            Break::EarlyAnswers => std::mem::swap(&mut records, &mut self.owed),
-            Break::LostRecord
-            | Break::NoSync
-            | Break::LateSync
-            | Break::FailuresIgnored
-            | Break::WallClock
-            | Break::SameBoot
-            | Break::NotGivenBack => {}
+        }
+        if self.broken == Break::EarlyAnswers {
+            std::mem::swap(&mut records, &mut self.owed);
         }
         records
     }
@@ -113,7 +230,8 @@ impl Store for BrokenStore {
             return Verdict::Committed;
         }
         match (self.store.commit(&records), self.broken) {
-            (Verdict::Unknown(_), Break::FailuresIgnored) => Verdict::Committed,
+            (Verdict::Unknown(_), Break::FailuresIgnored)
+            | (Verdict::NoRoom, Break::NoRoomIgnored) => Verdict::Committed,
             (verdict, _) => verdict,
         }
     }
@@ -127,13 +245,8 @@ impl Store for BrokenStore {
     }
 
     fn tend(&mut self, pressure: Pressure) -> Result<(), StoreFailure> {
-        match self.broken {
-            Break::FailuresIgnored => {
-                let _ignored = self.store.tend(pressure);
-                Ok(())
-            }
-            _ => self.store.tend(pressure),
-        }
+        let tended = self.store.tend(pressure);
+        if self.broken == Break::FailuresIgnored { Ok(()) } else { tended }
     }
 }
 

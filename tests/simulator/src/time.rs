@@ -12,7 +12,7 @@ use std::{
 };
 
 /// A point of the true time, in nanoseconds. It runs on through reboots and never jumps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Truth(pub u64);
 
 impl Truth {

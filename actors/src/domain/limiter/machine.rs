@@ -67,6 +67,9 @@ impl LimitMachine {
                 Room::Available => {}
                 Room::Exhausted => return (LimitOutcome::NoRoom, Seq::NONE),
             }
+            // It may take the place of one whose removal is not on disk yet. If that comes back, this
+            // one goes, whose first row then is not on disk either: nobody was told of it.
+            self.unsettled.changed(effects.last(), (account, name.clone()), None);
             self.put(account, name.clone(), Limiter::new(policy, now));
         }
         let Some(limiter) = find(&mut self.limiters, account, &name) else {
@@ -272,8 +275,9 @@ impl Machine for LimitMachine {
             self.pending.pop_back_if(|&mut (seq, _, _)| seq > durable)
         {
             if let Some(limiter) = find(&mut self.limiters, account, &name) {
+                // What is on its way for a limiter is its latest row: this one, or one undone before.
                 limiter.awaited = Seq::NONE;
-                limiter.next.take_if(|next| next.seq > durable);
+                limiter.next = None;
             }
         }
         while let Some(((account, name), before)) = self.unsettled.pop_after(durable) {

@@ -212,6 +212,11 @@ impl Disk {
         Ok(())
     }
 
+    /// A file is gone for good, whoever has written it.
+    pub fn lose(&mut self, name: &str) {
+        self.files.remove(name);
+    }
+
     fn length(&self, name: &str) -> Result<usize, Failed> {
         self.check_alive()?;
         self.files.get(name).map(|file| file.seen.len()).ok_or(Failed::Io)

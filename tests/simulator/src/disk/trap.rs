@@ -22,6 +22,9 @@ pub enum Trouble {
     Always,
     /// There was no room for it, this once. As on a real system, a sync never says so.
     Full,
+    /// There is no room for any write from here on, until it is looked after: some file systems
+    /// need room to write over what is there, too.
+    StaysFull,
 }
 
 /// The operation that fails.
@@ -67,7 +70,8 @@ impl Disk {
             None => {}
         }
         let trap = self.trap.as_mut()?;
-        let full_sync = trap.trouble == Trouble::Full && kind != Kind::Write;
+        let full = matches!(trap.trouble, Trouble::Full | Trouble::StaysFull);
+        let full_sync = full && kind != Kind::Write;
         if trap.kind.is_some_and(|only| only != kind) || full_sync {
             return None;
         }
@@ -80,6 +84,10 @@ impl Disk {
             Trouble::Always => {
                 self.counts.faults += 1;
                 return Some(Failed::Io);
+            }
+            Trouble::StaysFull => {
+                self.counts.full += 1;
+                return Some(Failed::Full);
             }
             Trouble::Full => Failed::Full,
         };

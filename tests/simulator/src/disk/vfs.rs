@@ -12,7 +12,7 @@ use sqlite_plugin::{
     vfs::{RegisterOpts, Vfs, VfsHandle, VfsResult, register_static},
 };
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     ffi::CString,
     path::{Path, PathBuf},
     sync::{
@@ -27,14 +27,14 @@ const SQLITE_IOCAP_SUBPAGE_READ: i32 = 0x8000;
 /// How SQLite knows the simulated disks.
 pub const NAME: &str = "simulated";
 
-static DISKS: LazyLock<Mutex<HashMap<u64, SharedDisk>>> = LazyLock::new(|| {
+static DISKS: LazyLock<Mutex<BTreeMap<u64, SharedDisk>>> = LazyLock::new(|| {
     let opts = RegisterOpts { make_default: false };
     let registered = register_static(CString::from(c"simulated"), Simulated, opts);
     assert!(registered.is_ok(), "SQLite takes no VFS");
     Mutex::default()
 });
 
-fn disks() -> MutexGuard<'static, HashMap<u64, SharedDisk>> {
+fn disks() -> MutexGuard<'static, BTreeMap<u64, SharedDisk>> {
     DISKS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

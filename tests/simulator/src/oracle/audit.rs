@@ -4,20 +4,28 @@ use super::{End, Promise, Request, RequestId, Violation, require};
 use crate::server::{Answer, Ask};
 use octostore::store::Retention;
 use octostore_actors::domain::{
-    account::{AccountCommand, AccountOutcome},
+    account::{AccountCommand, AccountOutcome, NewToken},
     audit::{AuditId, AuditPage, Provenance},
-    config::{ConfigCommand, ConfigOutcome},
+    config::{ConfigCommand, ConfigOutcome, Entry},
     flag::{FlagCommand, FlagOutcome},
     lock::{LockCommand, LockOutcome},
+    values::TokenHash,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that was read of the audit log.
 #[derive(Debug, Default)]
 pub struct AuditBook {
     /// By the number that its entry must have.
-    requests: HashMap<String, RequestId>,
-    seen: HashMap<RequestId, AuditId>,
+    requests: BTreeMap<String, RequestId>,
+    seen: BTreeMap<RequestId, AuditId>,
+    /// By the value that it alone writes.
+    values: BTreeMap<String, RequestId>,
+    /// By the token that it alone makes.
+    tokens: BTreeMap<TokenHash, RequestId>,
+    /// What somebody saw the effect of, whether or not its answer arrived: its entry is committed
+    /// with it.
+    effective: BTreeSet<RequestId>,
 }
 
 impl AuditBook {
@@ -26,6 +34,51 @@ impl AuditBook {
         if let Some(by) = provenance(ask) {
             self.requests.insert(by.request.to_string(), id);
         }
+        match ask {
+            Ask::Config(ConfigCommand::Put { value, .. }) => {
+                self.values.insert(value.as_json().to_owned(), id);
+            }
+            Ask::Account(
+                AccountCommand::Issue { token: NewToken { hash, .. }, .. }
+                | AccountCommand::Admit { token: NewToken { hash, .. }, .. }
+                | AccountCommand::Rotate { fresh: hash, .. },
+            ) => {
+                self.tokens.insert(*hash, id);
+            }
+            Ask::Lock(_) | Ask::Limit(_) | Ask::Flag(_) | Ask::Config(_) | Ask::Account(_) => {}
+        }
+    }
+
+    /// Notes of which requests an answer shows the effect.
+    pub fn shown(&mut self, answer: &Answer) {
+        match answer {
+            Answer::Config(ConfigOutcome::Written(entry) | ConfigOutcome::Found(entry)) => {
+                self.shows_value(entry);
+            }
+            Answer::Config(ConfigOutcome::History(entries)) => {
+                entries.iter().for_each(|entry| self.shows_value(entry));
+            }
+            Answer::Config(ConfigOutcome::Keys(page)) => {
+                page.items.iter().for_each(|entry| self.shows_value(entry));
+            }
+            Answer::Account(AccountOutcome::Tokens(tokens)) => {
+                tokens.iter().for_each(|token| self.shows_token(&token.hash));
+            }
+            Answer::Lock(_)
+            | Answer::Limit(_)
+            | Answer::Flag(_)
+            | Answer::Config(_)
+            | Answer::Account(_) => {}
+        }
+    }
+
+    fn shows_value(&mut self, entry: &Entry) {
+        self.effective.extend(self.values.get(entry.value.as_json()));
+    }
+
+    /// Notes that somebody was shown, or let in by, this token.
+    pub fn shows_token(&mut self, hash: &TokenHash) {
+        self.effective.extend(self.tokens.get(hash));
     }
 
     /// Judges the latest entries.
@@ -63,7 +116,8 @@ impl AuditBook {
             page.entries.iter().any(|(_, entry)| entry.by.request.as_str() == request)
         };
         for (number, &id) in &self.requests {
-            durability(!has_changed(&requests[id]) || there(number), &|| {
+            let has_changed = has_changed(&requests[id]) || self.effective.contains(&id);
+            durability(!has_changed || there(number), &|| {
                 format!("the audit log does not have #{id}: {:?}", requests[id].ask)
             })?;
         }

@@ -10,14 +10,14 @@ use octostore_actors::domain::{
     limiter::{LimitCommand, LimitName, LimitOutcome, Policy, Standing},
     values::AccountId,
 };
-use std::{collections::HashMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 /// Everything that was asked of limits.
 #[derive(Debug, Default)]
 pub struct LimitBook {
-    limiters: HashMap<(AccountId, LimitName), Limiter>,
-    /// When servers started, and whether the lease clock had begun anew.
-    starts: Vec<(Truth, bool)>,
+    limiters: BTreeMap<(AccountId, LimitName), Limiter>,
+    /// When servers started, and how.
+    starts: Vec<(Truth, Before)>,
 }
 
 #[derive(Debug, Default)]
@@ -27,6 +27,17 @@ struct Limiter {
     /// What the first check asked by; `None` after checks asked by different rules.
     policy: Option<Policy>,
     mixed: bool,
+}
+
+/// What came before a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// The lease clock has begun anew.
+    Reboot,
+    /// One that crashed, or had trouble with its disk: what it had reserved counts as spent.
+    Crash,
+    /// One that stopped in good order.
+    Stop,
 }
 
 /// Times are kept in ticks, rounded up.
@@ -66,8 +77,8 @@ impl LimitBook {
     }
 
     /// A server started.
-    pub fn started(&mut self, at: Truth, rebooted: bool) {
-        self.starts.push((at, rebooted));
+    pub fn started(&mut self, at: Truth, before: Before) {
+        self.starts.push((at, before));
     }
 
     /// Judges an answer.
@@ -155,14 +166,15 @@ impl LimitBook {
         let Some(now) = requests[id].handled else { return Ok(()) };
         let window = policy.window.as_duration();
         let since = now.minus(window + window / 1000 + TICK * 2);
-        let rebooted = self.starts.iter().any(|&(at, rebooted)| at >= since && rebooted);
+        let recent = || self.starts.iter().filter(|(at, _)| *at >= since);
+        let rebooted = recent().any(|(_, before)| *before == Before::Reboot);
         if rebooted || self.limiters.get(key).is_none_or(|limiter| limiter.mixed) {
             return Ok(());
         }
         let events = self.events(key, requests);
         let within = events.iter().filter(|event| event.at >= since && event.id != id);
         let possible: u32 = within.map(|event| event.possible).sum();
-        let restarts = self.starts.iter().filter(|(at, _)| *at >= since).count();
+        let restarts = recent().filter(|(_, before)| *before == Before::Crash).count();
         let crashes = u32::try_from(restarts).unwrap_or(u32::MAX).saturating_mul(policy.ahead());
         let most = possible.saturating_add(crashes).saturating_add(cost);
         require(most > policy.max_requests.get(), Promise::Limits, || {
@@ -181,6 +193,7 @@ impl LimitBook {
         requests: &[Request],
         shown: Option<&Standing>,
     ) -> Result<(), Violation> {
+        self.stays_deleted(key, id, requests, shown)?;
         let Some(limiter) = self.limiters.get(key) else { return Ok(()) };
         let (Some(policy), Some(now), false) =
             (limiter.policy, requests[id].handled, limiter.mixed)
@@ -201,8 +214,36 @@ impl LimitBook {
         }
         let sum = remembered(&events, now, policy);
         let count = shown.map_or(0, |standing| standing.count);
-        require(count >= sum, Promise::Durability, || {
+        require(count >= sum, Promise::Limits, || {
             format!("{:?} counts {count} although {sum} were admitted in its window", key.1)
+        })
+    }
+
+    /// A limiter whose deletion was told, and which nobody has checked since, is not there.
+    fn stays_deleted(
+        &self,
+        key: &(AccountId, LimitName),
+        id: RequestId,
+        requests: &[Request],
+        shown: Option<&Standing>,
+    ) -> Result<(), Violation> {
+        let sent = requests[id].sent.event;
+        let of_key = || self.limiters.get(key).into_iter().flat_map(|limiter| &limiter.requests);
+        let deleted = of_key().filter_map(|&id| match &requests[id].end {
+            End::Told(Answer::Limit(LimitOutcome::Deleted), told) if told.event < sent => {
+                Some(requests[id].handled)
+            }
+            End::Told(..) | End::Waits | End::Nothing | End::Unknown | End::HungUp | End::Lost => {
+                None
+            }
+        });
+        let Some(Some(deleted)) = deleted.max() else { return Ok(()) };
+        let since = |&&id: &&RequestId| {
+            requests[id].handled.is_none_or(|handled| handled >= deleted)
+                && matches!(requests[id].ask, Ask::Limit(LimitCommand::Check { .. }))
+        };
+        require(shown.is_none() || of_key().any(|id| since(&id)), Promise::Durability, || {
+            format!("{:?} is there, and was deleted", key.1)
         })
     }
 

@@ -1,6 +1,10 @@
 //! Locks: exclusion, fencing, time, ghosts; each answer against all that were told before.
 
-use super::{End, Ended, Life, Promise, Request, RequestId, Stamp, Violation, require};
+use super::{
+    End, Ended, Life, Promise, Request, RequestId, Stamp, Violation,
+    lease::{asked_for, is_as_asked},
+    require,
+};
 use crate::{server::Ask, time::Truth};
 use octostore_actors::{
     domain::{
@@ -9,18 +13,18 @@ use octostore_actors::{
     },
     time::Instant,
 };
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Everything that was told of locks.
 #[derive(Debug, Default)]
 pub struct LockBook {
-    leases: HashMap<LeaseId, Known>,
+    leases: BTreeMap<LeaseId, Seen>,
     /// Of each lock: the leases that their holders were told of.
-    granted: HashMap<LockName, Vec<LeaseId>>,
-    floors: HashMap<LockName, Floor>,
+    granted: BTreeMap<LockName, Vec<LeaseId>>,
+    floors: BTreeMap<LockName, Floor>,
     /// Of each lock: the requests to end whatever lease there is.
-    forced: HashMap<LockName, Vec<RequestId>>,
-    tokens: HashMap<FencingToken, LeaseId>,
+    forced: BTreeMap<LockName, Vec<RequestId>>,
+    tokens: BTreeMap<FencingToken, LeaseId>,
     highest: FencingToken,
 }
 
@@ -35,9 +39,18 @@ pub struct Floor {
     pub ended: FencingToken,
 }
 
+/// What else the oracle knows.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// Every request.
+    pub requests: &'a [Request],
+    /// Every server.
+    pub lives: &'a [Life],
+}
+
 /// What is known of a lease.
 #[derive(Clone, Debug)]
-struct Known {
+struct Seen {
     account: AccountId,
     token: FencingToken,
     /// When its holder was first told of it, if it was.
@@ -81,13 +94,15 @@ impl LockBook {
     /// Judges an answer.
     pub fn told(
         &mut self,
-        (request, requests): (&Request, &[Request]),
+        request: &Request,
+        known: Known<'_>,
         outcome: &LockOutcome,
-        booted: Truth,
         now: Stamp,
     ) -> Result<(), Violation> {
         let Ask::Lock(command) = &request.ask else { return Ok(()) };
+        let requests = known.requests;
         self.note_forced(requests);
+        let booted = known.lives[request.server as usize - 1].booted;
         let truth = |instant: Instant| Truth(booted.0.saturating_add(instant.as_nanos()));
         match (command, outcome) {
             (LockCommand::Acquire { name, ttl, .. }, LockOutcome::Granted(lease)) => {
@@ -104,7 +119,7 @@ impl LockBook {
                     format!("{name} was granted at {from:?} for {ttl:?} and ends at {until:?}")
                 })?;
                 self.still_held(request, name, Some(lease))?;
-                self.seen((request, requests), lease, until)?;
+                self.seen(request, known, lease, until)?;
                 self.granted(name, lease, now, requests)
             }
             (
@@ -119,13 +134,13 @@ impl LockBook {
                     )
                 })?;
                 self.still_held(request, name, Some(lease))?;
-                self.seen((request, requests), lease, until)?;
+                self.seen(request, known, lease, until)?;
                 self.granted(name, lease, now, requests)
             }
             (LockCommand::Acquire { name, .. }, LockOutcome::Held(lease))
             | (LockCommand::Get { name }, LockOutcome::Status(Some(lease))) => {
                 self.still_held(request, name, Some(lease))?;
-                self.seen((request, requests), lease, truth(lease.expires))
+                self.seen(request, known, lease, truth(lease.expires))
             }
             (LockCommand::Get { name }, LockOutcome::Status(None))
             | (LockCommand::Acquire { name, .. }, LockOutcome::OverQuota(_)) => {
@@ -148,20 +163,23 @@ impl LockBook {
                 let mine = self.granted.get(name).is_some_and(|of_name| of_name.contains(lease));
                 let known =
                     self.leases.get(lease).filter(|known| mine && known.account == *account);
-                let kept = known.is_none_or(|known| !known.must_be_there(request));
-                require(kept, Promise::Durability, || {
-                    format!("{account} was told that {lease} of {name} is not its own")
-                })
+                let Some(known) = known.filter(|known| known.must_be_there(request)) else {
+                    return Ok(());
+                };
+                Err(Violation::new(
+                    known.gone_too_soon(request),
+                    format!("{account} was told that {lease} of {name} is not its own"),
+                ))
             }
             (LockCommand::List { .. }, LockOutcome::Leases(page)) => {
                 for lease in &page.items {
-                    self.seen((request, requests), lease, truth(lease.expires))?;
+                    self.seen(request, known, lease, truth(lease.expires))?;
                 }
                 Ok(())
             }
             (LockCommand::ForceRelease { name, .. }, LockOutcome::ForceReleased(lease)) => {
                 self.still_held(request, name, Some(lease))?;
-                self.seen((request, requests), lease, truth(lease.expires))?;
+                self.seen(request, known, lease, truth(lease.expires))?;
                 self.ended(name, lease.token);
                 Ok(())
             }
@@ -209,10 +227,12 @@ impl LockBook {
     /// What was told of a lease before must still be true of it.
     fn seen(
         &mut self,
-        (request, requests): (&Request, &[Request]),
+        request: &Request,
+        known: Known<'_>,
         lease: &Lease,
         until: Truth,
     ) -> Result<(), Violation> {
+        is_as_asked(lease, until, known.requests, known.lives)?;
         let other = *self.tokens.entry(lease.token).or_insert(lease.id);
         require(other == lease.id, Promise::Fencing, || {
             format!("token {} was granted to {other} and to {}", lease.token.get(), lease.id)
@@ -230,11 +250,11 @@ impl LockBook {
         })?;
         let floor = self.floors.entry(lease.name.clone()).or_default();
         floor.newest = floor.newest.max(lease.token);
-        let known = self.leases.entry(lease.id).or_insert_with(|| Known {
+        let known = self.leases.entry(lease.id).or_insert_with(|| Seen {
             account: lease.holder.account,
             token: lease.token,
             told: None,
-            from: asked_for(lease, requests).and_then(|asked| asked.handled).unwrap_or(until),
+            from: asked_for(lease, known.requests).and_then(|asked| asked.handled).unwrap_or(until),
             until,
             released: None,
             forced: None,
@@ -253,11 +273,14 @@ impl LockBook {
     ) -> Result<(), Violation> {
         let leases = self.granted.get(name).into_iter().flatten();
         for id in leases.filter(|id| shown.is_none_or(|shown| shown.id != **id)) {
-            let kept = self.leases.get(id).is_none_or(|known| !known.must_be_there(request));
-            require(kept, Promise::Durability, || {
+            let known = self.leases.get(id).filter(|known| known.must_be_there(request));
+            if let Some(known) = known {
                 let shown = shown.map(|lease| lease.id.to_string());
-                format!("{name} is said to be held by {shown:?}, but {id} was granted to the end")
-            })?;
+                return Err(Violation::new(
+                    known.gone_too_soon(request),
+                    format!("{name} is said to be held by {shown:?}, but {id} has not ended"),
+                ));
+            }
         }
         Ok(())
     }
@@ -285,7 +308,7 @@ impl LockBook {
             for other in &others {
                 let apart = other.end() <= mine.from || mine.end() <= other.from;
                 require(apart, Promise::Exclusion, || {
-                    let span = |known: &Known| {
+                    let span = |known: &Seen| {
                         format!("{} from {:?} to {:?}", known.token.get(), known.from, known.end())
                     };
                     format!("{name} was granted twice: token {}, token {}", span(mine), span(other))
@@ -301,13 +324,12 @@ impl LockBook {
     }
 
     /// Somebody knows of a lease that is held when all has come to rest: its holder, or somebody
-    /// who was told that nobody knows, or whose server died.
+    /// who was told that nobody knows, or whose server died, or could not write any more.
     pub fn known(
         &self,
         name: &str,
         lease: &Lease,
-        requests: &[Request],
-        lives: &[Life],
+        Known { requests, lives }: Known<'_>,
     ) -> Result<(), Violation> {
         let Some(asked) = asked_for(lease, requests) else {
             return Err(Violation::new(
@@ -316,7 +338,8 @@ impl LockBook {
             ));
         };
         let told = self.leases.get(&lease.id).is_some_and(|known| known.told.is_some());
-        let crashed = lives[asked.server as usize - 1].ended == Ended::Crashed;
+        let ended = lives[asked.server as usize - 1].ended;
+        let crashed = matches!(ended, Ended::Crashed | Ended::StoppedShort);
         match &asked.end {
             End::Nothing => Err(Violation::new(
                 Promise::OneOutcome,
@@ -330,7 +353,7 @@ impl LockBook {
     }
 }
 
-impl Known {
+impl Seen {
     /// Until when nobody else may be granted the lock: a release may happen as soon as it is asked
     /// for.
     fn end(&self) -> Truth {
@@ -346,11 +369,14 @@ impl Known {
             && self.forced.is_none()
             && self.until > request.expired
     }
-}
 
-/// The request that a lease was granted to.
-fn asked_for<'a>(lease: &Lease, requests: &'a [Request]) -> Option<&'a Request> {
-    requests.iter().find(|request| {
-        matches!(&request.ask, Ask::Lock(LockCommand::Acquire { lease: id, .. }) if *id == lease.id)
-    })
+    /// The promise that is broken if a lease that must be there for a request is not. One whose time
+    /// was up when it was asked for in time has expired before what was queued was handled.
+    fn gone_too_soon(&self, request: &Request) -> Promise {
+        if request.handled.is_some_and(|handled| handled >= self.until) {
+            Promise::Time
+        } else {
+            Promise::Durability
+        }
+    }
 }

@@ -2,80 +2,33 @@
 //!
 //! The oracle keeps a log of all requests. It knows the true time, and when an actor took its
 //! turn; it never looks into a machine or a file. [`locks`], [`limits`] and [`tokens`] judge each
-//! answer when it is told, [`audit`] the audit log when it is read; [`history`] judges all of them together at the end.
+//! answer when it is told, [`bounds`] what it shows of sizes, [`audit`] the audit log when it is
+//! read; [`history`] judges all of them together at the end.
 
 pub mod audit;
+pub mod bounds;
 pub mod history;
+mod lease;
 pub mod limits;
 pub mod locks;
+mod promise;
 pub mod tokens;
 
+pub use promise::{Promise, Violation, require};
+
 use crate::{
-    server::{Answer, Ask, Domain},
+    server::{Answer, Ask, Domain, Setup},
     time::Truth,
 };
 use audit::AuditBook;
-use limits::LimitBook;
+use bounds::BoundBook;
+use limits::{Before, LimitBook};
 use locks::LockBook;
 use octostore_actors::{
     domain::account::{AccountCommand, AccountOutcome},
     time::Instant,
 };
-use std::fmt;
 use tokens::TokenBook;
-
-/// The promises, by the names they have in the design; and what else must not happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Promise {
-    /// One holder at a time.
-    Exclusion,
-    /// Tokens rise.
-    Fencing,
-    /// What was told is so, after any crash.
-    Durability,
-    /// Leases last as long as was said.
-    Time,
-    /// No lock is held that nobody knows of.
-    NoGhosts,
-    /// No window admits more than its quota.
-    Limits,
-    /// One answer to each request, and what was not executed was not.
-    OneOutcome,
-    /// Some order of the operations, each between question and answer, explains all answers.
-    Linearizability,
-    /// A server starts on what a crash left.
-    Recovery,
-    /// The code does not panic.
-    NoPanic,
-    /// One seed is one run.
-    Determinism,
-}
-
-/// A promise that was broken.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{promise:?}: {what}")]
-pub struct Violation {
-    /// Which.
-    pub promise: Promise,
-    /// How.
-    pub what: String,
-}
-
-impl Violation {
-    /// `promise` was broken in this way.
-    pub fn new(promise: Promise, what: impl fmt::Display) -> Self {
-        Self { promise, what: what.to_string() }
-    }
-}
-
-/// Fails with the promise that was broken unless it was kept.
-pub fn require(
-    kept: bool,
-    promise: Promise,
-    what: impl FnOnce() -> String,
-) -> Result<(), Violation> {
-    if kept { Ok(()) } else { Err(Violation::new(promise, what())) }
-}
 
 /// The place of an event in a scenario, and its true time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +65,7 @@ pub struct Request {
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "most requests are told something")]
 pub enum End {
     /// It waits, or its answer is on the way.
     Waits,
@@ -150,12 +104,14 @@ pub enum Ended {
     Runs,
     /// In good order.
     Stopped,
+    /// The same, on a disk that had failed or been full: it may not have taken what came last.
+    StoppedShort,
     /// In the middle of everything.
     Crashed,
 }
 
 /// All that is known.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Oracle {
     /// Every request.
     pub requests: Vec<Request>,
@@ -169,6 +125,8 @@ pub struct Oracle {
     pub tokens: TokenBook,
     /// Of the audit log.
     pub audit: AuditBook,
+    /// Of what is bounded.
+    pub bounds: BoundBook,
     /// How many answers were judged.
     pub checks: u64,
     /// Requests that no turn has seen yet.
@@ -176,18 +134,34 @@ pub struct Oracle {
     last_lock_turn: Truth,
 }
 
-impl Default for Truth {
-    fn default() -> Self {
-        Self(0)
-    }
-}
-
 impl Oracle {
+    /// An oracle that has seen nothing yet, of servers that are started so.
+    pub fn new(setup: &Setup) -> Self {
+        Self {
+            requests: Vec::new(),
+            lives: Vec::new(),
+            locks: LockBook::default(),
+            limits: LimitBook::default(),
+            tokens: TokenBook::default(),
+            audit: AuditBook::default(),
+            bounds: BoundBook::new(setup),
+            checks: 0,
+            unhandled: Vec::new(),
+            last_lock_turn: Truth::default(),
+        }
+    }
+
     /// A server begins to serve.
     pub fn started(&mut self, booted: Truth, recovered: Option<Vec<Truth>>, now: Stamp) {
+        let stopped = self.lives.last().is_some_and(|life| life.ended == Ended::Stopped);
+        let before = match recovered {
+            Some(_) => Before::Reboot,
+            None if stopped => Before::Stop,
+            None => Before::Crash,
+        };
+        self.limits.started(now.at, before);
         let expired = self.last_lock_turn;
         self.lives.push(Life { booted, recovered, started: now, expired, ended: Ended::Runs });
-        self.limits.started(now.at, self.lives.last().is_some_and(|life| life.recovered.is_some()));
     }
 
     /// The server is no more; whoever still waits has lost it.
@@ -196,6 +170,7 @@ impl Oracle {
             life.ended = ended;
         }
         self.unhandled.clear();
+        self.bounds.ended();
         for request in &mut self.requests {
             if request.end == End::Waits {
                 request.end = End::Lost;
@@ -220,6 +195,7 @@ impl Oracle {
         self.tokens.asked(id, &ask);
         self.limits.asked(id, &ask);
         self.audit.asked(id, &ask);
+        self.bounds.asked(&ask);
         let floor = self.locks.asked(id, &ask, sent);
         self.requests.push(Request {
             client,
@@ -237,6 +213,7 @@ impl Oracle {
 
     /// An actor takes a turn: it handles whatever is in its mailbox.
     pub fn turned(&mut self, domain: Domain, now: Truth) {
+        self.bounds.turned(domain);
         let requests = &mut self.requests;
         self.unhandled.retain(|&id| {
             let request = &mut requests[id];
@@ -273,10 +250,12 @@ impl Oracle {
         require(request.handled.is_some(), Promise::OneOutcome, || {
             format!("request {id} was answered before its actor took a turn")
         })?;
+        self.bounds.told(&request.ask, answer)?;
+        self.audit.shown(answer);
         match answer {
             Answer::Lock(outcome) => {
-                let booted = self.lives[request.server as usize - 1].booted;
-                self.locks.told((&request, &self.requests), outcome, booted, now)
+                let known = locks::Known { requests: &self.requests, lives: &self.lives };
+                self.locks.told(&request, known, outcome, now)
             }
             Answer::Limit(outcome) => self.limits.told(id, &self.requests, outcome),
             Answer::Account(outcome) => self.tokens.told(id, &self.requests, outcome, now),
@@ -295,7 +274,7 @@ impl Oracle {
         lease: &octostore_actors::domain::lock::Lease,
     ) -> Result<(), Violation> {
         self.checks += 1;
-        self.locks.known(name, lease, &self.requests, &self.lives)
+        self.locks.known(name, lease, locks::Known { requests: &self.requests, lives: &self.lives })
     }
 }
 

@@ -7,14 +7,14 @@ use octostore_actors::domain::{
     account::{Account, AccountCommand, AccountOutcome, Change, Standing, Token},
     values::{AccountId, TokenHash, TokenId, WallTime},
 };
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Everything that was told of tokens.
 #[derive(Debug, Default)]
 pub struct TokenBook {
-    tokens: HashMap<TokenHash, Known>,
-    by_id: HashMap<TokenId, TokenHash>,
-    accounts: HashMap<AccountId, KnownAccount>,
+    tokens: BTreeMap<TokenHash, Known>,
+    by_id: BTreeMap<TokenId, TokenHash>,
+    accounts: BTreeMap<AccountId, KnownAccount>,
     /// The latest that the wall clock has ever shown.
     latest: Option<WallTime>,
 }

@@ -68,9 +68,10 @@ impl World {
         match stopped {
             Ok(()) if !died => {
                 self.tally.stops += 1;
-                self.lose_server(Ended::Stopped);
+                let well = self.disk_was_well();
+                self.lose_server(if well { Ended::Stopped } else { Ended::StoppedShort });
                 if self.dice.one_in(3) {
-                    self.misfortune();
+                    self.power_off();
                 }
             }
             Err(NotStopped::Hangs(domain)) if !died => {
@@ -86,7 +87,7 @@ impl World {
     }
 
     /// Nothing of the server is left. Whoever waits has lost it.
-    fn lose_server(&mut self, ended: Ended) {
+    pub(super) fn lose_server(&mut self, ended: Ended) {
         // Before anything is dropped: what it does while it goes reaches nothing.
         self.mounted.disk().get().kill();
         self.oracle.ended(ended);
@@ -96,33 +97,36 @@ impl World {
         self.server = None;
     }
 
-    /// What happens to the machine between two servers.
+    /// What happens to the machine when a server has died.
     fn misfortune(&mut self) {
-        match self.dice.below(8) {
-            0..=2 => {
-                self.tally.kills += 1;
-                self.trace.note(format_args!("killed"));
-                self.pass(1..=4_000);
-            }
-            3..=6 => {
-                self.tally.cuts += 1;
-                self.trace.note(format_args!("the power goes"));
-                self.mounted.disk().get().cut_power();
-                self.reboot();
-            }
-            _ => {
-                self.tally.reboots += 1;
-                self.trace.note(format_args!("reboots"));
-                self.mounted.disk().get().shut_down();
-                self.reboot();
-            }
+        if self.dice.below(8) < 3 {
+            self.tally.kills += 1;
+            self.trace.note(format_args!("killed"));
+            self.pass(1..=4_000);
+        } else {
+            self.power_off();
         }
     }
 
+    /// The machine goes down, mostly without warning.
+    fn power_off(&mut self) {
+        if self.dice.below(5) < 4 {
+            self.tally.cuts += 1;
+            self.trace.note(format_args!("the power goes"));
+            self.mounted.disk().get().cut_power();
+        } else {
+            self.tally.reboots += 1;
+            self.trace.note(format_args!("reboots"));
+            self.mounted.disk().get().shut_down();
+        }
+        self.reboot();
+    }
+
     fn reboot(&mut self) {
-        let longest = *self.dice.pick(&[5_000, 100_000, 7_200_000]);
+        let longest = *self.dice.pick(&[50, 1_000, 5_000, 100_000, 7_200_000]);
         let off = self.dice.within(1..=longest);
-        let up = self.dice.within(1..=60_000);
+        let latest = *self.dice.pick(&[100, 5_000, 60_000]);
+        let up = self.dice.within(1..=latest);
         self.time.reboot(Duration::from_millis(off), Duration::from_millis(up));
         self.tried.clear();
         self.new_boot = true;
@@ -134,11 +138,7 @@ impl World {
         for tries in 0.. {
             self.disturb(tries);
             let before = self.mounted.disk().get().counts();
-            self.mounted.disk().get().revive();
-            self.tried.push(self.time.now());
-            let (setup, path) = (&self.plan.setup, self.mounted.path());
-            let boot = self.boot();
-            let started = Server::start(setup, &self.files, &path, &boot, &self.time.clocks());
+            let started = self.start();
             let (alive, after) = {
                 let disk = self.mounted.disk().get();
                 (disk.is_alive(), disk.counts())
@@ -154,7 +154,7 @@ impl World {
                     drop(server);
                 }
                 Err(error) => {
-                    let text = error.to_string().replace(&*path.to_string_lossy(), "db");
+                    let text = self.plain(&error);
                     self.trace.note(format_args!("no start: {text}"));
                     if is_damage(&error) && self.is_excused(&text) {
                         self.tally.refusals += 1;
@@ -178,10 +178,23 @@ impl World {
                 self.tally.inside += 1;
                 self.misfortune();
             } else if self.dice.one_in(4) {
-                self.misfortune();
+                self.power_off();
             }
         }
         Ok(())
+    }
+
+    /// Tries once to start a server.
+    pub(super) fn start(&mut self) -> Result<Server, NotStarted> {
+        self.mounted.disk().get().revive();
+        self.tried.push(self.time.now());
+        let (setup, path) = (&self.plan.setup, self.mounted.path());
+        Server::start(setup, &self.files, &path, &self.boot(), &self.time.clocks())
+    }
+
+    /// What a start says, wherever this scenario's disk is mounted.
+    pub(super) fn plain(&self, error: &NotStarted) -> String {
+        error.to_string().replace(&*self.mounted.path().to_string_lossy(), "db")
     }
 
     /// Whether damage may be seen where there is none. What a failed sync did not write no later one
@@ -193,10 +206,10 @@ impl World {
     }
 
     fn boot(&self) -> BootId {
-        if self.broken == Some(Break::SameBoot) {
-            BootId::named("the only boot")
-        } else {
-            self.time.boot()
+        match self.broken {
+            Some(Break::SameBoot) => BootId::named("the only boot"),
+            Some(Break::NewBoot) => BootId::named(&format!("server {}", self.tally.starts)),
+            Some(_) | None => self.time.boot(),
         }
     }
 
@@ -217,13 +230,8 @@ impl World {
 
     /// A server has started: everything that was told must be found, before anything expires.
     fn look_around(&mut self) -> Step {
-        self.mounted.disk().get().die_after(u32::MAX);
-        self.tally.starts += 1;
-        let now = self.stamp();
-        let tried = std::mem::take(&mut self.tried);
-        let recovered = std::mem::take(&mut self.new_boot).then_some(tried);
-        let booted = self.time.truth_of(octostore_actors::time::Instant::default());
-        self.oracle.started(booted, recovered, now);
+        let before = self.oracle.lives.last().map(|life| life.ended);
+        self.serves();
         if self.tally.starts == 1 {
             self.introduce();
         }
@@ -233,7 +241,7 @@ impl World {
             self.turn(domain)?;
         }
         self.deliver_all()?;
-        for pending in &self.pending {
+        if let Some(pending) = self.pending.first() {
             let ask = &self.oracle.requests[pending.request].ask;
             return Err(Violation::new(
                 Promise::OneOutcome,
@@ -244,7 +252,31 @@ impl World {
         for index in 0..self.clients.wallet.len() {
             self.present(index)?;
         }
-        self.read_audit()
+        self.read_audit()?;
+        match before {
+            Some(Ended::Crashed) => self.tally.recovered = 1,
+            // Whatever reached nobody came back before it stopped.
+            Some(Ended::Stopped) => self.no_ghosts()?,
+            Some(Ended::StoppedShort | Ended::Runs) | None => {}
+        }
+        Ok(())
+    }
+
+    /// A server has started.
+    pub(super) fn serves(&mut self) {
+        self.mounted.disk().get().die_after(u32::MAX);
+        self.tally.starts += 1;
+        let now = self.stamp();
+        let tried = std::mem::take(&mut self.tried);
+        let recovered = std::mem::take(&mut self.new_boot).then_some(tried);
+        let booted = self.time.truth_of(octostore_actors::time::Instant::default());
+        self.oracle.started(booted, recovered, now);
+    }
+
+    /// Whether nothing has been wrong with the disk so far.
+    fn disk_was_well(&self) -> bool {
+        let counts = self.mounted.disk().get().counts();
+        counts.faults == 0 && counts.full == 0
     }
 
     /// The accounts and tokens that are there from the beginning are known to all.

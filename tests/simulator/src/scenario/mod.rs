@@ -7,6 +7,8 @@
 mod clients;
 mod crash;
 mod finale;
+mod lost;
+mod panics;
 pub mod plan;
 mod tally;
 mod template;
@@ -27,10 +29,6 @@ use clients::Clients;
 use octostore::clock::TimeSource;
 use octostore_actors::{domain::values::WallTime, reply::Lost};
 use plan::Plan;
-use std::{
-    any::Any,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
 
 /// What came of a scenario.
 #[derive(Debug)]
@@ -48,11 +46,10 @@ pub struct Report {
 /// Runs the scenario of `seed`. Keeps what happened as text if it is to be `readable`.
 pub fn run(seed: u64, broken: Option<Break>, readable: bool) -> Report {
     let mut world = World::new(seed, broken, readable);
-    let lived = catch_unwind(AssertUnwindSafe(|| world.live()));
-    let violation = match lived {
+    let violation = match panics::catch(|| world.live()) {
         Ok(Ok(()) | Err(Ending::Refused)) => None,
         Ok(Err(Ending::Broken(violation))) => Some(violation),
-        Err(panic) => Some(Violation::new(Promise::NoPanic, panic_message(&*panic))),
+        Err(panic) => Some(Violation::new(Promise::NoPanic, panic)),
     };
     if let Some(violation) = &violation {
         world.trace.note(format_args!("{violation}"));
@@ -64,12 +61,6 @@ pub fn run(seed: u64, broken: Option<Break>, readable: bool) -> Report {
         tally: world.tally,
         violation,
     }
-}
-
-/// What a panic said, and where.
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
 /// A scenario under way.
@@ -129,7 +120,8 @@ impl World {
         let mut trace = Trace::new(readable);
         trace.note(format_args!("seed {seed}: {plan:?}"));
         Self {
-            clients: Clients::new(&plan),
+            clients: Clients::new(),
+            oracle: Oracle::new(&plan.setup),
             dice,
             plan,
             broken,
@@ -139,7 +131,6 @@ impl World {
             server: None,
             pending: Vec::new(),
             under_way: Vec::new(),
-            oracle: Oracle::default(),
             trace,
             tally: Tally { scenarios: 1, ..Tally::default() },
             events: 0,
@@ -157,7 +148,7 @@ impl World {
         let checked = history::check(&self.oracle)?;
         self.tally.histories += checked.explained;
         self.tally.undecided += checked.undecided;
-        Ok(())
+        if self.dice.one_in(2) { self.lose_journal() } else { Ok(()) }
     }
 
     fn count(&mut self) {
@@ -179,20 +170,32 @@ impl World {
     }
 
     /// A client asks.
-    fn ask(&mut self, client: usize, ask: Ask) {
-        let Some(server) = &self.server else { return };
-        let sent = {
-            self.events += 1;
-            Stamp { event: self.events, at: self.time.now() }
-        };
+    fn ask(&mut self, client: usize, ask: Ask) -> Step {
+        let Some(server) = &self.server else { return Ok(()) };
+        self.events += 1;
+        let sent = Stamp { event: self.events, at: self.time.now() };
         let request = self.oracle.asked(client, ask.clone(), sent);
         self.trace.note(format_args!("{:?} #{request} client {client} asks {ask:?}", sent.at));
-        match server.actors.ask(ask) {
-            Ok(wait) => self.pending.push(Pending { request, wait }),
+        let domain = ask.domain();
+        match server.actors.ask(self.heard(ask)) {
+            Ok(wait) => {
+                self.pending.push(Pending { request, wait });
+                self.oracle.bounds.taken(domain)?;
+            }
             Err(why) => {
+                self.tally.bounded += 1;
                 self.trace.note(format_args!("  #{request} is not taken: {why}"));
                 self.oracle.ends(request, End::Nothing);
             }
+        }
+        Ok(())
+    }
+
+    /// What the server makes of a request.
+    fn heard(&self, ask: Ask) -> Ask {
+        match self.broken {
+            Some(broken) => broken.hears(ask),
+            None => ask,
         }
     }
 
@@ -208,7 +211,7 @@ impl World {
                 .note(format_args!("{:?} #{request} client {client} asks {ask:?}, too", sent.at));
             requests.push(request);
         }
-        let asks = asks.into_iter().map(|(_, ask)| ask).collect();
+        let asks = asks.into_iter().map(|(_, ask)| self.heard(ask)).collect();
         for (index, wait) in server.actors.ask_all(asks) {
             self.pending.push(Pending { request: requests[index], wait });
         }
@@ -281,6 +284,7 @@ impl World {
         self.tally.answers += 1;
         self.trace.note(format_args!("{:?} #{request} is told {answer:?}", now.at));
         self.clients.told(&self.oracle.requests[request], &answer);
+        self.tally.answer(&answer);
         Ok(self.oracle.told(request, answer, now)?)
     }
 
@@ -288,6 +292,7 @@ impl World {
     fn hang_up(&mut self, index: usize) {
         let Pending { request, wait } = self.pending.remove(index);
         self.trace.note(format_args!("  #{request} hangs up"));
+        self.tally.hang_ups += 1;
         if self.broken == Some(Break::NotGivenBack) {
             std::mem::forget(wait);
         } else {
@@ -300,6 +305,7 @@ impl World {
     fn lose(&mut self, index: usize) {
         let (request, answer) = self.under_way.remove(index);
         self.trace.note(format_args!("  #{request} is lost on the way"));
+        self.tally.hang_ups += 1;
         if let Some(server) = &self.server
             && self.broken != Some(Break::NotGivenBack)
         {
@@ -319,6 +325,10 @@ impl World {
         self.trace.note(format_args!("  {} is presented: {opened:?}", bearer.secret));
         let now = self.stamp();
         self.oracle.checks += 1;
+        self.tally.presented += 1;
+        if opened.is_ok() {
+            self.oracle.audit.shows_token(&hash);
+        }
         let requests = &self.oracle.requests;
         Ok(self.oracle.tokens.presented(&hash, opened, (wall, now), requests)?)
     }

@@ -103,6 +103,11 @@ pub enum Step {
     Trap,
     /// The disk is nearly full.
     Fill,
+    /// Several ask, and what they want finds no room.
+    NoRoom,
+    /// Several ask for changes, others look at the same; whoever is answered before anything is
+    /// committed hears of it, and then the process dies.
+    LookAhead,
     /// There is room again, and nothing fails.
     Mend,
     /// The process dies, or the power goes.
@@ -115,7 +120,7 @@ pub enum Step {
 
 impl Step {
     /// All of them, each with how often it comes.
-    pub const ALL: [(Self, u64); 21] = [
+    pub const ALL: [(Self, u64); 23] = [
         (Self::Ask, 60),
         (Self::AskTogether, 4),
         (Self::Turn, 24),
@@ -133,6 +138,8 @@ impl Step {
         (Self::ReadAudit, 2),
         (Self::Trap, 1),
         (Self::Fill, 1),
+        (Self::NoRoom, 1),
+        (Self::LookAhead, 1),
         (Self::Mend, 2),
         (Self::Crash, 2),
         (Self::CrashSoon, 2),
@@ -153,10 +160,10 @@ impl Plan {
         let swarm = |dice: &mut Dice, weight: u64| weight * *dice.pick(&[0, 1, 1, 2, 3]);
         let weights = Step::ALL
             .iter()
-            .map(|&(step, weight)| match step {
+            .map(|&(step, weight)| {
                 // Without these nothing would happen.
-                Step::Ask | Step::Turn | Step::Commit | Step::Deliver => weight,
-                _ => swarm(dice, weight),
+                let needed = matches!(step, Step::Ask | Step::Turn | Step::Commit | Step::Deliver);
+                if needed { weight } else { swarm(dice, weight) }
             })
             .collect();
         let mut domains: Vec<u64> =
@@ -185,7 +192,10 @@ impl Plan {
                 1 => Beginning::LastTokens,
                 _ => Beginning::Fresh,
             },
-            uptime: Duration::from_millis(dice.within(1..=10_000_000)),
+            uptime: Duration::from_millis({
+                let longest = *dice.pick(&[2_000, 60_000, 10_000_000]);
+                dice.within(1..=longest)
+            }),
             hard_starts: *dice.pick(&[2, 4, 8]),
         }
     }
@@ -206,7 +216,7 @@ pub fn plain_setup(broken: Option<Break>) -> Setup {
             locks: many,
             limits: many,
             flags: many,
-            config: ConfigQuota { keys: many, bytes: 1 << 20, history: Quota::new(4) },
+            config: ConfigQuota { keys: many, bytes: u64::MAX, history: Quota::new(4) },
             tokens: many,
             requests_per_second: None,
         },
@@ -226,6 +236,14 @@ fn setup(dice: &mut Dice, broken: Option<Break>) -> Setup {
     }
     if dice.one_in(4) {
         setup.quotas.tokens = Quota::new(3);
+    }
+    if dice.one_in(4) {
+        setup.quotas.flags = Quota::new(1);
+        setup.quotas.limits = Quota::new(1);
+        setup.quotas.config.keys = Quota::new(1);
+    }
+    if dice.one_in(8) {
+        setup.quotas.config.bytes = 6_000;
     }
     if dice.one_in(6) {
         setup.retention.entries = Some(dice.within(1..=20));

@@ -50,6 +50,5 @@ fn make(mark: Option<FencingToken>) -> Image {
         store.commit(&[Record::Lock(LockRecord::TokenMark(mark))]);
         store.close().expect("what was opened closes");
     }
-    let image = mounted.disk().get().image();
-    image
+    mounted.disk().get().image()
 }

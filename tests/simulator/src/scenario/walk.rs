@@ -24,7 +24,7 @@ impl World {
     pub(super) fn step(&mut self) -> Done {
         let step = Step::ALL[self.dice.weighted(self.plan.weights.iter().copied())].0;
         match step {
-            Step::Ask => self.somebody_asks(),
+            Step::Ask => self.somebody_asks()?,
             Step::AskTogether => self.several_ask(),
             Step::Turn => {
                 let domain = if self.dice.one_in(4) {
@@ -49,7 +49,10 @@ impl World {
             Step::HangUp | Step::LoseOnTheWay => {}
             Step::PassLittle => self.pass(1..=60),
             Step::PassSome => self.pass(100..=3_000),
-            Step::PassLong => self.pass(3_000..=60_000),
+            Step::PassLong => {
+                self.tally.stalls += 1;
+                self.pass(3_000..=60_000);
+            }
             Step::SetWall => self.set_wall(),
             Step::Present => {
                 let index = self.dice.below(self.clients.wallet.len());
@@ -58,6 +61,8 @@ impl World {
             Step::ReadAudit => self.read_audit()?,
             Step::Trap => self.trap(),
             Step::Fill => self.fill(),
+            Step::NoRoom => self.no_room()?,
+            Step::LookAhead => self.look_ahead()?,
             Step::Mend => self.mend(),
             Step::Crash => self.crash()?,
             Step::CrashSoon => self.crash_soon(),
@@ -66,24 +71,30 @@ impl World {
         Ok(())
     }
 
-    fn somebody_asks(&mut self) {
+    fn somebody_asks(&mut self) -> Done {
         if self.pending.len() >= MOST_PENDING {
-            return;
+            return Ok(());
         }
         let wall = self.wall();
         if let Some((client, ask)) = self.clients.think(&self.plan, &mut self.dice, wall)
             && self.may_ask(&ask)
         {
-            self.ask(client, ask);
+            self.ask(client, ask)?;
         }
+        Ok(())
     }
 
     fn several_ask(&mut self) {
+        let domain = self.plan.domain(&mut self.dice);
+        self.several_ask_of(domain);
+    }
+
+    fn several_ask_of(&mut self, domain: Domain) {
         if self.pending.len() >= MOST_PENDING {
             return;
         }
         let wall = self.wall();
-        let mut asks = self.clients.think_together(&self.plan, &mut self.dice, wall);
+        let mut asks = self.clients.think_together(domain, &self.plan, &mut self.dice, wall);
         asks.retain(|(_, ask)| !is_standing(ask));
         self.ask_together(asks);
     }
@@ -135,18 +146,16 @@ impl World {
         if self.oracle.server() != asked {
             return Ok(());
         }
-        match Pin::new(&mut waiting).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(page)) => {
-                self.trace.note(format_args!("the audit log has {:?}", page.entries));
-                let retention = self.plan.setup.retention;
-                self.oracle.checks += 1;
-                Ok(self.oracle.audit.read(&page, retention, &self.oracle.requests)?)
-            }
-            other => {
-                let what = format!("who reads the audit log is told {other:?}");
-                Err(Violation::new(Promise::OneOutcome, what).into())
-            }
-        }
+        let told = Pin::new(&mut waiting).poll(&mut Context::from_waker(Waker::noop()));
+        let Poll::Ready(Ok(page)) = &told else {
+            let what = format!("who reads the audit log is told {told:?}");
+            return Err(Violation::new(Promise::OneOutcome, what).into());
+        };
+        self.trace.note(format_args!("the audit log has {:?}", page.entries));
+        self.oracle.checks += 1;
+        self.tally.audits += 1;
+        let retention = self.plan.setup.retention;
+        Ok(self.oracle.audit.read(page, retention, &self.oracle.requests)?)
     }
 
     /// Some milliseconds pass, to the nanosecond.
@@ -160,6 +169,7 @@ impl World {
     fn set_wall(&mut self) {
         let seconds = *self.dice.pick(&[1, 30, 3600, 100_000]);
         let back = self.dice.one_in(2);
+        self.tally.jumps += 1;
         self.time.set_wall(Duration::from_secs(seconds), back);
         self.time_moved();
     }
@@ -181,6 +191,7 @@ impl World {
                 Trouble::Once,
                 Trouble::Always,
                 Trouble::Full,
+                Trouble::StaysFull,
             ]),
         };
         self.trace.note(format_args!("{trap:?}"));
@@ -194,6 +205,42 @@ impl World {
         disk.set_room(Some(used + left));
         drop(disk);
         self.trace.note(format_args!("the disk is full but for {left} bytes"));
+    }
+
+    /// What several want finds no room.
+    fn no_room(&mut self) -> Done {
+        let domain = self.plan.domain(&mut self.dice);
+        self.several_ask_of(domain);
+        self.turn(domain)?;
+        if self.server.is_none() {
+            return Ok(());
+        }
+        let after = u32::try_from(self.dice.within(0..=1)).unwrap_or(0);
+        let trap = Trap { after, kind: Some(Kind::Write), trouble: Trouble::StaysFull };
+        self.trace.note(format_args!("{trap:?}"));
+        self.mounted.disk().get().set_trap(trap);
+        // What follows may stand on what is about to be refused.
+        if self.dice.one_in(2) {
+            self.several_ask_of(domain);
+            self.turn(domain)?;
+        }
+        self.commit()?;
+        if self.dice.one_in(2) {
+            self.mend();
+        }
+        self.turn(domain)
+    }
+
+    /// Whoever looks at what is not on disk must not hear of it.
+    fn look_ahead(&mut self) -> Done {
+        let domain = self.plan.domain(&mut self.dice);
+        self.several_ask_of(domain);
+        let mut looks = self.clients.look(&self.plan, self.wall());
+        looks.retain(|(_, ask)| ask.domain() == domain);
+        self.ask_together(looks);
+        self.turn(domain)?;
+        self.deliver_all()?;
+        self.crash()
     }
 
     /// There is room again, and nothing fails.

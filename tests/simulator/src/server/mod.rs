@@ -27,7 +27,7 @@ use octostore_actors::{
         config::ConfigMachine,
         flag::FlagMachine,
         limiter::LimitMachine,
-        lock::{LockMachine, Tokens},
+        lock::{LockMachine, LockRecord, Tokens},
     },
     mailbox::{Address, Mailbox, mailbox},
     time::Clock,
@@ -139,6 +139,7 @@ impl Server {
         let calendar = Calendar::new(Arc::clone(clocks) as Arc<dyn TimeSource>);
         let on_disk = OnDisk { accounts: recovered.accounts, tokens: recovered.bearers };
         let accounts = provisioned(setup, &mut store, on_disk, &calendar)?;
+        let tokens = reserved(setup, &mut store, recovered.tokens)?;
         let store = store.with_retention(setup.retention);
         let directory =
             Arc::new(Directory::new(setup.quotas, &accounts.accounts, &accounts.tokens));
@@ -149,13 +150,6 @@ impl Server {
             journal,
             capacity: setup.mailbox,
             clock: Arc::clone(clocks) as Arc<dyn Clock>,
-        };
-        let tokens = match setup.token_block {
-            Some(block) => {
-                let last = recovered.tokens.last();
-                Tokens::new(last, last.saturating_add(block), block)
-            }
-            None => recovered.tokens,
         };
         let actors = Actors {
             locks: actors.make(LockMachine::new(recovered.leases, tokens)),
@@ -285,13 +279,31 @@ fn provisioned(
     missing.extend(done.records.iter().cloned());
     let records: Vec<Record> = missing.into_iter().map(Record::from).collect();
     if !records.is_empty() {
-        match store.commit(&records) {
-            Verdict::Committed => {}
-            Verdict::NoRoom => return Err(NotStarted::Write("the disk is full".to_owned())),
-            Verdict::Unknown(failure) => return Err(NotStarted::Write(failure.to_string())),
-        }
+        write(store, &records)?;
     }
     Ok(done)
+}
+
+/// The fencing tokens that may be granted: those that the start has reserved, or a block of another
+/// size.
+fn reserved(
+    setup: &Setup,
+    store: &mut SqliteStore,
+    reserved: Tokens,
+) -> Result<Tokens, NotStarted> {
+    let Some(block) = setup.token_block else { return Ok(reserved) };
+    let last = reserved.last();
+    let mark = last.saturating_add(block);
+    write(store, &[Record::Lock(LockRecord::TokenMark(mark))])?;
+    Ok(Tokens::new(last, mark, block))
+}
+
+fn write(store: &mut SqliteStore, records: &[Record]) -> Result<(), NotStarted> {
+    match store.commit(records) {
+        Verdict::Committed => Ok(()),
+        Verdict::NoRoom => Err(NotStarted::Write("the disk is full".to_owned())),
+        Verdict::Unknown(failure) => Err(NotStarted::Write(failure.to_string())),
+    }
 }
 
 fn journal_over(

@@ -7,7 +7,8 @@ use crate::{
 };
 use octostore_actors::domain::{
     config::{
-        ConfigCommand, ConfigKey, ConfigOutcome, Entry, Etag, Expected, Incarnation, Version,
+        ConfigCommand, ConfigKey, ConfigOutcome, Description, Entry, Etag, Expected, Incarnation,
+        Version,
     },
     values::{AccountId, WallTime},
 };
@@ -32,6 +33,7 @@ struct Kept {
     incarnation: Incarnation,
     version: u64,
     value: Arc<str>,
+    description: Option<Description>,
     created_at: WallTime,
     updated_at: WallTime,
 }
@@ -42,6 +44,7 @@ impl Kept {
             incarnation: entry.incarnation,
             version: entry.version.get(),
             value: entry.value.as_json().into(),
+            description: entry.description.clone(),
             created_at: entry.created_at,
             updated_at: entry.updated_at,
         }
@@ -129,20 +132,20 @@ fn apply(command: &ConfigCommand, versions: &[Kept]) -> (MustSay, Vec<Kept>) {
     let present = versions.last();
     let unchanged = |say| (say, versions.to_vec());
     match command {
-        ConfigCommand::Put { value, expected, incarnation, by, quota, .. } => {
+        ConfigCommand::Put { value, description, expected, incarnation, by, quota, .. } => {
             if !is_met(expected, present) {
                 return unchanged(MustSay::Unexpected);
             }
-            let value = value.as_json().into();
-            write(versions, value, *incarnation, by.at, quota.history.get())
+            let content = (value.as_json().into(), description.clone());
+            write(versions, content, *incarnation, by.at, quota.history.get())
         }
         ConfigCommand::Rollback { version, expected, by, quota, .. } => {
             match versions.iter().find(|kept| kept.version == version.get()) {
                 None => unchanged(MustSay::NotFound),
                 Some(_) if !is_met(expected, present) => unchanged(MustSay::Unexpected),
                 Some(earlier) => {
-                    let value = Arc::clone(&earlier.value);
-                    write(versions, value, earlier.incarnation, by.at, quota.history.get())
+                    let content = (Arc::clone(&earlier.value), earlier.description.clone());
+                    write(versions, content, earlier.incarnation, by.at, quota.history.get())
                 }
             }
         }
@@ -174,7 +177,7 @@ fn apply(command: &ConfigCommand, versions: &[Kept]) -> (MustSay, Vec<Kept>) {
 
 fn write(
     versions: &[Kept],
-    value: Arc<str>,
+    (value, description): (Arc<str>, Option<Description>),
     incarnation: Incarnation,
     at: WallTime,
     history: u32,
@@ -182,11 +185,14 @@ fn write(
     let kept = match versions.last() {
         Some(last) => Kept {
             value,
+            description,
             version: last.version + 1,
             updated_at: at.max(last.updated_at),
             ..last.clone()
         },
-        None => Kept { incarnation, version: 1, value, created_at: at, updated_at: at },
+        None => {
+            Kept { incarnation, version: 1, value, description, created_at: at, updated_at: at }
+        }
     };
     let mut versions = versions.to_vec();
     versions.push(kept.clone());

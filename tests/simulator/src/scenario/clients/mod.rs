@@ -1,28 +1,26 @@
 //! What clients ask, and what they remember of the answers.
 
+mod accounts;
+
 use super::plan::{ACCOUNTS, CONFIGURED, Plan, first};
 use crate::{
     dice::Dice,
     oracle::Request,
     server::{Answer, Ask, Domain},
 };
-use octostore::auth::BearerToken;
 use octostore_actors::domain::{
-    account::{
-        AccountCommand, AccountOutcome, AccountRecord, Change, NewToken, Origin, Standing, Subject,
-        TokenName, TokenSource, scope::Scope,
+    account::{AccountCommand, AccountOutcome, AccountRecord, scope::Scope},
+    audit::{AuditText, Provenance, Who},
+    config::{
+        ConfigCommand, ConfigOutcome, Description, Etag, Expected, Incarnation, Value, Version,
     },
-    audit::{Action, AuditText, Provenance, Who},
-    config::{ConfigCommand, ConfigOutcome, Etag, Expected, Incarnation, Value, Version},
     flag::{FlagCommand, Percentage},
     limiter::LimitCommand,
-    lock::{Lease, LockCommand, LockOutcome},
+    lock::{Holder, Lease, LockCommand, LockOutcome},
     page::Selection,
-    values::{
-        AccountId, AccountName, LeaseId, LockName, Metadata, TokenHash, TokenId, Ttl, WallTime,
-    },
+    values::{AccountId, LeaseId, LockName, Metadata, Quota, TokenHash, TokenId, Ttl, WallTime},
 };
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Who looks at everything after a start.
 pub const PEEK: usize = 1_000;
@@ -34,11 +32,11 @@ pub struct Clients {
     /// The accounts that somebody knows.
     pub accounts: Vec<AccountId>,
     /// What each client was told it holds.
-    leases: HashMap<(usize, LockName), Lease>,
+    leases: BTreeMap<(usize, LockName), Lease>,
     /// The state of a config key that somebody was told of last.
-    etags: HashMap<octostore_actors::domain::config::ConfigKey, Etag>,
+    etags: BTreeMap<octostore_actors::domain::config::ConfigKey, Etag>,
     /// The tokens to be, until their requests are answered.
-    unborn: HashMap<TokenHash, String>,
+    unborn: BTreeMap<TokenHash, String>,
     fresh: u64,
 }
 
@@ -57,7 +55,7 @@ pub struct Bearer {
 
 impl Clients {
     /// Clients who know the configured token and nothing else.
-    pub fn new(_: &Plan) -> Self {
+    pub fn new() -> Self {
         let mut wallet = Vec::new();
         for record in first() {
             if let AccountRecord::Token(token) = record {
@@ -72,9 +70,9 @@ impl Clients {
         Self {
             wallet,
             accounts: ACCOUNTS.to_vec(),
-            leases: HashMap::new(),
-            etags: HashMap::new(),
-            unborn: HashMap::new(),
+            leases: BTreeMap::new(),
+            etags: BTreeMap::new(),
+            unborn: BTreeMap::new(),
             fresh: 0,
         }
     }
@@ -89,11 +87,11 @@ impl Clients {
     /// Several things for one actor, from several clients.
     pub fn think_together(
         &mut self,
+        domain: Domain,
         plan: &Plan,
         dice: &mut Dice,
         at: WallTime,
     ) -> Vec<(usize, Ask)> {
-        let domain = plan.domain(dice);
         let count = dice.within(2..=4);
         let ask = |_| {
             let client = dice.below(plan.holders.len());
@@ -159,6 +157,19 @@ impl Clients {
         })
     }
 
+    /// A lock is taken, and released again.
+    pub fn take_and_release(&mut self, plan: &Plan) -> Option<[LockCommand; 2]> {
+        let name = plan.locks.first()?.clone();
+        let lease = LeaseId::from_bytes(self.id(0x1e));
+        let released = LockCommand::Release { name: name.clone(), account: ACCOUNTS[0], lease };
+        Some([take(name, lease)?, released])
+    }
+
+    /// A lock is taken of which nobody has heard.
+    pub fn take_another(&mut self) -> Option<LockCommand> {
+        take(LockName::new("another").ok()?, LeaseId::from_bytes(self.id(0x1e)))
+    }
+
     fn flag(
         &mut self,
         client: usize,
@@ -220,62 +231,16 @@ impl Clients {
                     account,
                     key,
                     value: Value::from_json(&format!("{padding}{}", self.fresh))?,
-                    description: None,
+                    description: dice
+                        .one_in(4)
+                        .then(|| Description::new("told by its writer").ok())
+                        .flatten(),
                     expected,
                     incarnation: Incarnation(self.id(0xc0)),
                     quota,
                     by: self.by(at),
                 }
             }
-        })
-    }
-
-    fn account(&mut self, plan: &Plan, dice: &mut Dice, at: WallTime) -> Option<AccountCommand> {
-        let by = self.by(at);
-        let quota = plan.setup.quotas.tokens;
-        let known = dice.below(self.wallet.len());
-        let (presented, token, account) = {
-            let bearer = &self.wallet[known];
-            (bearer.hash, bearer.id, bearer.account)
-        };
-        Some(match dice.below(12) {
-            0..=2 => AccountCommand::Admit {
-                origin: Origin::OpenId,
-                subject: Subject::new(&format!("https://issuer {}", dice.below(3))).ok()?,
-                name: AccountName::new(&format!("person {}", dice.below(2))).ok()?,
-                account: AccountId::from_bytes(self.id(0xac)),
-                token: self.token(dice, at)?,
-                quota,
-                action: Action::TokenExchange,
-                by,
-            },
-            3 | 4 => AccountCommand::Issue { presented, token: self.token(dice, at)?, quota, by },
-            5 | 6 => {
-                let NewToken { hash: fresh, id, .. } = self.token(dice, at)?;
-                AccountCommand::Rotate { presented, fresh, id, by }
-            }
-            7 | 8 => AccountCommand::Revoke { account, scope: Scope::Everything, token, by },
-            9 => AccountCommand::Used { token: presented, at },
-            10 => AccountCommand::Tokens { account, scope: Scope::Everything, at },
-            _ => {
-                let standing = if dice.one_in(2) { Standing::Disabled } else { Standing::Enabled };
-                AccountCommand::Change { account, change: Change::Standing(standing), by }
-            }
-        })
-    }
-
-    fn token(&mut self, dice: &mut Dice, at: WallTime) -> Option<NewToken> {
-        let id = TokenId::from_bytes(self.id(0x70));
-        let secret = format!("secret {}", self.fresh);
-        let hash = BearerToken::hash_of(secret.as_bytes());
-        self.unborn.insert(hash, secret);
-        Some(NewToken {
-            hash,
-            id,
-            name: TokenName::new("of a client").ok()?,
-            source: *dice.pick(&[TokenSource::Issued, TokenSource::Workload]),
-            scope: None,
-            expires_at: dice.one_in(3).then(|| at.plus_seconds(dice.within(1..=60))),
         })
     }
 
@@ -340,6 +305,11 @@ impl Clients {
         let locks = plan.locks.iter().map(|name| LockCommand::Get { name: name.clone() });
         asks.extend(locks.map(Ask::Lock));
         for account in ACCOUNTS {
+            let selection = Selection::default();
+            asks.push(Ask::Lock(LockCommand::List { account, selection: selection.clone() }));
+            asks.push(Ask::Limit(LimitCommand::List { account, selection: selection.clone() }));
+            asks.push(Ask::Flag(FlagCommand::List { account, selection: selection.clone() }));
+            asks.push(Ask::Config(ConfigCommand::List { account, selection }));
             let limits = plan
                 .limits
                 .iter()
@@ -359,6 +329,17 @@ impl Clients {
         }
         asks.into_iter().map(|ask| (PEEK, ask)).collect()
     }
+}
+
+fn take(name: LockName, lease: LeaseId) -> Option<LockCommand> {
+    Some(LockCommand::Acquire {
+        name,
+        holder: Holder { account: ACCOUNTS[0], owner: None },
+        ttl: Ttl::from_seconds(1).ok()?,
+        lease,
+        metadata: None,
+        quota: Quota::new(1_000),
+    })
 }
 
 fn limit(client: usize, plan: &Plan, dice: &mut Dice) -> Option<LimitCommand> {

@@ -1,0 +1,246 @@
+//! What no answer shows: how long the loop sleeps, and in how many parts it sends on what a turn
+//! has decided.
+
+#![expect(clippy::unwrap_used, reason = "what is not there fails the test that looks for it")]
+
+use super::*;
+use crate::domain::{
+    lock::{Holder, Lease, LockCommand, LockMachine, LockOutcome, Tokens},
+    values::{AccountId, FencingToken, LeaseId, LockName, Quota, Ttl},
+};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// A clock that stands still.
+struct Still(Instant);
+
+impl Clock for Still {
+    fn now(&self) -> Instant {
+        self.0
+    }
+}
+
+fn at(seconds: u64) -> Instant {
+    Instant::from_nanos(seconds * SECOND)
+}
+
+fn holder() -> Holder {
+    Holder { account: AccountId::from_bytes([1; 16]), owner: None }
+}
+
+fn lease(expires: Instant) -> Lease {
+    Lease {
+        name: LockName::new("held").unwrap(),
+        holder: holder(),
+        id: LeaseId::from_bytes([1; 16]),
+        token: FencingToken::new(1).unwrap(),
+        ttl: Ttl::from_seconds(60).unwrap(),
+        expires,
+        metadata: None,
+    }
+}
+
+type Locks = (Actor<LockMachine>, Handle<LockMachine>, Mailbox<JournalMessage>);
+
+/// A lock actor at the tenth second of a boot.
+fn locks(leases: impl IntoIterator<Item = Lease>) -> Locks {
+    let places = NonZeroUsize::new(1_000).unwrap();
+    let (journal, turns) = mailbox(places);
+    let last = FencingToken::new(1).unwrap();
+    let machine = LockMachine::new(leases, Tokens::new(last, last.saturating_add(100_000), 10));
+    let (actor, handle) = Actor::new(machine, places, journal, Arc::new(Still(at(10))));
+    (actor, handle, turns)
+}
+
+fn acquire(number: usize) -> LockCommand {
+    LockCommand::Acquire {
+        name: LockName::new(&format!("lock-{number}")).unwrap(),
+        holder: holder(),
+        ttl: Ttl::from_seconds(60).unwrap(),
+        lease: LeaseId::from_bytes((number as u128).to_be_bytes()),
+        metadata: None,
+        quota: Quota::new(10_000),
+    }
+}
+
+#[test]
+fn with_nothing_to_do_it_sleeps_until_somebody_comes() {
+    let (actor, _handle, _turns) = locks([]);
+    assert_eq!(actor.sleep(), None);
+}
+
+#[test]
+fn it_sleeps_until_a_lease_ends_but_not_through_a_suspend() {
+    let ends = |after: Duration| locks([lease(at(10) + after)]).0.sleep();
+    for millis in [0, 1, 499, 500] {
+        let span = Duration::from_millis(millis);
+        assert_eq!(ends(span), Some(span));
+    }
+    assert_eq!(ends(Duration::from_secs(60)), Some(LONGEST_SLEEP));
+}
+
+#[test]
+fn while_nothing_may_expire_what_is_over_does_not_keep_it_awake() {
+    let (mut actor, _handle, _turns) = locks([lease(at(5))]);
+    assert_eq!(actor.sleep(), Some(Duration::ZERO));
+    actor.quiet_until = at(10) + GRACE;
+    assert_eq!(actor.sleep(), Some(GRACE));
+}
+
+#[test]
+fn a_refused_commit_keeps_it_awake_until_it_is_undone() {
+    let (mut actor, _handle, _turns) = locks([]);
+    actor.progress.refuse();
+    assert_eq!(actor.sleep(), Some(Duration::ZERO), "nudge or no nudge");
+    actor.turn(Patience::None);
+    assert_eq!(actor.sleep(), None);
+}
+
+/// How many commands went on to the disk together, for each message to it.
+fn parts(turns: &Mailbox<JournalMessage>) -> Vec<usize> {
+    let sent = std::iter::from_fn(|| turns.try_receive());
+    let held = sent.map(|message| match message {
+        JournalMessage::Turn(turn) => turn.held.len(),
+        JournalMessage::Read(_) | JournalMessage::Stop => panic!("a turn was sent"),
+    });
+    held.collect()
+}
+
+#[test]
+fn a_turn_is_sent_on_as_a_whole_unless_it_is_long() {
+    let (mut actor, handle, turns) = locks([]);
+    let few: Vec<_> = (0..COMMANDS_AT_ONCE - 1).map(|n| handle.ask(acquire(n)).unwrap()).collect();
+    actor.turn(Patience::None);
+    assert_eq!(parts(&turns), [few.len()]);
+
+    let many: Vec<_> = (0..300).map(|n| handle.ask(acquire(1_000 + n)).unwrap()).collect();
+    actor.turn(Patience::None);
+    assert_eq!(parts(&turns), [COMMANDS_AT_ONCE, COMMANDS_AT_ONCE, 300 - 2 * COMMANDS_AT_ONCE]);
+
+    // Those of one message stay together.
+    let mut waiting: Vec<Waiting<LockOutcome>> = Vec::new();
+    for message in 0..3 {
+        let prepared = (0..100).map(|n| handle.prepare(acquire(2_000 + 100 * message + n)));
+        let (asked, of_message): (Vec<_>, Vec<_>) = prepared.unzip();
+        waiting.extend(of_message);
+        handle.ask_all(asked);
+    }
+    actor.turn(Patience::None);
+    assert_eq!(parts(&turns), [200, 100]);
+    drop((few, many, waiting));
+}
+
+#[test]
+fn a_turn_without_anything_for_the_disk_does_not_trouble_it() {
+    let (mut actor, handle, turns) = locks([lease(at(70))]);
+    let name = LockName::new("held").unwrap();
+    let _waiting = handle.ask(LockCommand::Get { name }).unwrap();
+    assert_eq!(actor.turn(Patience::None), Flow::Continue);
+    assert!(turns.is_empty());
+}
+
+#[test]
+fn one_outcome_when_the_journal_is_gone_it_ends_wherever_it_notices() {
+    let ask = |handle: &Handle<LockMachine>, count: usize| -> Vec<_> {
+        (0..count).map(|n| handle.ask(acquire(n)).unwrap()).collect()
+    };
+    // In the middle of a long turn, at the end of a short one, and when it is told to stop.
+    for (count, stops) in [(300, false), (1, false), (1, true)] {
+        let (mut actor, handle, turns) = locks([]);
+        let waiting = ask(&handle, count);
+        if stops {
+            handle.stop();
+        }
+        drop(turns);
+        assert_eq!(actor.turn(Patience::None), Flow::Stopped, "{count} {stops}");
+        drop(actor);
+        for waiting in waiting {
+            assert_eq!(block_on(waiting), Err(Lost::OutcomeUnknown));
+        }
+    }
+}
+
+#[test]
+fn stepped_by_hand_it_does_not_wait_for_its_barrier() {
+    let (mut actor, handle, turns) = locks([]);
+    handle.clone().stop();
+    assert_eq!(actor.turn(Patience::None), Flow::Continue);
+    assert_eq!(actor.turn(Patience::None), Flow::Continue, "the barrier is on its way");
+    let Some(JournalMessage::Turn(barrier)) = turns.try_receive() else { panic!("a barrier") };
+    barrier.held.into_iter().for_each(crate::reply::Held::release);
+    assert_eq!(actor.turn(Patience::None), Flow::Stopped);
+}
+
+/// Counts whom it has been told to wake, and wakes nobody.
+#[derive(Default)]
+struct Counter(Mutex<usize>);
+
+impl Alarm for Counter {
+    fn wake(&self, sleepers: Vec<Waker>) {
+        *lock(&self.0) += sleepers.len();
+    }
+}
+
+#[test]
+fn those_whom_it_answers_itself_are_woken_by_its_alarm() {
+    let (actor, handle, _turns) = locks([]);
+    let alarm = Arc::new(Counter::default());
+    let mut actor = actor.with_alarm(Arc::clone(&alarm) as Arc<dyn Alarm>);
+    let mut waiting: Vec<_> = (0..3)
+        .map(|n| LockCommand::Get { name: LockName::new(&format!("free-{n}")).unwrap() })
+        .map(|command| handle.ask(command).unwrap())
+        .collect();
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(waiting.iter_mut().all(|waiting| Pin::new(waiting).poll(&mut context).is_pending()));
+    actor.turn(Patience::None);
+    assert_eq!(*lock(&alarm.0), 3);
+}
+
+#[test]
+fn nothing_that_somebody_waits_for_prints_itself() {
+    let secret = "what somebody asked for";
+    let (mut actor, handle, turns) = locks([]);
+    let command = LockCommand::Get { name: LockName::new("secret-name").unwrap() };
+    let (asked, waiting) = handle.prepare(command);
+    let held = reply::<&str>(Arc::new(Nowhere)).0.hold(secret);
+    let (reply, other) = reply::<&str>(Arc::new(Nowhere));
+    handle.ask_all(vec![asked]);
+    let printed = format!("{handle:?} {actor:?} {waiting:?} {held:?} {reply:?} {other:?}");
+    assert!(!printed.contains("secret") && !printed.contains(secret), "{printed}");
+    let log = crate::commit::AuditLog::new(actor.journal.clone());
+    assert_eq!(format!("{log:?}"), "AuditLog");
+    assert!(format!("{:?}", actor.progress).contains("durable"));
+    let _granted = handle.ask(acquire(1)).unwrap();
+    actor.turn(Patience::None);
+    let turn = turns.try_receive().unwrap();
+    assert!(format!("{turn:?}").contains("held: 1"), "how many wait, not for what: {turn:?}");
+}
+
+/// A clock during whose reading somebody renews a lease.
+struct Interrupted(Mutex<Option<Handle<LockMachine>>>);
+
+impl Clock for Interrupted {
+    fn now(&self) -> Instant {
+        let handle = lock(&self.0).take();
+        if let Some(handle) = handle {
+            let Lease { name, holder, id, ttl, .. } = lease(at(0));
+            let account = holder.account;
+            let _unheard = handle.ask(LockCommand::Renew { name, account, lease: id, ttl });
+        }
+        at(10)
+    }
+}
+
+#[test]
+fn time_what_is_queued_when_the_clock_has_been_read_comes_before_what_expires() {
+    let places = NonZeroUsize::new(10).unwrap();
+    let (journal, _turns) = mailbox(places);
+    let last = FencingToken::new(1).unwrap();
+    let machine = LockMachine::new([lease(at(9))], Tokens::new(last, last, 10));
+    let clock = Arc::new(Interrupted(Mutex::new(None)));
+    let (mut actor, handle) =
+        Actor::new(machine, places, journal, Arc::clone(&clock) as Arc<dyn Clock>);
+    *lock(&clock.0) = Some(handle);
+    actor.turn(Patience::None);
+    assert_eq!(actor.machine.next_deadline(), Some(at(70)), "renewed, not expired");
+}

@@ -1,0 +1,74 @@
+//! A disk that fails: nothing is acknowledged any more, whoever waits is told that the outcome is
+//! unknown, and the process ends.
+//!
+//! The system is told to refuse every further write to a file of the server. That is not the error
+//! of a full disk: what a failed write or sync has left behind, nobody can say.
+
+use crate::common::{Server, Setup, at_once};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use serde_json::json;
+
+const IO: Option<i32> = Some(74);
+
+/// Beyond the limit a process is sent a signal that ends it, unless it was told to ignore it.
+const DEAF: [&str; 4] = ["/bin/sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"];
+
+fn setup() -> Setup {
+    Setup::new().through(&DEAF)
+}
+
+/// From now on every write to a file fails.
+fn break_disk(server: &Server) {
+    let pid = Pid::from_raw(server.pid().try_into().unwrap());
+    let nothing = Rlimit { current: Some(0), ..getrlimit(Resource::Fsize) };
+    prlimit(pid, Resource::Fsize, nothing).unwrap();
+}
+
+#[test]
+fn one_outcome_after_a_failed_commit_nobody_hears_of_a_success_and_the_process_ends() {
+    let setup = setup();
+    let server = setup.start();
+    let kept = server.alice().acquire("kept", 3600);
+    break_disk(&server);
+    let unknown = at_once(8, |worker| {
+        let body = json!({"ttl_seconds": 3600}).to_string();
+        let path = format!("/locks/lost-{worker}/acquire");
+        // Whoever comes too late finds nobody.
+        let answer = server.alice().try_send("POST", &path, body.as_bytes()).ok()?;
+        let code = answer.json()["code"].as_str().unwrap().to_owned();
+        assert_eq!(answer.status, 503, "{code}");
+        assert!(["outcome_unknown", "shutting_down"].contains(&&*code), "{code}");
+        Some(code == "outcome_unknown")
+    });
+    assert!(unknown.contains(&Some(true)), "somebody was in the commit that failed");
+    let exit = server.exit();
+    assert_eq!(exit.code, IO, "{exit:?}");
+    assert!(exit.err.contains("the store failed"), "{exit:?}");
+
+    let server = setup.start();
+    let mut alice = server.alice();
+    assert_eq!(alice.get("kept").lease(), kept.lease());
+    for worker in 0..8 {
+        assert_eq!(alice.get(&format!("lost-{worker}")).ok()["status"], "available");
+    }
+    assert!(alice.acquire("next", 60).token() > kept.token());
+    server.stop();
+}
+
+#[test]
+fn one_outcome_a_stop_that_cannot_write_says_so_and_loses_nothing() {
+    let setup = setup();
+    let server = setup.start();
+    let kept = server.alice().acquire("kept", 3600);
+    break_disk(&server);
+    server.signal(rustix::process::Signal::TERM);
+    let exit = server.exit();
+    assert_eq!(exit.code, IO, "{exit:?}");
+    assert!(exit.err.contains("the store failed"), "{exit:?}");
+
+    let server = setup.start();
+    let mut alice = server.alice();
+    assert_eq!(alice.get("kept").lease(), kept.lease());
+    assert!(alice.acquire("next", 60).token() > kept.token());
+    server.stop();
+}
