@@ -129,7 +129,7 @@ impl Sources {
             ("tokens_exhausted", &why.tokens_exhausted),
         ];
         families.counters(
-            ("http_unavailable", None, "Requests that were answered 503."),
+            ("http_unavailable", None, "Requests that could not be served."),
             causes.map(|(cause, count)| ([("cause", cause)], count.get())),
         )
     }
