@@ -71,6 +71,12 @@ pub trait Files {
     /// It cannot be read or written.
     fn flip(&self, path: &Path, at: u64, mask: u8) -> io::Result<()>;
 
+    /// What is in the file is on disk when this returns. One that does not exist has nothing.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn sync(&self, path: &Path) -> io::Result<()>;
+
     /// How large the journal may grow.
     fn journal_size(&self) -> JournalSize {
         JournalSize::default()
@@ -129,6 +135,13 @@ impl Files for SystemFiles {
         file.read_exact_at(&mut byte, at)?;
         file.write_all_at(&[byte[0] ^ mask], at)?;
         file.sync_all()
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            opened => opened?.sync_all(),
+        }
     }
 
     fn vfs(&self) -> Option<&str> {

@@ -123,6 +123,7 @@ impl Opening<'_> {
     ) -> Result<(SqliteStore, Recovered), OpenError> {
         self.check_header()?;
         let journal = self.check_journal()?;
+        self.settle_journal()?;
         let mut connection = self.connect()?;
         let version = self.version(&connection)?;
         if version == 0 {
@@ -221,6 +222,13 @@ impl Opening<'_> {
             }
             Err(damage) => Err(self.damaged(format!("of its journal (-wal), {damage}"))),
         }
+    }
+
+    /// A process that was killed may have written a transaction and not synced it. It is built upon
+    /// from here on, so it must not vanish any more: if the next one outlived it, the journal would
+    /// look as if it had lost a commit.
+    fn settle_journal(&self) -> Result<(), OpenError> {
+        self.files.sync(&self.journal()).map_err(|source| self.io(source))
     }
 
     fn journal(&self) -> PathBuf {

@@ -14,6 +14,7 @@ use octostore_actors::{
     time::Instant,
 };
 use std::{
+    cell::RefCell,
     io,
     path::{Path, PathBuf},
 };
@@ -28,7 +29,11 @@ const SMALL: JournalSize = JournalSize { idle: 6, busy: 12, slack: 6 };
 const FRAME_BYTES: u64 = 4096 + 24;
 
 /// The files of this system, with a small journal.
-struct SmallJournal;
+#[derive(Default)]
+struct SmallJournal {
+    /// What was in the journal each time it was to be synced.
+    synced: RefCell<Vec<Vec<u8>>>,
+}
 
 impl Files for SmallJournal {
     fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
@@ -55,6 +60,11 @@ impl Files for SmallJournal {
         SystemFiles.flip(path, at, mask)
     }
 
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        self.synced.borrow_mut().push(std::fs::read(path).unwrap_or_default());
+        SystemFiles.sync(path)
+    }
+
     fn journal_size(&self) -> JournalSize {
         SMALL
     }
@@ -65,11 +75,11 @@ impl Files for SmallJournal {
 }
 
 /// A folder with one database in it.
-struct Disk(TempDir);
+struct Disk(TempDir, SmallJournal);
 
 impl Disk {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self(tempfile::tempdir().unwrap(), SmallJournal::default())
     }
 
     fn database(&self) -> PathBuf {
@@ -79,7 +89,7 @@ impl Disk {
     /// Opens the store in this boot, so many seconds after it began.
     fn open(&self, boot: &str, seconds: u64) -> (SqliteStore, Recovered) {
         let now = Instant::from_nanos(seconds * SECOND);
-        open_on(&SmallJournal, &self.database(), &BootId::named(boot), now).unwrap()
+        open_on(&self.1, &self.database(), &BootId::named(boot), now).unwrap()
     }
 
     fn start(&self) -> SqliteStore {
@@ -200,6 +210,20 @@ fn fencing_a_raised_mark_is_in_the_main_file_before_its_commit_is_told() {
     let raised = token(3 * TOKEN_BLOCK);
     commit(&mut store, &[held(1), LockRecord::TokenMark(raised).into()]);
     assert_eq!(lock::token_mark(&disk.main_file_alone()).unwrap(), raised);
+}
+
+#[test]
+fn durability_a_start_builds_on_nothing_that_may_still_vanish() {
+    let disk = Disk::new();
+    let mut store = disk.start();
+    assert!(matches!(store.commit(&[account(), held(1)]), Verdict::Committed));
+    drop(store);
+    // As a server leaves it that is killed when it has written, and before it has synced.
+    let left = disk.journal();
+    assert!(left.iter().any(|&byte| byte != 0));
+    disk.start();
+    let synced = disk.1.synced.borrow();
+    assert!(synced.last() == Some(&left), "it was synced as it was left, before anything else");
 }
 
 #[test]

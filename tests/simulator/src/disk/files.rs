@@ -62,6 +62,11 @@ impl Files for SimulatedFiles {
         disk.sync(name).map_err(error)
     }
 
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        let (mut disk, name) = (self.disk.get(), name(path));
+        if disk.exists(name) { disk.sync(name).map_err(error) } else { Ok(()) }
+    }
+
     fn journal_size(&self) -> JournalSize {
         self.size
     }
