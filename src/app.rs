@@ -15,10 +15,17 @@ use crate::{
     },
     batching::{Outbox, RuntimeAlarm},
     clock::{BootId, Calendar, TimeSource},
-    http::{Listener, Server},
-    settings::{HeldStatus, Settings, SettingsError},
+    http::{Listener, Route, Server},
+    metrics::{
+        Counts,
+        actors::WatchedActor,
+        exposition::{Exposition, Sources},
+        store::StoreWatch,
+    },
+    settings::{HeldStatus, MetricsAccess, Settings, SettingsError},
     store::{self, OpenError, SqliteStore},
     threads::{Actors, Threads},
+    traces::{Traces, TracesError},
 };
 use octostore_actors::{
     commit::{AuditLog, Persistence, Store, StoreFailure, Verdict},
@@ -87,6 +94,12 @@ pub struct Service {
     pub calendar: Calendar,
     /// The bounds of requests.
     pub limits: Limits,
+    /// What is counted.
+    pub counts: Arc<Counts>,
+    /// How that is shown.
+    pub exposition: Exposition,
+    /// Where traces go.
+    pub traces: Traces,
     ready: AtomicBool,
 }
 
@@ -113,6 +126,8 @@ pub struct Limits {
     pub audit_life: Option<Duration>,
     /// What a held lock is answered with.
     pub held_status: HeldStatus,
+    /// Who may read the metrics.
+    pub metrics: MetricsAccess,
     /// How many connections may be open.
     pub max_connections: u32,
     /// For the head of a request.
@@ -130,6 +145,7 @@ impl Limits {
                 .then(|| Duration::from_secs(u64::from(settings.sign_in_days) * 86_400)),
             audit_life: settings.audit_retention().life,
             held_status: settings.held_status,
+            metrics: settings.metrics,
             max_connections: settings.max_connections,
             header_timeout: settings.header_timeout.into(),
             body_timeout: settings.body_timeout.into(),
@@ -161,6 +177,9 @@ pub enum StartError {
     /// The kernel does not say which boot this is.
     #[error("/proc cannot be read, and leases cannot be timed without it: {0}")]
     Boot(io::Error),
+    /// Traces cannot be sent to where they should.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// The system has no thread to give.
     #[error("a thread cannot be started: {0}")]
     Thread(io::Error),
@@ -214,6 +233,7 @@ impl App {
         let configured = settings.configured_tokens()?;
         let (file, outbound) = (settings.file()?, Outbound::new());
         let providers = settings.providers(&file, &outbound)?;
+        let traces = Traces::from_environment(&outbound, time)?;
         let workload = Workload::new(file.trust, outbound, time.now());
         let boot = BootId::read().map_err(StartError::Boot)?;
         let (mut store, recovered) = store::open(&settings.database.0, &boot, time.now())?;
@@ -225,7 +245,11 @@ impl App {
             calendar.wall(),
         );
         let first_start = write_down(&settings.database.0, &mut store, &accounts)?;
-        let store = store.with_retention(settings.audit_retention());
+        let (counts, clock) =
+            (Arc::new(Counts::new(Route::TEMPLATES)), Arc::clone(time) as Arc<dyn Clock>);
+        let watch =
+            StoreWatch::new(Arc::clone(&counts.store), traces.commits(), Arc::clone(&clock));
+        let store = store.with_retention(settings.audit_retention()).watched_by(watch);
 
         let directory =
             Arc::new(Directory::new(settings.quotas(), &accounts.accounts, &accounts.tokens));
@@ -237,20 +261,38 @@ impl App {
         let persistence = Persistence::with_alarm(publishing, messages, Arc::clone(&alarm));
         threads.start_journal(persistence, journal.clone())?;
         let audit = AuditLog::new(journal.clone());
+        let waiting = journal.clone();
+        let watched = vec![WatchedActor {
+            name: "journal",
+            board: None,
+            capacity: JOURNAL_CAPACITY.get(),
+            queued: Box::new(move || waiting.queued()),
+        }];
         let mut actors = Actors {
             threads: &mut threads,
             journal,
             capacity: NonZeroUsize::MIN.saturating_add(settings.mailbox_capacity as usize - 1),
-            clock: Arc::clone(time) as Arc<dyn Clock>,
+            clock,
             alarm,
+            watched,
+        };
+        let locks = actors.start("locks", LockMachine::new(recovered.leases, recovered.tokens))?;
+        let limiters = actors.start("limits", LimitMachine::new(recovered.limits, time.now()))?;
+        let flags = actors.start("flags", FlagMachine::new(recovered.flags))?;
+        let config = actors.start("config", ConfigMachine::new(recovered.config))?;
+        let accounts =
+            actors.start("accounts", AccountMachine::new(accounts.accounts, accounts.tokens))?;
+        let sources = Sources {
+            counts: Arc::clone(&counts),
+            actors: actors.watched.into(),
+            files: store::files_of(&settings.database.0),
         };
         let service = Arc::new(Service {
-            locks: actors.start("locks", LockMachine::new(recovered.leases, recovered.tokens))?,
-            limiters: actors.start("limits", LimitMachine::new(recovered.limits, time.now()))?,
-            flags: actors.start("flags", FlagMachine::new(recovered.flags))?,
-            config: actors.start("config", ConfigMachine::new(recovered.config))?,
-            accounts: actors
-                .start("accounts", AccountMachine::new(accounts.accounts, accounts.tokens))?,
+            locks,
+            limiters,
+            flags,
+            config,
+            accounts,
             audit,
             directory,
             gate: Gate::new(settings),
@@ -262,6 +304,9 @@ impl App {
             workload,
             calendar,
             limits: Limits::of(settings),
+            counts,
+            exposition: Exposition::new(sources),
+            traces,
             ready: AtomicBool::new(true),
         });
         let server = Server::start(&service, listeners);
@@ -291,7 +336,11 @@ impl App {
         self.service.ready.store(false, Ordering::Relaxed);
         self.server.stop(if failure.is_none() { DRAIN } else { DRAIN_AFTER_FAILURE }).await;
         // The handles go with the service; the threads end one after the other.
-        let stopping = tokio::task::spawn_blocking(move || self.threads.stop());
+        let service = self.service;
+        let stopping = tokio::task::spawn_blocking(move || {
+            self.threads.stop();
+            service.traces.stop();
+        });
         if let Err(panic) = stopping.await {
             std::panic::resume_unwind(panic.into_panic());
         }

@@ -5,6 +5,7 @@
 //! one turn go to their actor as one message; answers that come with one commit wake one task,
 //! which wakes the others where they run.
 
+use crate::traces::{Hop, hop};
 use octostore_actors::{
     actor::{Asked, Handle},
     domain::Machine,
@@ -25,6 +26,7 @@ impl Drop for Owned {
 
 /// Asks one actor, a turn's commands at a time.
 pub struct Outbox<M: Machine> {
+    name: &'static str,
     handle: Handle<M>,
     queue: Arc<Gather<Asked<M>>>,
     _flush: Owned,
@@ -36,19 +38,20 @@ where
     M::Command: Send + 'static,
     M::Outcome: Send + 'static,
 {
-    /// An outbox to the actor of `handle`. Must be called on a tokio runtime.
-    pub fn new(handle: Handle<M>) -> Self {
+    /// An outbox to the actor of `handle`, which is called `name`. Must be called on a tokio runtime.
+    pub fn new(name: &'static str, handle: Handle<M>) -> Self {
         let queue = Arc::new(Gather::default());
         let flush = tokio::spawn(flush(Arc::clone(&queue), handle.clone()));
-        Self { handle, queue, _flush: Owned(flush) }
+        Self { name, handle, queue, _flush: Owned(flush) }
     }
 
     /// Asks the actor. The command is answered exactly once; if the actor has no room for it, by
     /// saying so.
-    pub fn ask(&self, command: M::Command) -> Waiting<M::Outcome> {
+    pub fn ask(&self, command: M::Command) -> Hop<Waiting<M::Outcome>> {
         let (asked, waiting) = self.handle.prepare(command);
+        let answer = hop(self.name, waiting);
         self.queue.add(asked);
-        waiting
+        answer
     }
 
     /// Takes back an answer that was picked up, and then could not be passed on.

@@ -104,6 +104,12 @@ impl Calendar {
     }
 }
 
+impl Clock for Calendar {
+    fn now(&self) -> Instant {
+        self.source.now()
+    }
+}
+
 fn distance(wall: i128, boot: Instant) -> i64 {
     i64::try_from(wall - i128::from(boot.as_nanos())).unwrap_or(0)
 }

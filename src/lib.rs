@@ -23,9 +23,11 @@ pub mod batching;
 pub mod clock;
 pub mod http;
 pub mod ids;
+pub mod metrics;
 pub mod settings;
 pub mod store;
 mod threads;
+pub mod traces;
 
 use app::{App, Failure, StartError};
 use clock::{SystemClock, TimeSource};

@@ -55,7 +55,7 @@ impl Fatal {
                 SettingsError::Tokens { .. } | SettingsError::File(_) | SettingsError::Providers(_),
             )
             | Self::LogFilter(_)
-            | Self::Start(StartError::Settings(_)) => CONFIG,
+            | Self::Start(StartError::Settings(_) | StartError::Traces(_)) => CONFIG,
             Self::Runtime(_) | Self::Start(StartError::Boot(_) | StartError::Thread(_)) => OS,
             Self::Listen(_) => UNAVAILABLE,
             Self::Start(StartError::Open(error)) => match error {

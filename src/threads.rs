@@ -5,6 +5,7 @@ use crate::{
     app::{Failure, StartError},
     auth::PublishingStore,
     batching::Outbox,
+    metrics::actors::{Board, WatchedActor},
     store::SqliteStore,
 };
 use octostore_actors::{
@@ -14,6 +15,7 @@ use octostore_actors::{
     mailbox::Address,
     reply::Alarm,
     time::Clock,
+    watch::Watch,
 };
 use std::{
     any::Any,
@@ -36,6 +38,8 @@ pub struct Actors<'a> {
     pub clock: Arc<dyn Clock>,
     /// Wakes those whom they answer.
     pub alarm: Arc<dyn Alarm>,
+    /// Those that have started, for whoever watches.
+    pub watched: Vec<WatchedActor>,
 }
 
 impl Actors<'_> {
@@ -51,14 +55,23 @@ impl Actors<'_> {
     {
         let (journal, clock) = (self.journal.clone(), Arc::clone(&self.clock));
         let (actor, handle) = Actor::new(machine, self.capacity, journal, clock);
-        let actor = actor.with_alarm(Arc::clone(&self.alarm));
+        let board = Arc::new(Board::default());
+        let actor = actor
+            .with_alarm(Arc::clone(&self.alarm))
+            .with_watch(Arc::clone(&board) as Arc<dyn Watch>);
         let thread = self.threads.spawn(name, move || {
             actor.run();
             Ok(())
         })?;
-        let stop = handle.clone();
+        let (stop, mailbox) = (handle.clone(), handle.clone());
+        self.watched.push(WatchedActor {
+            name,
+            board: Some(board),
+            capacity: self.capacity.get(),
+            queued: Box::new(move || mailbox.queued()),
+        });
         self.threads.actors.push(RunningActor { stop: Box::new(move || stop.stop()), thread });
-        Ok(Outbox::new(handle))
+        Ok(Outbox::new(name, handle))
     }
 }
 

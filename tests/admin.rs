@@ -58,13 +58,14 @@ fn show(
     Caller::new(&server.address, None).call((method, path), &headers, body)
 }
 
-const SCOPES: [&str; 6] = [
+const SCOPES: [&str; 7] = [
     "admin.accounts:read",
     "admin.access:write",
     "admin.roles:write",
     "admin.quotas:write",
     "admin.locks:write",
     "admin.audit:read",
+    "admin.metrics:read",
 ];
 
 /// Every operation, and the scope it wants. `ID` is bob's.

@@ -42,6 +42,8 @@ mod lifecycle;
 mod limits;
 mod locks;
 mod malformed;
+mod metrics;
+mod metrics_format;
 mod openapi;
 mod overload;
 mod restart;
@@ -55,3 +57,5 @@ mod sockets;
 mod stall;
 mod time;
 mod tokens;
+#[cfg(feature = "otel")]
+mod traces;

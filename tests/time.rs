@@ -26,18 +26,18 @@ const SECOND: u64 = 1_000_000_000;
 const HOUR: i64 = 3_600;
 
 /// Clocks that move when they are told to, and not before.
-struct Hands {
+pub struct Hands {
     lease: AtomicU64,
     wall: AtomicI64,
 }
 
 impl Hands {
     /// `up` seconds after the boot, in November 2023.
-    fn new(up: u64) -> Arc<Self> {
+    pub fn new(up: u64) -> Arc<Self> {
         Arc::new(Self { lease: AtomicU64::new(up * SECOND), wall: AtomicI64::new(1_700_000_000) })
     }
 
-    fn advance(&self, seconds: f64) {
+    pub fn advance(&self, seconds: f64) {
         let nanos = (seconds * SECOND as f64) as u64;
         self.lease.fetch_add(nanos, Ordering::SeqCst);
     }
@@ -61,14 +61,14 @@ impl TimeSource for Hands {
 }
 
 /// A server within this process.
-struct Inside {
-    address: Address,
+pub struct Inside {
+    pub address: Address,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Inside {
-    fn start(database: &Path, hands: &Arc<Hands>) -> Self {
+    pub fn start(database: &Path, hands: &Arc<Hands>) -> Self {
         let tokens = format!("alice:{ALICE},bob:{BOB}");
         let settings = Settings::from_args([
             "octostore",
@@ -105,16 +105,16 @@ impl Inside {
         Self { address: address.recv().unwrap(), stop: Some(stop), thread: Some(thread) }
     }
 
-    fn alice(&self) -> Client {
+    pub fn alice(&self) -> Client {
         Client::new(&self.address, ALICE)
     }
 
-    fn bob(&self) -> Client {
+    pub fn bob(&self) -> Client {
         Client::new(&self.address, BOB)
     }
 
     /// Stops it in good order.
-    fn stop(mut self) {
+    pub fn stop(mut self) {
         drop(self.stop.take());
         self.thread.take().unwrap().join().unwrap();
     }

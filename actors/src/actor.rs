@@ -17,6 +17,7 @@ use crate::{
     reply::{Alarm, Home, Lost, Nowhere, Reply, Waiting, WakeHere, reply},
     sync::{Arc, Mutex, block_on, lock},
     time::{Clock, Instant},
+    watch::{Seen, Unwatched, Watch},
 };
 use std::{
     fmt,
@@ -124,6 +125,11 @@ impl<M: Machine> Handle<M> {
         }
     }
 
+    /// How many messages wait in its mailbox, at this moment.
+    pub fn queued(&self) -> usize {
+        self.address.queued()
+    }
+
     /// Takes back an answer that was picked up, and then could not be passed on.
     pub fn give_back(&self, outcome: M::Outcome) {
         self.home.give_back(outcome);
@@ -180,6 +186,7 @@ pub struct Actor<M: Machine> {
     epoch: Epoch,
     clock: Arc<dyn Clock>,
     alarm: Arc<dyn Alarm>,
+    watch: Arc<dyn Watch>,
     /// When this was last awake: what a deadline was overslept by counts from here.
     awake: Instant,
     /// Nothing expires before this.
@@ -232,6 +239,7 @@ where
             barrier: None,
             clock,
             alarm: Arc::new(WakeHere),
+            watch: Arc::new(Unwatched),
         };
         (actor, handle)
     }
@@ -241,6 +249,14 @@ where
     pub fn with_alarm(mut self, alarm: Arc<dyn Alarm>) -> Self {
         self.alarm = alarm;
         self
+    }
+
+    /// Shows `watch` how this stands, from now on.
+    #[must_use]
+    pub fn with_watch(self, watch: Arc<dyn Watch>) -> Self {
+        let actor = Self { watch, ..self };
+        actor.show();
+        actor
     }
 
     /// Runs until told to stop, or until the persistence actor is gone.
@@ -354,6 +370,7 @@ where
 
     /// Lets go what depends on nothing, and sends on the rest with what it depends on.
     fn send_effects(&mut self) -> Flow {
+        self.show();
         let durable = self.progress.durable();
         let upto = self.effects.last();
         let records = self.effects.take_records();
@@ -378,6 +395,10 @@ where
             records,
             held,
         })
+    }
+
+    fn show(&self) {
+        self.watch.see(Seen { commands: self.next_ticket, census: self.machine.census() });
     }
 
     fn send_turn(&self, turn: Turn) -> Flow {

@@ -20,3 +20,4 @@ pub mod progress;
 pub mod reply;
 pub mod sync;
 pub mod time;
+pub mod watch;

@@ -124,6 +124,11 @@ mod channel {
             self.rest.after_send();
             Ok(())
         }
+
+        /// How many messages wait, at this moment.
+        pub fn queued(&self) -> usize {
+            self.sender.len()
+        }
     }
 
     /// The receiving end. Dropping it drops the messages that are still in it.
@@ -248,6 +253,11 @@ mod standin {
             self.0.arrived.notify_one();
             Ok(())
         }
+
+        /// As [`super::Address::queued`] promises.
+        pub fn queued(&self) -> usize {
+            lock(&self.0.state).queue.len()
+        }
     }
 
     /// As [`super::Mailbox`] promises.
@@ -336,7 +346,7 @@ mod tests {
                     for n in 1..=3 {
                         address.try_send(n).unwrap();
                     }
-                    assert_eq!(mailbox.len(), 3);
+                    assert_eq!((mailbox.len(), address.queued()), (3, 3));
                     assert_eq!(mailbox.receive(None), Received::Message(1));
                     assert_eq!(mailbox.try_receive(), Some(2));
                     assert_eq!(mailbox.receive(Some(Duration::ZERO)), Received::Message(3));

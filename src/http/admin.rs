@@ -162,7 +162,9 @@ async fn release(
     }
     let reason = AuditText::truncated(&reason);
     let command = LockCommand::ForceRelease { name, reason, by: admin.by };
-    match context.service.locks.ask(command).await? {
+    let answer = context.service.locks.ask(command).await;
+    context.service.counts.locks.count(&answer);
+    match answer? {
         LockOutcome::ForceReleased(lease) => {
             let lock = ReleasedLock {
                 name: lease.name.as_str(),

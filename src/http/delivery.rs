@@ -1,8 +1,8 @@
 //! Between a handler's answer and the bytes in the kernel: what must come back if nobody can read
 //! it, and what hyper answers by itself.
 
-use super::{error::ApiError, request_id::RequestId};
-use crate::app::Service;
+use super::{error::ApiError, request_id::RequestId, route::Route};
+use crate::{app::Service, metrics::requests::Requests};
 use hyper::{HeaderMap, StatusCode};
 use octostore_actors::domain::{account::AccountOutcome, lock::LockOutcome};
 use std::sync::{
@@ -43,6 +43,11 @@ impl Delivery {
         self.fragile.lock().unwrap_or_else(PoisonError::into_inner).push(answer);
     }
 
+    /// Where answers are counted.
+    pub fn counts(&self) -> &Requests {
+        &self.service.counts.requests
+    }
+
     /// A handler has answered: what is written next is ours.
     pub fn answered(&self) {
         self.answering.store(true, Ordering::Relaxed);
@@ -77,11 +82,12 @@ impl Drop for Delivery {
     }
 }
 
-/// Our own words for what hyper answers by itself to a request it could not read. `None` if these
-/// bytes are no such answer.
-pub fn in_our_words(from_hyper: &[u8]) -> Option<Vec<u8>> {
+/// Our own words for what hyper answers by itself to a request it could not read, which is counted.
+/// `None` if these bytes are no such answer.
+pub fn in_our_words(from_hyper: &[u8], counts: &Requests) -> Option<Vec<u8>> {
     let status = from_hyper.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
     let status = StatusCode::from_bytes(status).ok().filter(StatusCode::is_client_error)?;
+    counts.answered_unread(Route::Malformed.place(), status.as_u16());
     Some(last_answer(status, "", &ApiError::Malformed(status)))
 }
 
@@ -119,8 +125,11 @@ mod tests {
 
     #[test]
     fn answers_without_a_handler_are_well_formed_too() {
+        let counts = Requests::new(Route::TEMPLATES);
         let answer =
-            in_our_words(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").unwrap();
+            in_our_words(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n", &counts)
+                .unwrap();
+        assert_eq!(counts.answered().next().unwrap().1, "400");
         assert!(answer.starts_with(b"HTTP/1.1 400 Bad Request\r\n"));
         is_well_formed(&answer, "malformed_request");
         is_well_formed(&too_many_connections(), "too_many_connections");
@@ -129,7 +138,7 @@ mod tests {
     #[test]
     fn what_is_no_refusal_is_left_alone() {
         for bytes in [&b"HTTP/1.1 100 Continue\r\n\r\n"[..], b"HTTP/1.1 200 OK", b"", b"{}"] {
-            assert_eq!(in_our_words(bytes), None);
+            assert_eq!(in_our_words(bytes, &Requests::new(Route::TEMPLATES)), None);
         }
     }
 }

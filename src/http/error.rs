@@ -1,7 +1,7 @@
 //! What can be wrong with a request, and the only place that says which status that is.
 
 use super::{Reply, json_bytes, request_id::RequestId, to_json};
-use crate::auth::Denied;
+use crate::{auth::Denied, metrics::outcomes::Unavailable};
 use hyper::{
     StatusCode,
     header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
@@ -306,6 +306,19 @@ impl ApiError {
             Self::ProviderUnavailable => (StatusCode::BAD_GATEWAY, "provider_unavailable"),
             Self::SignInNotAllowed => (StatusCode::FORBIDDEN, "sign_in_not_allowed"),
             Self::SignInNotConfigured => (StatusCode::NOT_FOUND, "sign_in_not_configured"),
+        }
+    }
+
+    /// Counts why a request could not be served now.
+    pub fn count(&self, unavailable: &Unavailable) {
+        if let Self::Overloaded = self {
+            unavailable.overloaded.add_one();
+        } else if let Self::StoreFull = self {
+            unavailable.storage_full.add_one();
+        } else if let Self::OutcomeUnknown = self {
+            unavailable.outcome_unknown.add_one();
+        } else if let Self::NoToken = self {
+            unavailable.tokens_exhausted.add_one();
         }
     }
 

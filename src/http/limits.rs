@@ -51,7 +51,9 @@ pub async fn check(
         cost: policy.cost(cost)?,
         quota: identity.quotas().limits,
     };
-    respond(context, context.service.limiters.ask(command).await?)
+    let answer = context.service.limiters.ask(command).await;
+    context.service.counts.limits.count(&answer);
+    respond(context, answer?)
 }
 
 /// `GET /limits/{name}`, `DELETE /limits/{name}`

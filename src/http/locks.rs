@@ -36,7 +36,9 @@ pub async fn act(
         LockAction::Release => (release(account, name.clone(), &bytes)?, None),
         LockAction::Renew => renew(account, name.clone(), &bytes)?,
     };
-    let outcome = context.service.locks.ask(command).await?;
+    let answer = context.service.locks.ask(command).await;
+    context.service.counts.locks.count(&answer);
+    let outcome = answer?;
     let reply = respond(context, account, &name, ttl, &outcome);
     // If nobody can read of this lease, it must come back.
     if matches!(outcome, LockOutcome::Granted(_) | LockOutcome::Confirmed(_)) {

@@ -2,13 +2,13 @@
 //!
 //! - [`server`]: sockets, connections, the order of stopping;
 //! - here: one request, from its head to its answer;
-//! - [`router`]: which paths there are;
+//! - [`router`]: which paths there are; [`route`]: what metrics call them;
 //! - [`caller`]: who is asking;
 //! - [`locks`], [`limits`], [`flags`], [`config`], [`accounts`]: one file a domain;
 //! - [`sign_in`]: from a browser to a provider and back;
 //! - [`oauth`]: tokens for whoever can show a grant, which is [`exchange`] for workloads, and
 //!   [`device`] for terminals, whose users come over [`pages`];
-//! - [`admin`], [`audit`]: what administrators do;
+//! - [`admin`], [`audit`]: what administrators do; [`metrics`]: what scrapers read;
 //! - [`openapi`]: what this server says of itself, which [`pages`] show to people;
 //! - [`error`]: what can be wrong, and the only place that maps it to a status.
 
@@ -30,12 +30,14 @@ mod fuzz;
 mod limits;
 mod listen;
 mod locks;
+mod metrics;
 mod oauth;
 mod openapi;
 mod pages;
 mod query;
 mod reply;
 mod request_id;
+mod route;
 mod router;
 mod server;
 mod sign_in;
@@ -46,11 +48,14 @@ mod turn;
 mod wire;
 
 pub use listen::{ListenError, Listener};
+pub use route::Route;
 pub use server::Server;
 
 use crate::{
     app::Service,
     auth::{Identity, address::Address},
+    metrics::requests::Method,
+    traces::About,
 };
 use bytes::Bytes;
 use delivery::Delivery;
@@ -123,23 +128,36 @@ async fn handle(
     let (head, body) = request.into_parts();
     let request_id = RequestId::of(&head.headers);
     let context = Context { service, delivery, request_id: &request_id, head: &head, peer };
-    let mut reply = match answer(&context, body).await {
+    let resource = Resource::of(head.uri.path());
+    let route = Route::of(resource.as_ref());
+    let method = Method::named(head.method.as_str());
+    let begun = service.counts.requests.begin(&service.calendar, route.place(), method);
+    let about =
+        About { route: route.template(), method: method.as_str(), request_id: request_id.as_str() };
+    let trace = service.traces.begin(&head.headers, about);
+    let mut reply = match trace.follow(answer(&context, resource, body)).await {
         Ok(reply) => reply,
         Err(error) => {
             tracing::debug!(request_id = request_id.as_str(), %error, "refused");
+            error.count(&service.counts.unavailable);
             error.respond(&request_id)
         }
     };
     reply.headers_mut().insert(X_REQUEST_ID, request_id.into_header());
+    begun.answered(reply.status().as_u16());
+    trace.answered(reply.status().as_u16());
     delivery.answered();
     reply
 }
 
-async fn answer(context: &Context<'_>, body: Incoming) -> Result<Reply, ApiError> {
-    let head = context.head;
-    let resource = Resource::of(head.uri.path()).ok_or(ApiError::UnknownPath)?;
+async fn answer(
+    context: &Context<'_>,
+    resource: Option<Resource<'_>>,
+    body: Incoming,
+) -> Result<Reply, ApiError> {
+    let resource = resource.ok_or(ApiError::UnknownPath)?;
     let verb = resource
-        .verb(head.method.as_str())
+        .verb(context.head.method.as_str())
         .ok_or(ApiError::MethodNotAllowed { allow: resource.allow() })?;
     if let Resource::Probe(probe) = resource {
         return Ok(answer_probe(context.service, probe));
@@ -152,6 +170,9 @@ async fn answer(context: &Context<'_>, body: Incoming) -> Result<Reply, ApiError
     }
     if let Resource::Asset(file) = resource {
         return pages::asset(context, file);
+    }
+    if let Resource::Metrics = resource {
+        return metrics::page(context).await;
     }
     if let Resource::SignIn(provider) = resource {
         return sign_in::begin(context, provider).await;
@@ -180,6 +201,7 @@ async fn answer(context: &Context<'_>, body: Incoming) -> Result<Reply, ApiError
         | Resource::OpenApi(_)
         | Resource::Docs
         | Resource::Asset(_)
+        | Resource::Metrics
         | Resource::SignIn(_)
         | Resource::SignInCallback(_)
         | Resource::TokenEndpoint

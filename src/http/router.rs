@@ -16,6 +16,8 @@ pub enum Resource<'a> {
     Docs,
     /// `/assets/{file}`.
     Asset(RawName<'a>),
+    /// `/metrics`.
+    Metrics,
     /// `/locks`.
     Locks,
     /// `/locks/{name}`.
@@ -152,6 +154,7 @@ impl<'a> Resource<'a> {
             [Some("openapi.json"), None, ..] => Self::OpenApi(Form::Json),
             [Some("docs"), None, ..] => Self::Docs,
             [Some("assets"), Some(file), None, ..] => Self::Asset(RawName(file)),
+            [Some("metrics"), None, ..] => Self::Metrics,
             [Some("locks"), None, ..] => Self::Locks,
             [Some("locks"), Some(name), None, ..] => Self::Lock(RawName(name)),
             [Some("locks"), Some(name), Some(action), None, _] => {
@@ -206,6 +209,7 @@ impl<'a> Resource<'a> {
             | Self::OpenApi(_)
             | Self::Docs
             | Self::Asset(_)
+            | Self::Metrics
             | Self::Locks
             | Self::Lock(_)
             | Self::Limits

@@ -102,11 +102,15 @@ impl Connections {
             match listener.accept().await {
                 Ok((socket, peer)) => match Arc::clone(&self.room).try_acquire_owned() {
                     Ok(permit) => drop(tokio::spawn(self.serve(socket, peer, permit))),
-                    Err(_) => turn_away(&socket),
+                    Err(_) => {
+                        self.service.counts.connections.refused.add_one();
+                        turn_away(&socket);
+                    }
                 },
                 // The connection went away before it was taken, or the system has no file
                 // descriptors left: the next one may do.
                 Err(error) => {
+                    self.service.counts.connections.failed.add_one();
                     tracing::warn!(%error, "a connection could not be taken");
                     sleep(ACCEPT_REST).await;
                 }
@@ -121,6 +125,7 @@ impl Connections {
         permit: OwnedSemaphorePermit,
     ) -> impl Future<Output = ()> + use<> {
         let service = Arc::clone(&self.service);
+        let open = Open::begin(&service);
         let delivery = Delivery::new(Arc::clone(&service));
         let stream = Stream::new(socket, service.limits.write_timeout, Arc::clone(&delivery));
         let turns = Arc::new(Turns::default());
@@ -140,6 +145,7 @@ impl Connections {
             // Given back last: when all are back, no request is being handled any more, and what
             // was let go for one that broke off has come home.
             let _permit = permit;
+            let _open = open;
             let mut connection = pin!(connection);
             loop {
                 tokio::select! {
@@ -164,6 +170,22 @@ impl Connections {
                 }
             }
         }
+    }
+}
+
+/// A connection that is open, until this is dropped.
+struct Open(Arc<Service>);
+
+impl Open {
+    fn begin(service: &Arc<Service>) -> Self {
+        service.counts.connections.accepted.add_one();
+        Self(Arc::clone(service))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.counts.connections.closed.add_one();
     }
 }
 

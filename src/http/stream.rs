@@ -68,7 +68,9 @@ impl Stream {
         write: impl FnOnce(&mut Socket, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if !self.midway && !self.delivery.is_answering() {
-            self.instead = self.instead.take().or_else(|| in_our_words(first));
+            if self.instead.is_none() {
+                self.instead = in_our_words(first, self.delivery.counts());
+            }
             if self.instead.is_some() {
                 return self.write_instead(cx, length);
             }

@@ -3,7 +3,9 @@
 
 mod values;
 
-pub use values::{Bind, DatabasePath, HeldStatus, LogFormat, Quotas, Seconds, Secret};
+pub use values::{
+    Bind, DatabasePath, HeldStatus, LogFormat, MetricsAccess, Quotas, Seconds, Secret,
+};
 
 use crate::{
     auth::{
@@ -194,6 +196,10 @@ pub struct Settings {
     #[arg(long, env = "OCTOSTORE_HTTP_THREADS", value_name = "N", default_value_t = 0,
           value_parser = clap::value_parser!(u16).range(0..=256))]
     pub http_threads: u16,
+
+    /// Who may read /metrics.
+    #[arg(long, env = "OCTOSTORE_METRICS", value_name = "WHO", default_value = "local")]
+    pub metrics: MetricsAccess,
 
     /// How log lines look. What is logged is said by RUST_LOG (default: info).
     #[arg(long, env = "OCTOSTORE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]

@@ -127,6 +127,19 @@ pub enum HeldStatus {
     Ok,
 }
 
+/// Who may read the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MetricsAccess {
+    /// Whoever is on this machine and does not come through a proxy; all others with a token.
+    Local,
+    /// Whoever has a token with the scope admin.metrics:read, or the key of the administrator.
+    Token,
+    /// Everybody.
+    Open,
+    /// Nobody: there are none.
+    Off,
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {

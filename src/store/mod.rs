@@ -29,6 +29,7 @@ pub use lock_file::{LockFile, NotLocked};
 pub use open::{Recovered, TOKEN_BLOCK, open, open_on};
 pub use refusal::OpenError;
 
+use crate::metrics::store::{StoreCounts, StoreWatch};
 use octostore_actors::{
     commit::{Pressure, Store, StoreFailure, Verdict},
     domain::{
@@ -36,10 +37,12 @@ use octostore_actors::{
         audit::{AuditPage, AuditQuery},
         lock::LockRecord,
     },
+    time::Instant,
 };
 use rusqlite::{Connection, ErrorCode, config::DbConfig, wal::CheckpointMode};
 use statements::Statements;
 use std::{
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -50,6 +53,13 @@ use std::{
 /// How long nothing must have come for it to count as idle.
 const IDLE_AFTER: Duration = Duration::from_millis(50);
 
+/// The files of a store at `path`: the main file, and the journal beside it.
+pub fn files_of(path: &Path) -> Vec<(&'static str, PathBuf)> {
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-wal");
+    vec![("database", path.to_owned()), ("journal", journal.into())]
+}
+
 /// The store in a SQLite file.
 pub struct SqliteStore {
     connection: Connection,
@@ -57,6 +67,7 @@ pub struct SqliteStore {
     /// How many frames the journal holds that are not in the main file yet.
     frames: Arc<AtomicU32>,
     journal: JournalSize,
+    watch: Option<StoreWatch>,
     /// Held as long as the store is: dropped after the connection.
     _lock: Option<LockFile>,
 }
@@ -66,6 +77,12 @@ impl SqliteStore {
     #[must_use]
     pub fn with_retention(self, retention: Retention) -> Self {
         Self { retention, ..self }
+    }
+
+    /// Counts what it does, and how long that takes.
+    #[must_use]
+    pub fn watched_by(self, watch: StoreWatch) -> Self {
+        Self { watch: Some(watch), ..self }
     }
 
     /// Closes the file so that everything is in it and no journal is left.
@@ -101,7 +118,9 @@ impl SqliteStore {
         if let Some(newest) = newest {
             audit::retire(&mut statements, self.retention, newest, added)?;
         }
+        let written = self.now();
         statements.get("COMMIT")?.execute([])?;
+        self.count(written, |counts, took| counts.syncs.observe_span(took));
         Ok(())
     }
 
@@ -121,9 +140,39 @@ impl SqliteStore {
     }
 
     fn checkpoint(&self, mode: CheckpointMode) -> rusqlite::Result<()> {
-        self.connection.wal_checkpoint_v2(None::<&str>, mode)?;
+        let begun = self.now();
+        let (_, moved) = self.connection.wal_checkpoint_v2(None::<&str>, mode)?;
         self.frames.store(0, Ordering::Relaxed);
+        self.count(begun, |counts, took| {
+            counts.checkpoints.observe_span(took);
+            counts.checkpointed.add(u64::try_from(moved).unwrap_or(0));
+            counts.journal_pages.set(0);
+        });
         Ok(())
+    }
+
+    fn now(&self) -> Option<Instant> {
+        self.watch.as_ref().map(StoreWatch::now)
+    }
+
+    /// Counts what has been going on since `begun`, if anybody watches.
+    fn count(&self, begun: Option<Instant>, count: impl FnOnce(&StoreCounts, Duration)) {
+        if let (Some(watch), Some(begun)) = (&self.watch, begun) {
+            count(watch.counts(), watch.now().since(begun));
+        }
+    }
+
+    /// Commits, with a second attempt where the journal can be moved out of the way.
+    fn commit_or_make_room(&self, records: &[Record]) -> Verdict {
+        let written = self.write_or_undo(records);
+        // What the journal holds may make room once it is in the main file.
+        if matches!(written, Verdict::NoRoom)
+            && self.frames.load(Ordering::Relaxed) > 0
+            && self.checkpoint(CheckpointMode::PASSIVE).is_ok()
+        {
+            return self.write_or_undo(records);
+        }
+        written
     }
 
     /// Makes room in the journal. A full disk is no reason to stop: the journal just grows on.
@@ -141,13 +190,16 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn commit(&mut self, records: &[Record]) -> Verdict {
-        let mut written = self.write_or_undo(records);
-        // What the journal holds may make room once it is in the main file.
-        if matches!(written, Verdict::NoRoom)
-            && self.frames.load(Ordering::Relaxed) > 0
-            && self.checkpoint(CheckpointMode::PASSIVE).is_ok()
-        {
-            written = self.write_or_undo(records);
+        let begun = self.now();
+        let written = self.commit_or_make_room(records);
+        if let (Some(watch), Some(begun)) = (&self.watch, begun) {
+            match written {
+                Verdict::Committed => {
+                    watch.committed(begun, records.len(), self.frames.load(Ordering::Relaxed));
+                }
+                Verdict::NoRoom => watch.counts().no_room.add_one(),
+                Verdict::Unknown(_) => watch.counts().unknown.add_one(),
+            }
         }
         match written {
             Verdict::Committed => {

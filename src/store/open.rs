@@ -145,7 +145,8 @@ impl Opening<'_> {
             .map_err(|error| self.refuse(error))?;
         let journal = self.files.journal_size();
         let retention = Retention::default();
-        let store = SqliteStore { connection, retention, frames, journal, _lock: lock };
+        let watch = None;
+        let store = SqliteStore { connection, retention, frames, journal, watch, _lock: lock };
         // From here on the mark is in the main file, whatever becomes of the journal.
         store.checkpoint(CheckpointMode::TRUNCATE).map_err(|error| self.refuse(error))?;
         if let Err(error) = self.extend_journal(journal) {

@@ -18,7 +18,7 @@ mod table;
 mod unsettled;
 pub mod values;
 
-use crate::{progress::Seq, time::Instant};
+use crate::{progress::Seq, time::Instant, watch::Census};
 use account::AccountRecord;
 use audit::AuditEntry;
 use config::{ConfigKey, ConfigRecord, Version};
@@ -67,6 +67,11 @@ pub trait Machine {
 
     /// The last call: records what a clean stop must not lose.
     fn close(&mut self, effects: &mut Effects<Self::Outcome>);
+
+    /// What it has, for whoever watches; nothing where nobody asks.
+    fn census(&self) -> Census {
+        Census::default()
+    }
 }
 
 /// What a machine may know of the world at the time of a command.

@@ -12,6 +12,7 @@ use octostore_actors::{
         values::Quota,
     },
     time::Instant,
+    watch::Census,
 };
 
 #[test]
@@ -113,4 +114,39 @@ fn bounded_a_mass_expiry_is_handled_a_part_at_a_time_and_completes() {
     assert_eq!(ended, LEASES);
     assert_eq!(world.list(1, Selection::default()).1, 0);
     assert_eq!(world.machine.next_deadline(), None);
+}
+
+#[test]
+fn what_the_census_calls_expired_has_expired_once_however_often_the_store_refuses_it() {
+    let mut world = World::new();
+    let lease = world.grant("a", holder(1), 10);
+    world.grant("b", holder(1), 60);
+    world.settle();
+    world.now = lease.expires;
+    for _ in 0..3 {
+        world.expire();
+        world.refuse();
+        assert_eq!(world.machine.census(), Census { entries: 2, expired: 1 });
+    }
+    world.expire();
+    world.settle();
+    assert_eq!(world.machine.census(), Census { entries: 1, expired: 1 });
+    let again = world.grant("a", holder(1), 10);
+    world.release(&again);
+    assert_eq!(world.machine.census(), Census { entries: 1, expired: 1 }, "released in time");
+}
+
+#[test]
+fn a_lease_that_was_extended_after_the_store_refused_its_end_may_expire_once_more() {
+    let mut world = World::new();
+    let lease = world.grant("a", holder(1), 10);
+    world.settle();
+    world.now = lease.expires;
+    world.expire();
+    world.refuse();
+    assert!(matches!(world.renew(&lease, 10), LockOutcome::Confirmed(_)));
+    world.settle();
+    world.now = at(20);
+    world.expire();
+    assert_eq!(world.machine.census(), Census { entries: 0, expired: 2 });
 }

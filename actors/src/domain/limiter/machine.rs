@@ -13,6 +13,7 @@ use crate::{
     },
     progress::Seq,
     time::Instant,
+    watch::Census,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -295,5 +296,10 @@ impl Machine for LimitMachine {
                 effects.record(LimitRecord::Reserved(row(limiter, account, name, 0)));
             }
         }
+    }
+
+    fn census(&self) -> Census {
+        // Each has one deadline.
+        Census { entries: self.deadlines.len() as u64, expired: 0 }
     }
 }

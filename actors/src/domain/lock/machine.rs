@@ -10,6 +10,7 @@ use crate::{
     },
     progress::Seq,
     time::Instant,
+    watch::Census,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +29,8 @@ pub struct LockMachine {
     tokens: Tokens,
     /// Leases that nobody knows of, whose end the store refused: it is tried again.
     ghosts: BTreeSet<LockName>,
+    /// How many leases have expired since the start.
+    expired: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ struct Entry {
     /// How many answers told the holder of this lease and did not come back. At zero nobody
     /// knows of it, and it ends.
     told: u32,
+    /// Whether it counts as expired: if the store refuses that, it is tried again.
+    counted: bool,
 }
 
 impl Entry {
@@ -58,11 +63,12 @@ impl LockMachine {
             unsettled: Unsettled::default(),
             tokens,
             ghosts: BTreeSet::new(),
+            expired: 0,
         };
         for lease in leases {
             assert!(lease.token <= machine.tokens.last, "a lease has a token not granted yet");
             // Whoever was told before the restart cannot be counted back.
-            machine.put(Entry { lease, told: u32::MAX });
+            machine.put(Entry { lease, told: u32::MAX, counted: false });
         }
         machine
     }
@@ -102,7 +108,7 @@ impl LockMachine {
         };
         let seq = effects.record(LockRecord::Held(lease.clone()));
         self.unsettled.changed(seq, lease.name.clone(), None);
-        self.put(Entry { lease: lease.clone(), told: 1 });
+        self.put(Entry { lease: lease.clone(), told: 1, counted: false });
         (LockOutcome::Granted(lease), seq)
     }
 
@@ -123,6 +129,7 @@ impl LockMachine {
         let depends_on = if expires > entry.lease.expires {
             entry.lease.expires = expires;
             entry.lease.ttl = ttl;
+            entry.counted = false;
             let seq = effects.record(LockRecord::Held(entry.lease.clone()));
             self.unsettled.changed(seq, name.clone(), Some(before));
             seq
@@ -216,6 +223,12 @@ impl LockMachine {
         let seq = effects.record(LockRecord::Free(name.clone()));
         self.unsettled.changed(seq, name.clone(), before);
         seq
+    }
+
+    /// Counts the lease on `name` as expired, once.
+    fn count_expiry(&mut self, name: &LockName) {
+        let Some(entry) = self.held.get_mut(name) else { return };
+        self.expired += u64::from(!std::mem::replace(&mut entry.counted, true));
     }
 
     /// Ends one lease that nobody knows of, whose end was refused before. Returns whether there
@@ -346,6 +359,7 @@ impl Machine for LockMachine {
                 Some((&(expires, _), name)) if expires <= now => name.clone(),
                 Some(_) | None => return,
             };
+            self.count_expiry(&due);
             self.end(&due, effects);
         }
     }
@@ -377,5 +391,9 @@ impl Machine for LockMachine {
         while self.end_ghost(effects) {}
         // Nothing is granted any more, so the mark can come down to what was.
         effects.record(LockRecord::TokenMark(self.tokens.last));
+    }
+
+    fn census(&self) -> Census {
+        Census { entries: self.held.len() as u64, expired: self.expired }
     }
 }

@@ -1,0 +1,81 @@
+//! What the store does, and how long that takes.
+
+use super::cells::{Counter, DURATIONS, Gauge, Histogram, SIZES};
+use crate::traces::Commits;
+use octostore_actors::time::{Clock, Instant};
+use std::{fmt, sync::Arc};
+
+/// Commits and checkpoints. One thread counts here.
+#[derive(Debug)]
+pub struct StoreCounts {
+    /// How many records a commit wrote.
+    pub records: Histogram,
+    /// How long it took, from its first statement to the word that it is on disk. In nanoseconds.
+    pub commits: Histogram,
+    /// How long of that the end took: the journal is written and synced then. In nanoseconds.
+    pub syncs: Histogram,
+    /// Commits for which there was no room.
+    pub no_room: Counter,
+    /// Commits of which nobody can say. One is the end of the process.
+    pub unknown: Counter,
+    /// How long checkpoints took. In nanoseconds.
+    pub checkpoints: Histogram,
+    /// How many pages they wrote.
+    pub checkpointed: Counter,
+    /// How many pages are in the journal and not in the main file.
+    pub journal_pages: Gauge,
+}
+
+impl Default for StoreCounts {
+    fn default() -> Self {
+        Self {
+            records: Histogram::new(SIZES),
+            commits: Histogram::new(DURATIONS),
+            syncs: Histogram::new(DURATIONS),
+            no_room: Counter::default(),
+            unknown: Counter::default(),
+            checkpoints: Histogram::new(DURATIONS),
+            checkpointed: Counter::default(),
+            journal_pages: Gauge::default(),
+        }
+    }
+}
+
+/// Counts what a store does, by a clock.
+pub struct StoreWatch {
+    counts: Arc<StoreCounts>,
+    commits: Commits,
+    clock: Arc<dyn Clock>,
+}
+
+impl StoreWatch {
+    /// Counts in `counts`, and tells `commits`, by `clock`.
+    pub fn new(counts: Arc<StoreCounts>, commits: Commits, clock: Arc<dyn Clock>) -> Self {
+        Self { counts, commits, clock }
+    }
+
+    /// Now.
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// Where it counts.
+    pub fn counts(&self) -> &StoreCounts {
+        &self.counts
+    }
+
+    /// So many records were committed since `begun`, and the journal has so many pages now.
+    pub fn committed(&self, begun: Instant, records: usize, journal_pages: u32) {
+        let now = self.now();
+        self.counts.commits.observe_span(now.since(begun));
+        self.counts.records.observe(records as u64);
+        self.counts.journal_pages.set(journal_pages.into());
+        self.commits.note(begun, now, records);
+    }
+}
+
+impl fmt::Debug for StoreWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreWatch")
+    }
+}

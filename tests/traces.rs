@@ -1,0 +1,211 @@
+//! Traces, in a server that is built with them: what a collector gets to hear of one request.
+
+use crate::{
+    caller::Caller,
+    common::{ALICE, Server, Setup, until},
+};
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
+    sync::{Arc, Mutex},
+};
+
+/// A collector: it takes what is sent to it, and keeps the spans.
+struct Collector {
+    url: String,
+    spans: Arc<Mutex<Vec<Span>>>,
+}
+
+/// A span, as far as it matters here.
+#[derive(Clone, Debug, Default)]
+struct Span {
+    trace: Vec<u8>,
+    id: Vec<u8>,
+    parent: Vec<u8>,
+    name: String,
+    start: u64,
+    end: u64,
+}
+
+impl Collector {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let spans = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&spans);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut reader = BufReader::new(stream.unwrap());
+                let (mut length, mut first, mut line) = (0, String::new(), String::new());
+                while reader.read_line(&mut line).unwrap_or(0) > 2 {
+                    if first.is_empty() {
+                        first.clone_from(&line);
+                    }
+                    let lower = line.to_ascii_lowercase();
+                    if let Some(value) = lower.strip_prefix("content-length:") {
+                        length = value.trim().parse().unwrap();
+                    }
+                    line.clear();
+                }
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).unwrap();
+                assert!(first.starts_with("POST /v1/traces "), "{first}");
+                kept.lock().unwrap().extend(spans_in(&body));
+                let answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+                reader.get_mut().write_all(answer).unwrap();
+            }
+        });
+        Self { url, spans }
+    }
+
+    /// A server that sends to it, soon.
+    fn server(&self) -> Server {
+        Setup::new()
+            .variable("OTEL_EXPORTER_OTLP_ENDPOINT", &self.url)
+            .variable("OTEL_BSP_SCHEDULE_DELAY", "50")
+            .start()
+    }
+
+    /// The spans of a trace, once its request has ended, which is told last.
+    fn trace(&self, id: [u8; 16]) -> Vec<Span> {
+        until("the collector hears of the request", || {
+            let spans = self.spans.lock().unwrap();
+            let spans: Vec<Span> = spans.iter().filter(|span| span.trace == id).cloned().collect();
+            spans.iter().any(|span| span.name.contains(' ')).then_some(spans)
+        })
+    }
+}
+
+/// The fields of a message in the wire format of Protocol Buffers: number and content. Numbers are
+/// told as eight bytes.
+fn fields(mut from: &[u8]) -> Vec<(u64, Vec<u8>)> {
+    let mut fields = Vec::new();
+    while !from.is_empty() {
+        let key = number(&mut from);
+        let content = match key & 7 {
+            0 => number(&mut from).to_le_bytes().to_vec(),
+            1 => from.split_off(..8).unwrap().to_vec(),
+            2 => {
+                let length = usize::try_from(number(&mut from)).unwrap();
+                from.split_off(..length).unwrap().to_vec()
+            }
+            5 => from.split_off(..4).unwrap().to_vec(),
+            kind => panic!("no field is of kind {kind}"),
+        };
+        fields.push((key >> 3, content));
+    }
+    fields
+}
+
+fn number(from: &mut &[u8]) -> u64 {
+    let (mut number, mut shift) = (0, 0);
+    loop {
+        let byte = *from.split_off_first().unwrap();
+        number |= u64::from(byte & 127) << shift;
+        shift += 7;
+        if byte < 128 {
+            return number;
+        }
+    }
+}
+
+/// The spans of an `ExportTraceServiceRequest` (OTLP 1.x, trace.proto).
+fn spans_in(request: &[u8]) -> Vec<Span> {
+    let within = |messages: Vec<Vec<u8>>, field: u64| -> Vec<Vec<u8>> {
+        let all = messages.iter().flat_map(|message| fields(message));
+        all.filter(|(number, _)| *number == field).map(|(_, content)| content).collect()
+    };
+    let resources = within(vec![request.to_vec()], 1);
+    let spans = within(within(resources, 2), 2);
+    spans
+        .iter()
+        .map(|message| {
+            let mut span = Span::default();
+            for (number, content) in fields(message) {
+                let nanos = || u64::from_le_bytes(content.clone().try_into().unwrap());
+                match number {
+                    1 => span.trace = content,
+                    2 => span.id = content,
+                    4 => span.parent = content,
+                    5 => span.name = String::from_utf8(content).unwrap(),
+                    7 => span.start = nanos(),
+                    8 => span.end = nanos(),
+                    _ => {}
+                }
+            }
+            span
+        })
+        .collect()
+}
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const PARENT: &str = "00f067aa0ba902b7";
+
+fn trace_id() -> [u8; 16] {
+    u128::from_str_radix(TRACE, 16).unwrap().to_be_bytes()
+}
+
+fn acquire(server: &Server, traceparent: &str) {
+    let mut alice = Caller::new(&server.address, Some(ALICE));
+    let line = ("POST", "/locks/traced/acquire");
+    let answer = alice.call(line, &[("traceparent", traceparent)], r#"{"ttl_seconds": 60}"#);
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+#[test]
+fn a_request_is_told_with_its_hop_its_commit_and_its_reply() {
+    let collector = Collector::start();
+    let server = collector.server();
+    acquire(&server, &format!("00-{TRACE}-{PARENT}-01"));
+    let spans = collector.trace(trace_id());
+    let named = |name: &str| {
+        let found: Vec<_> = spans.iter().filter(|span| span.name == name).collect();
+        assert_eq!(found.len(), 1, "{name}: {spans:?}");
+        found[0].clone()
+    };
+    let request = named("POST /locks/{name}/acquire");
+    let (hop, commit, reply) = (named("hop"), named("commit"), named("reply"));
+    assert_eq!(request.parent, u64::from_str_radix(PARENT, 16).unwrap().to_be_bytes());
+    assert_eq!((&hop.parent, &reply.parent), (&request.id, &request.id));
+    assert_eq!(commit.parent, hop.id);
+    for (outer, inner) in [(&request, &hop), (&request, &reply), (&hop, &commit)] {
+        assert!(inner.start <= inner.end && inner.end <= outer.end, "{spans:?}");
+    }
+    assert!(reply.start >= hop.end.min(request.end), "{spans:?}");
+    assert!(!format!("{spans:?}").contains("traced"), "the name of a lock is nobody's business");
+}
+
+#[test]
+fn who_does_not_want_to_be_sampled_is_not_and_what_is_malformed_is_not_looked_at() {
+    let collector = Collector::start();
+    let server = collector.server();
+    for malformed in
+        ["", "x", "00-0-0-01", "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"]
+    {
+        acquire(&server, malformed);
+    }
+    acquire(&server, &format!("00-{TRACE}-{PARENT}-00"));
+    // The last words of a server that stops are all there is left to say.
+    server.stop();
+    let spans = collector.spans.lock().unwrap().clone();
+    let requests = spans.iter().filter(|span| span.name.contains(' ')).count();
+    assert_eq!(requests, 4, "the malformed ones have traces of their own: {spans:?}");
+    assert!(spans.iter().all(|span| span.trace != trace_id()), "{spans:?}");
+}
+
+#[test]
+fn spans_do_not_go_over_the_network_in_clear() {
+    let setup = Setup::new().variable("OTEL_EXPORTER_OTLP_ENDPOINT", "http://192.0.2.1:4318");
+    let exit = setup.run();
+    assert_eq!(exit.code, Some(78), "{exit:?}");
+    assert!(exit.one_line().contains("neither https nor on this machine"), "{exit:?}");
+}
+
+#[test]
+fn a_collector_that_is_not_there_is_no_reason_to_stop() {
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let setup = Setup::new().variable("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{gone}"));
+    let server = setup.start();
+    acquire(&server, "");
+    server.stop();
+}
