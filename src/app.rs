@@ -13,6 +13,7 @@ use crate::{
         web_origin::WebOrigin,
         workload::Workload,
     },
+    backups::Backups,
     batching::{Outbox, RuntimeAlarm},
     clock::{BootId, Calendar, TimeSource},
     http::{Listener, Server},
@@ -28,6 +29,7 @@ use octostore_actors::{
     },
     mailbox::mailbox,
     reply::Alarm,
+    snapshot::Snapshots,
     time::Clock,
 };
 use std::{
@@ -67,6 +69,8 @@ pub struct Service {
     pub accounts: Outbox<AccountMachine>,
     /// The audit log.
     pub audit: AuditLog,
+    /// Copies of everything.
+    pub backups: Backups,
     /// Who a token stands for.
     pub directory: Arc<Directory>,
     /// What everybody who wants in has to pass.
@@ -225,6 +229,8 @@ impl App {
             calendar.wall(),
         );
         let first_start = write_down(&settings.database.0, &mut store, &accounts)?;
+        announce(&mut store, &listeners);
+        let main_file = store.main_file();
         let store = store.with_retention(settings.audit_retention());
 
         let directory =
@@ -237,6 +243,11 @@ impl App {
         let persistence = Persistence::with_alarm(publishing, messages, Arc::clone(&alarm));
         threads.start_journal(persistence, journal.clone())?;
         let audit = AuditLog::new(journal.clone());
+        let backups = Backups::new(
+            Snapshots::new(journal.clone()),
+            main_file,
+            settings.database.folder().to_owned(),
+        );
         let mut actors = Actors {
             threads: &mut threads,
             journal,
@@ -252,6 +263,7 @@ impl App {
             accounts: actors
                 .start("accounts", AccountMachine::new(accounts.accounts, accounts.tokens))?,
             audit,
+            backups,
             directory,
             gate: Gate::new(settings),
             web_origin: settings.public_url.clone().or_else(|| providers.web_origin()),
@@ -296,6 +308,15 @@ impl App {
             std::panic::resume_unwind(panic.into_panic());
         }
         failure.or_else(|| self.failures.try_recv().ok()).map_or(Ok(()), Err)
+    }
+}
+
+/// Says where it listens, so that commands on this machine find the server.
+fn announce(store: &mut SqliteStore, listeners: &[Listener]) {
+    let addresses: Vec<String> =
+        listeners.iter().map(|listener| listener.address().to_string()).collect();
+    if let Err(error) = store.announce(&addresses) {
+        tracing::warn!(%error, "the lock file does not say where this server listens");
     }
 }
 

@@ -19,8 +19,10 @@
 
 pub mod app;
 pub mod auth;
+pub mod backups;
 pub mod batching;
 pub mod clock;
+pub mod command;
 pub mod http;
 pub mod ids;
 pub mod settings;

@@ -3,9 +3,9 @@
 use octostore::{
     app::{App, Failure, FirstStart, StartError},
     clock::{SystemClock, TimeSource},
+    command::{self, Asked, CommandError, exit},
     http::{ListenError, Listener},
     settings::{Bind, LogFormat, Settings, SettingsError},
-    store::OpenError,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{io::Write, path::Path, process::ExitCode, sync::Arc};
@@ -23,7 +23,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Debug, thiserror::Error)]
 enum Fatal {
     #[error(transparent)]
-    Settings(#[from] SettingsError),
+    Command(#[from] CommandError),
     #[error("RUST_LOG: {0}; see octostore --help")]
     LogFilter(String),
     #[error("the runtime cannot be started: {0}")]
@@ -39,36 +39,18 @@ enum Fatal {
 impl Fatal {
     /// The exit code, after sysexits.h.
     fn exit_code(&self) -> u8 {
-        const USAGE: u8 = 64;
-        const DATA: u8 = 65;
-        const UNAVAILABLE: u8 = 69;
-        const SOFTWARE: u8 = 70;
-        const OS: u8 = 71;
-        const CREATE: u8 = 73;
-        const IO: u8 = 74;
-        const TRY_LATER: u8 = 75;
-        const CONFIG: u8 = 78;
         match self {
-            Self::Settings(SettingsError::Help(_)) => 0,
-            Self::Settings(SettingsError::Invalid(_)) => USAGE,
-            Self::Settings(
-                SettingsError::Tokens { .. } | SettingsError::File(_) | SettingsError::Providers(_),
-            )
-            | Self::LogFilter(_)
-            | Self::Start(StartError::Settings(_)) => CONFIG,
-            Self::Runtime(_) | Self::Start(StartError::Boot(_) | StartError::Thread(_)) => OS,
-            Self::Listen(_) => UNAVAILABLE,
-            Self::Start(StartError::Open(error)) => match error {
-                OpenError::InUse { .. } | OpenError::Locked { .. } => TRY_LATER,
-                OpenError::Foreign { .. } | OpenError::Newer { .. } | OpenError::Damaged { .. } => {
-                    DATA
-                }
-                OpenError::NoRoom { .. } | OpenError::Sqlite { .. } => IO,
-                OpenError::Io { .. } => CREATE,
-            },
-            Self::Start(StartError::Write(_)) | Self::Failure(Failure::Store(_)) => IO,
-            Self::Start(StartError::AdminToken { .. }) => CREATE,
-            Self::Failure(Failure::Panicked { .. }) => SOFTWARE,
+            Self::Command(error) => error.exit_code(),
+            Self::LogFilter(_) => exit::CONFIG,
+            Self::Start(StartError::Settings(error)) => exit::of_settings(error),
+            Self::Runtime(_) | Self::Start(StartError::Boot(_) | StartError::Thread(_)) => exit::OS,
+            Self::Listen(error) => exit::of_listen(error),
+            Self::Start(StartError::Open(error)) => exit::of_open(error),
+            Self::Start(StartError::Write(_)) | Self::Failure(Failure::Store(_)) => exit::IO,
+            Self::Start(StartError::AdminToken { source, .. }) => {
+                exit::of_file(source, exit::CANNOT_CREATE)
+            }
+            Self::Failure(Failure::Panicked { .. }) => exit::SOFTWARE,
         }
     }
 }
@@ -76,7 +58,7 @@ impl Fatal {
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Fatal::Settings(SettingsError::Help(text))) => {
+        Err(Fatal::Command(CommandError::Settings(SettingsError::Help(text)))) => {
             print(&text);
             ExitCode::SUCCESS
         }
@@ -89,7 +71,13 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Fatal> {
-    let mut settings = Settings::from_args(std::env::args_os())?;
+    let mut settings = match command::run(std::env::args_os().collect())? {
+        Asked::Serve(settings) => *settings,
+        Asked::Done(text) => {
+            print(&text);
+            return Ok(());
+        }
+    };
     start_logging(settings.log_format)?;
     settings.max_connections = settings.max_connections.min(most_connections());
     let runtime = runtime(settings.http_threads).map_err(Fatal::Runtime)?;

@@ -17,5 +17,6 @@ pub mod domain;
 pub mod mailbox;
 pub mod progress;
 pub mod reply;
+pub mod snapshot;
 pub mod sync;
 pub mod time;

@@ -8,12 +8,13 @@
 //! - [`sign_in`]: from a browser to a provider and back;
 //! - [`oauth`]: tokens for whoever can show a grant, which is [`exchange`] for workloads, and
 //!   [`device`] for terminals, whose users come over [`pages`];
-//! - [`admin`], [`audit`]: what administrators do;
+//! - [`admin`], [`audit`], [`backup`]: what administrators do;
 //! - [`error`]: what can be wrong, and the only place that maps it to a status.
 
 mod accounts;
 mod admin;
 mod audit;
+mod backup;
 mod body;
 mod caller;
 mod config;

@@ -1,6 +1,6 @@
 //! Why a store could not be opened.
 
-use super::open::VERSION;
+use super::{lock_file::Holder, open::VERSION};
 use std::{io, path::PathBuf};
 
 /// Why a store could not be opened. The messages say what to do.
@@ -10,13 +10,13 @@ pub enum OpenError {
     #[error(
         "{path} is in use by another octostore{}: stop that one, or give this one a --database \
          of its own",
-        pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+        holder.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
     )]
     InUse {
         /// The database.
         path: PathBuf,
-        /// The other server's process.
-        pid: Option<u32>,
+        /// The other server.
+        holder: Holder,
     },
     /// Another program uses it.
     #[error(
@@ -30,6 +30,15 @@ pub enum OpenError {
     #[error("{path} is not an octostore database; it was left untouched: give another --database")]
     Foreign {
         /// The database.
+        path: PathBuf,
+    },
+    /// It is a backup.
+    #[error(
+        "{path} is a backup, which is not served as it is, because its fencing tokens would come \
+         twice: run `octostore restore {path} --database FILE`, and serve FILE"
+    )]
+    Backup {
+        /// The file.
         path: PathBuf,
     },
     /// It is of a later version.

@@ -11,6 +11,7 @@ use octostore_actors::{
     mailbox::mailbox,
     progress::Progress,
     reply::{Lost, Waiting},
+    snapshot::Snapshots,
     sync::{Arc, lock},
 };
 use std::{
@@ -166,4 +167,29 @@ fn one_outcome_it_stops_when_told_so_although_readers_could_still_ask() {
     assert_eq!(disk.latest(), [free("a")]);
     assert_eq!(disk.commits(), 1);
     assert_eq!(told(&mut read), UNKNOWN);
+}
+
+#[test]
+fn a_snapshot_is_made_after_the_batch_it_came_with() {
+    let (journal, mut persistence, disk) = persistence();
+    let snapshots = Snapshots::new(journal.clone());
+    let progress = Arc::new(Progress::default());
+    let (turn, _) = turn_of(&progress, seq(1), vec![free("a")]);
+    assert!(journal.try_send(turn.into()).is_ok());
+    let mut taken: Vec<_> = (0..5).map(|_| snapshots.take()).collect();
+    persistence.step().unwrap();
+    assert_eq!(disk.commits(), 1);
+    let mut told = taken.iter_mut().map(|waiting| {
+        match Pin::new(waiting).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(snapshot)) => Some(snapshot.is_some()),
+            Poll::Ready(Err(lost)) => {
+                assert_eq!(lost, Lost::Overloaded);
+                None
+            }
+            Poll::Pending => panic!("nobody answers"),
+        }
+    });
+    // This store has none; and not everybody can have one at once.
+    assert!(told.by_ref().take(4).all(|told| told == Some(false)));
+    assert_eq!(told.next(), Some(None));
 }

@@ -168,6 +168,7 @@ fn in_words(grant: &Grant) -> String {
         Area::AdminQuotas => "what accounts may have (administration)",
         Area::AdminLocks => "the locks of everybody (administration)",
         Area::AdminAudit => "the audit log (administration)",
+        Area::AdminBackup => "a copy of everything (administration)",
     };
     match grant.prefix.as_str() {
         "" => format!("{verb} {what}"),

@@ -49,11 +49,13 @@ pub enum Area {
     AdminLocks,
     /// Administration: the audit log.
     AdminAudit,
+    /// Administration: a copy of everything.
+    AdminBackup,
 }
 
 impl Area {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Locks,
         Self::Limits,
         Self::Flags,
@@ -64,6 +66,7 @@ impl Area {
         Self::AdminQuotas,
         Self::AdminLocks,
         Self::AdminAudit,
+        Self::AdminBackup,
     ];
 
     /// As it is written.
@@ -79,6 +82,7 @@ impl Area {
             Self::AdminQuotas => "admin.quotas",
             Self::AdminLocks => "admin.locks",
             Self::AdminAudit => "admin.audit",
+            Self::AdminBackup => "admin.backup",
         }
     }
 }
@@ -220,7 +224,7 @@ impl fmt::Display for Scope {
 #[error(
     "a scope is AREA:ACCESS or AREA:ACCESS:PREFIX, with locks, limits, flags, config or an area of \
      administration (admin.accounts, admin.access, admin.roles, admin.quotas, admin.locks, \
-     admin.audit), and read or write, as in locks:write:deploy/"
+     admin.audit, admin.backup), and read or write, as in locks:write:deploy/"
 )]
 pub struct InvalidGrant;
 
