@@ -285,6 +285,16 @@ impl App {
         self.service.providers.pages().collect()
     }
 
+    /// The file with a token that opens something, from the first start on the database at
+    /// `database` or from an earlier one: for whoever wants to try it out.
+    pub fn token_to_try(&self, database: &Path) -> Option<PathBuf> {
+        let path = token_path(database);
+        let token = std::fs::read_to_string(&path).ok()?;
+        let now = self.service.calendar.wall();
+        self.service.directory.authenticate(token.trim().as_bytes(), now).ok()?;
+        Some(std::path::absolute(&path).unwrap_or(path))
+    }
+
     /// What the first start has made, if this is one.
     pub fn first_start(&self) -> Option<&FirstStart> {
         self.first_start.as_ref()
@@ -343,10 +353,15 @@ fn write_down(
     Ok(first_start)
 }
 
-fn write_token(database: &Path, token: &BearerToken) -> Result<FirstStart, StartError> {
+/// Where the token of the account `admin` is put.
+fn token_path(database: &Path) -> PathBuf {
     let mut path = std::ffi::OsString::from(database);
     path.push(".admin-token");
-    let path = PathBuf::from(path);
+    path.into()
+}
+
+fn write_token(database: &Path, token: &BearerToken) -> Result<FirstStart, StartError> {
+    let path = token_path(database);
     let write = || {
         // A file of that name is of a start that did not come to its end, or not ours to trust.
         match std::fs::remove_file(&path) {

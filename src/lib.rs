@@ -27,6 +27,7 @@ pub mod http;
 pub mod ids;
 pub mod settings;
 pub mod store;
+pub mod systemd;
 mod threads;
 
 use app::{App, Failure, StartError};

@@ -6,9 +6,15 @@ use octostore::{
     command::{self, Asked, CommandError, exit},
     http::{ListenError, Listener},
     settings::{Bind, LogFormat, Settings, SettingsError},
+    systemd::{self, Given},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::{io::Write, path::Path, process::ExitCode, sync::Arc};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 use tokio::{
     runtime::Runtime,
     signal::unix::{SignalKind, signal},
@@ -80,23 +86,37 @@ fn run() -> Result<(), Fatal> {
     };
     start_logging(settings.log_format)?;
     settings.max_connections = settings.max_connections.min(most_connections());
+    // Before there is any thread.
+    let given = systemd::given_sockets().map_err(ListenError::Given)?;
     let runtime = runtime(settings.http_threads).map_err(Fatal::Runtime)?;
-    runtime.block_on(serve(&settings))
+    runtime.block_on(serve(&settings, given))
 }
 
-async fn serve(settings: &Settings) -> Result<(), Fatal> {
+async fn serve(settings: &Settings, given: Vec<Given>) -> Result<(), Fatal> {
     // Before anything is opened: a signal during the start must end it in good order too.
     let shutdown = shutdown_signal().map_err(Fatal::Runtime)?;
     let mut listeners = Vec::new();
-    for bind in &settings.bind {
-        listeners.push(Listener::bind(bind).await?);
+    if given.is_empty() {
+        for bind in &settings.bind {
+            listeners.push(Listener::bind(bind).await?);
+        }
+    }
+    // Whoever hands sockets over says where to listen.
+    for socket in given {
+        listeners.push(Listener::given(socket)?);
     }
     let addresses: Vec<Bind> = listeners.iter().map(Listener::address).collect();
     let time: Arc<dyn TimeSource> = Arc::new(SystemClock);
     let app = App::start(settings, listeners, &time)?;
     let pages = app.sign_in_pages();
-    print(&greeting(&addresses, &settings.database.0, &pages, app.first_start()));
-    app.run_until(shutdown).await?;
+    let token_file = app.token_to_try(&settings.database.0);
+    print(&greeting(&addresses, &settings.database.0, &pages, (app.first_start(), token_file)));
+    systemd::ready(&format!("listening on {}", list(&addresses)));
+    app.run_until(async {
+        shutdown.await;
+        systemd::stopping();
+    })
+    .await?;
     tracing::info!("stopped: everything acknowledged is on disk");
     Ok(())
 }
@@ -125,18 +145,20 @@ fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
+/// What it is, where it listens, where its data lies, and a line to paste.
 fn greeting(
     addresses: &[Bind],
     database: &Path,
     sign_in_pages: &[String],
-    first_start: Option<&FirstStart>,
+    (first_start, token_file): (Option<&FirstStart>, Option<PathBuf>),
 ) -> String {
     let database = database.canonicalize().unwrap_or_else(|_| database.to_owned());
-    let listening: Vec<String> = addresses.iter().map(Bind::to_string).collect();
     let mut text = format!(
-        "octostore {} is ready\n  listening on {}\n  data in      {}\n",
+        "octostore {} is ready: locks, rate limits, flags and configuration over HTTP\n  \
+           listening on {}\n  \
+           data in      {}\n",
         env!("CARGO_PKG_VERSION"),
-        listening.join(", "),
+        list(addresses),
         database.display(),
     );
     for page in sign_in_pages {
@@ -144,19 +166,29 @@ fn greeting(
     }
     if let Some(FirstStart { token_file }) = first_start {
         let file = token_file.display();
-        let target = match addresses.first() {
-            Some(Bind::Unix(path)) => {
-                format!("--unix-socket '{}' http://localhost", path.display())
-            }
-            Some(Bind::Tcp(_)) | None => listening.first().cloned().unwrap_or_default(),
-        };
-        text += &format!(
-            "  account      admin, made just now; its token is in {file}\n  first lock   \
-             curl -X POST {target}/locks/my-first-lock/acquire -H \"Authorization: Bearer $(cat '{file}')\" \
-             -H 'Content-Type: application/json' -d '{{\"ttl_seconds\": 60}}'\n"
-        );
+        text += &format!("  account      admin, made just now; its token is in {file}\n");
     }
+    let target = match addresses.first() {
+        Some(Bind::Unix(path)) => {
+            format!("--unix-socket '{}' http://localhost", path.display())
+        }
+        Some(address @ Bind::Tcp(_)) => address.to_string(),
+        None => String::new(),
+    };
+    text += &match token_file {
+        Some(file) => format!(
+            "  first lock   curl -X POST {target}/locks/my-first-lock/acquire \
+             -H \"Authorization: Bearer $(cat '{}')\" \
+             -H 'Content-Type: application/json' -d '{{\"ttl_seconds\": 60}}'\n",
+            file.display()
+        ),
+        None => format!("  to try it    curl {target}/health\n"),
+    };
     text
+}
+
+fn list(addresses: &[Bind]) -> String {
+    addresses.iter().map(Bind::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Prints to standard output, where a closed pipe is no reason to stop.

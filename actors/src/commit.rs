@@ -39,9 +39,7 @@ pub trait Store {
     /// Holds its main file still, with everything in it that was committed; `None` if it cannot
     /// now, or has none. It may give the snapshot up at any time. An error is as bad as one of a
     /// commit.
-    fn snapshot(&mut self) -> Result<Option<Snapshot>, StoreFailure> {
-        Ok(None)
-    }
+    fn snapshot(&mut self) -> Result<Option<Snapshot>, StoreFailure>;
 
     /// Does what need not be done within a commit. Called when no answer waits for it: after
     /// the answers of a batch were let go, and when idle. An error is as bad as one of a commit.

@@ -53,15 +53,24 @@ pub fn of_open(error: &OpenError) -> u8 {
         | OpenError::Newer { .. }
         | OpenError::Damaged { .. } => DATA,
         OpenError::NoRoom { .. } | OpenError::Sqlite { .. } => IO,
-        OpenError::Io { source, .. } => of_file(source, CANNOT_CREATE),
+        OpenError::NoFolder { .. } | OpenError::IsFolder { .. } | OpenError::Io { .. } => {
+            CANNOT_CREATE
+        }
+        OpenError::NotAllowed { .. } => NO_PERMISSION,
     }
 }
 
 /// Of an address that cannot be listened on.
 pub fn of_listen(error: &ListenError) -> u8 {
     match error {
-        ListenError::InUse(_) | ListenError::NotASocket(_) => UNAVAILABLE,
-        ListenError::Io { source, .. } => of_file(source, UNAVAILABLE),
+        ListenError::InUse(_)
+        | ListenError::NotASocket(_)
+        | ListenError::NotOurs(_)
+        | ListenError::Io { .. } => UNAVAILABLE,
+        ListenError::NotAllowed(_) | ListenError::FolderNotAllowed(_) => NO_PERMISSION,
+        ListenError::NoFolder(_) => CANNOT_CREATE,
+        ListenError::TooLong(_) => USAGE,
+        ListenError::Given(_) => CONFIG,
     }
 }
 
@@ -75,11 +84,6 @@ impl CommandError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Settings(error) => of_settings(error),
-            Self::Open(OpenError::Io { source, .. })
-                if source.kind() == io::ErrorKind::NotFound =>
-            {
-                NO_INPUT
-            }
             Self::Open(error) | Self::Backup(BackupError::Open(error)) => of_open(error),
             Self::Backup(BackupError::InUse { .. }) | Self::ServerRuns(_) => TRY_LATER,
             Self::Backup(BackupError::Nothing(_)) | Self::NoDatabase(_) => NO_INPUT,

@@ -31,16 +31,13 @@ pub struct ExportArguments {
 pub fn run(arguments: &ExportArguments) -> Result<String, CommandError> {
     let database = &arguments.database.database.0;
     let found = match store::check(database) {
-        Err(OpenError::InUse { path, holder }) => {
+        Err(BackupError::Open(OpenError::InUse { path, holder })) => {
             let path_text = path.display();
             let pid = holder.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
             return Err(CommandError::ServerRuns(format!(
                 "{path_text} is in use by another octostore{pid}: run `octostore backup COPY --database \
                  {path_text}`, and export COPY with --database COPY"
             )));
-        }
-        Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            return Err(BackupError::Nothing(database.clone()).into());
         }
         found => found?,
     };
@@ -64,7 +61,7 @@ pub fn run(arguments: &ExportArguments) -> Result<String, CommandError> {
 }
 
 /// Writes all lines, and says how many.
-fn write(found: &Checked, contents: &Contents, to: impl Write) -> Result<u64, Failed> {
+pub(super) fn write(found: &Checked, contents: &Contents, to: impl Write) -> Result<u64, Failed> {
     let mut lines = Lines { to: BufWriter::new(to), written: 0 };
     let last = found.last_audit_place()?;
     lines.write(&Line::OctostoreExport(Header::of(contents, last)))?;
@@ -92,7 +89,8 @@ fn write(found: &Checked, contents: &Contents, to: impl Write) -> Result<u64, Fa
     Ok(lines.written)
 }
 
-enum Failed {
+#[derive(Debug)]
+pub(super) enum Failed {
     Read(Contradiction),
     Write(io::Error),
 }

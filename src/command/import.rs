@@ -11,7 +11,7 @@ use std::{
     collections::HashMap,
     fs::File,
     io::{BufRead, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 #[derive(Debug, clap::Args)]
@@ -33,9 +33,9 @@ pub fn run(arguments: &ImportArguments) -> Result<String, CommandError> {
 }
 
 /// Reads all of it before anything is made.
-fn read(path: &PathBuf) -> Result<Reading, CommandError> {
-    let unreadable = |source| CommandError::Read { path: path.clone(), source };
-    let wrong = |line, what: String| CommandError::Line { path: path.clone(), line, what };
+pub(super) fn read(path: &Path) -> Result<Reading, CommandError> {
+    let unreadable = |source| CommandError::Read { path: path.to_owned(), source };
+    let wrong = |line, what: String| CommandError::Line { path: path.to_owned(), line, what };
     let file = BufReader::new(File::open(path).map_err(unreadable)?);
     let (mut reading, mut end, mut number): (Option<Reading>, _, _) = (None, None, 0);
     for text in file.split(b'\n') {

@@ -63,38 +63,6 @@ pub fn write(statements: &mut Statements<'_>, entry: &AuditEntry) -> rusqlite::R
     statements.write(ADD, values)
 }
 
-/// Adds one entry at its place in another log.
-pub fn write_at(
-    statements: &mut Statements<'_>,
-    id: AuditId,
-    entry: &AuditEntry,
-) -> rusqlite::Result<()> {
-    go_on_after(statements, id.0.saturating_sub(1))?;
-    write(statements, entry)
-}
-
-/// Sees to it that the next entry comes after `last`, as if that had been the last one so far.
-pub fn go_on_after(statements: &mut Statements<'_>, last: u64) -> rusqlite::Result<()> {
-    statements
-        .get(
-            "INSERT INTO sqlite_sequence (name, seq) SELECT 'audit', 0
-              WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'audit')",
-        )?
-        .execute([])?;
-    statements
-        .get("UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'audit'")?
-        .execute([integer(last)])
-        .map(drop)
-}
-
-/// The highest place that was ever given; zero if none was.
-pub fn last_place(connection: &Connection) -> rusqlite::Result<u64> {
-    let mut statement =
-        connection.prepare("SELECT max(seq) FROM sqlite_sequence WHERE name = 'audit'")?;
-    let last: Option<i64> = statement.query_one([], |row| row.get(0))?;
-    Ok(last.and_then(|last| natural(last).ok()).unwrap_or(0))
-}
-
 /// Removes some of the entries that are over now that `added` have come, the last of them
 /// `newest` at `id`.
 pub fn retire(
@@ -278,7 +246,7 @@ mod tests {
         add(&connection, Retention::default(), &entries);
         let mut found = all(&connection, Retention::default());
         found.reverse();
-        assert_eq!(found.iter().map(|(id, _)| id.0).collect::<Vec<_>>(), Vec::from_iter(1..=17));
+        assert_eq!(found.iter().map(|(id, _)| id.0).collect::<Vec<_>>(), Vec::from_iter(1..=18));
         assert_eq!(found.into_iter().map(|(_, entry)| entry).collect::<Vec<_>>(), entries);
     }
 

@@ -117,7 +117,12 @@ pub fn backup(database: &Path, to: &Path) -> Result<(), BackupError> {
         return Err(BackupError::Nothing(path));
     }
     opening.check_journal()?;
-    let from = opening.connect()?;
+    // Without a journal it can be read without leaving one.
+    let from = if opening.journal_bytes() == 0 {
+        opening.connect_for_good()?
+    } else {
+        opening.connect()?
+    };
     opening.version(&from)?;
     opening.verify(&from)?;
     copy(&from, to).map_err(|error| match error {
@@ -157,7 +162,10 @@ pub fn restore(backup: &Path, database: &Path, now: WallTime) -> Result<Restored
     match source.kind()? {
         Kind::Backup => {}
         Kind::Database => return Err(BackupError::NoBackup(backup.to_owned())),
-        Kind::Nothing => return Err(BackupError::Nothing(backup.to_owned())),
+        Kind::Nothing => {
+            let source = io::ErrorKind::NotFound.into();
+            return Err(BackupError::Read { path: backup.to_owned(), source });
+        }
     }
     build(database, |opening| {
         let read = |source| BackupError::Read { path: backup.to_owned(), source };
@@ -237,12 +245,11 @@ pub(super) fn go_on(
 }
 
 fn lock_database(database: &Path) -> Result<(PathBuf, LockFile), BackupError> {
-    let io = |source| OpenError::Io { path: database.to_owned(), source };
-    let path = SystemFiles.real_path(database).map_err(io)?;
+    let path = SystemFiles.real_path(database).map_err(|source| OpenError::of(database, source))?;
     match LockFile::take(&path) {
         Ok(lock) => Ok((path, lock)),
         Err(NotLocked::HeldBy(holder)) => Err(BackupError::InUse { path, holder }),
-        Err(NotLocked::Io(path, source)) => Err(OpenError::Io { path, source }.into()),
+        Err(NotLocked::Io(path, source)) => Err(OpenError::of(&path, source).into()),
     }
 }
 
@@ -257,6 +264,9 @@ fn rename(error: OpenError, path: &Path) -> OpenError {
         | OpenError::Foreign { .. }
         | OpenError::Backup { .. }
         | OpenError::NoRoom { .. }
+        | OpenError::NoFolder { .. }
+        | OpenError::IsFolder { .. }
+        | OpenError::NotAllowed { .. }
         | OpenError::Io { .. }
         | OpenError::Sqlite { .. } => error,
     }

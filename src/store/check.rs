@@ -2,6 +2,7 @@
 
 use super::{
     audit,
+    backup::BackupError,
     contents::{Contents, Contradiction},
     files::{Files, SystemFiles},
     header::Kind,
@@ -9,7 +10,7 @@ use super::{
     lock_file::{LockFile, NotLocked},
     open::{Opening, VERSION},
     refusal::OpenError,
-    row::BadRow,
+    row::natural,
 };
 use octostore_actors::domain::{
     audit::{AuditEntry, AuditId, AuditQuery},
@@ -43,16 +44,15 @@ pub struct Checked {
 /// true of each other.
 ///
 /// # Errors
-/// See [`OpenError`].
-pub fn check(path: &Path) -> Result<Checked, OpenError> {
-    let io = |source| OpenError::Io { path: path.to_owned(), source };
-    let path = SystemFiles.real_path(path).map_err(io)?;
+/// See [`BackupError`].
+pub fn check(path: &Path) -> Result<Checked, BackupError> {
+    let path = SystemFiles.real_path(path).map_err(|source| OpenError::of(path, source))?;
     let opening = Opening { files: &SystemFiles, path: &path };
     let kind = opening.kind()?;
     if kind == Kind::Nothing {
-        return Err(opening.io(std::io::ErrorKind::NotFound.into()));
+        return Err(BackupError::Nothing(path));
     }
-    let journal_bytes = std::fs::metadata(opening.beside("-wal")).map_or(0, |meta| meta.len());
+    let journal_bytes = opening.journal_bytes();
     // A server keeps its journal, so nobody serves a file that has none; and what has none can be
     // read where nothing may be written.
     let (lock, connection) = if journal_bytes == 0 {
@@ -60,7 +60,7 @@ pub fn check(path: &Path) -> Result<Checked, OpenError> {
     } else {
         let lock = LockFile::take(&path).map_err(|error| match error {
             NotLocked::HeldBy(holder) => OpenError::InUse { path: path.clone(), holder },
-            NotLocked::Io(path, source) => OpenError::Io { path, source },
+            NotLocked::Io(path, source) => OpenError::of(&path, source),
         })?;
         check_journal(&opening)?;
         (Some(lock), opening.connect()?)
@@ -122,7 +122,9 @@ impl Checked {
     /// # Errors
     /// It cannot be read.
     pub fn last_audit_place(&self) -> Result<u64, Contradiction> {
-        audit::last_place(&self.connection).map_err(|error| BadRow::from(error).into())
+        let highest = "SELECT max(seq) FROM sqlite_sequence WHERE name = 'audit'";
+        let last: Option<i64> = self.connection.query_one(highest, [], |row| row.get(0))?;
+        Ok(last.and_then(|last| natural(last).ok()).unwrap_or(0))
     }
 }
 
@@ -140,8 +142,13 @@ fn check_journal(opening: &Opening<'_>) -> Result<(), OpenError> {
 }
 
 impl Opening<'_> {
+    /// How long its journal is.
+    pub fn journal_bytes(&self) -> u64 {
+        std::fs::metadata(self.beside("-wal")).map_or(0, |meta| meta.len())
+    }
+
     /// Opens a file that nobody changes, not even by reading.
-    fn connect_for_good(&self) -> Result<Connection, OpenError> {
+    pub fn connect_for_good(&self) -> Result<Connection, OpenError> {
         let mut uri = "file:".to_owned();
         for byte in self.path.as_os_str().as_encoded_bytes() {
             match byte {

@@ -6,6 +6,7 @@ use super::{
     boot, config,
     contents::Contents,
     flag, limiter, lock,
+    row::integer,
     statements::Statements,
 };
 use octostore_actors::domain::{
@@ -67,9 +68,9 @@ pub fn fill(
                 config::write(&mut statements, &ConfigRecord::Version(entry.clone()))?;
             }
             for (id, entry) in &log.entries {
-                audit::write_at(&mut statements, *id, entry)?;
+                write_audit_at(&mut statements, *id, entry)?;
             }
-            audit::go_on_after(&mut statements, log.last_place)?;
+            go_on_after(&mut statements, log.last_place)?;
             drop(statements);
             transaction.commit()?;
             go_on(&mut connection, contents, now)
@@ -77,4 +78,28 @@ pub fn fill(
         let contents = write().map_err(|error| opening.refuse(error))?;
         Ok((connection, Restored { contents, was }))
     })
+}
+
+/// Adds one entry at its place in another log.
+fn write_audit_at(
+    statements: &mut Statements<'_>,
+    id: AuditId,
+    entry: &AuditEntry,
+) -> rusqlite::Result<()> {
+    go_on_after(statements, id.0.saturating_sub(1))?;
+    audit::write(statements, entry)
+}
+
+/// Sees to it that the next entry comes after `last`, as if that had been the last one so far.
+fn go_on_after(statements: &mut Statements<'_>, last: u64) -> rusqlite::Result<()> {
+    statements
+        .get(
+            "INSERT INTO sqlite_sequence (name, seq) SELECT 'audit', 0
+              WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'audit')",
+        )?
+        .execute([])?;
+    statements
+        .get("UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'audit'")?
+        .execute([integer(last)])
+        .map(drop)
 }

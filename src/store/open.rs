@@ -96,11 +96,10 @@ pub fn open_on(
     boot: &BootId,
     now: Instant,
 ) -> Result<(SqliteStore, Recovered), OpenError> {
-    let path =
-        files.real_path(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
+    let path = files.real_path(path).map_err(|source| OpenError::of(path, source))?;
     let lock = files.lock(&path).map_err(|error| match error {
         NotLocked::HeldBy(holder) => OpenError::InUse { path: path.clone(), holder },
-        NotLocked::Io(path, source) => OpenError::Io { path, source },
+        NotLocked::Io(path, source) => OpenError::of(&path, source),
     })?;
     Opening { files, path: &path }.open(lock, boot, now)
 }
@@ -385,6 +384,9 @@ impl Opening<'_> {
             }
             // Our own statements only fail to parse where the schema is not ours.
             Some(ErrorCode::Unknown) => self.damaged(error.to_string()),
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+                OpenError::NotAllowed { path }
+            }
             _ if is_full(&error) => OpenError::NoRoom { path },
             _ if is_impossible(&error) => self.damaged(error.to_string()),
             _ => OpenError::Sqlite { path, source: error },
@@ -397,7 +399,7 @@ impl Opening<'_> {
     }
 
     pub fn io(&self, source: io::Error) -> OpenError {
-        OpenError::Io { path: self.path.to_owned(), source }
+        OpenError::of(self.path, source)
     }
 }
 

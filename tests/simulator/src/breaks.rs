@@ -12,6 +12,7 @@ use octostore_actors::{
         lock::LockRecord,
         values::FencingToken,
     },
+    snapshot::Snapshot,
 };
 use std::time::Duration;
 
@@ -124,6 +125,10 @@ impl Store for BrokenStore {
 
     fn audit(&mut self, query: &AuditQuery) -> Result<AuditPage, StoreFailure> {
         self.store.audit(query)
+    }
+
+    fn snapshot(&mut self) -> Result<Option<Snapshot>, StoreFailure> {
+        self.store.snapshot()
     }
 
     fn tend(&mut self, pressure: Pressure) -> Result<(), StoreFailure> {

@@ -18,8 +18,9 @@ use crate::{
 /// restored, and however often, no token comes twice. Where the clock is below the mark it cannot be
 /// right; then the mark itself rises by [`LOST_AT_MOST`].
 pub fn after_restore(mark: FencingToken, now: WallTime) -> FencingToken {
-    let seconds = now.as_millis() / 1000 - LOST_SINCE + 3600;
-    let bound = u64::try_from(seconds).unwrap_or(0).saturating_mul(LOST_EACH_SECOND);
+    let millis = now.as_millis().saturating_sub((LOST_SINCE - 3600) * 1000);
+    let millis = u64::try_from(millis).unwrap_or(0);
+    let bound = millis.saturating_mul(LOST_EACH_SECOND) / 1000;
     if bound > mark.get() {
         FencingToken::ZERO.saturating_add(bound)
     } else {

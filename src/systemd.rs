@@ -1,0 +1,49 @@
+//! Under systemd: sockets that it hands over, and telling it how things stand.
+
+use sd_notify::NotifyState;
+use std::{io, net::TcpListener, os::unix::net::UnixListener};
+
+/// A listening socket that was handed over.
+#[derive(Debug)]
+pub enum Given {
+    /// A TCP one.
+    Tcp(TcpListener),
+    /// A Unix one. Its file is not ours to remove.
+    Unix(UnixListener),
+}
+
+/// The sockets that `LISTEN_FDS` speaks of; none if nobody handed any over. Must be called before
+/// there is any thread: it takes the variables out of the environment, so that no child believes
+/// they were meant for it.
+///
+/// # Errors
+/// One is no listening socket of a kind that is served.
+pub fn given_sockets() -> io::Result<Vec<Given>> {
+    let mut given = listenfd::ListenFd::from_env();
+    let count = given.len();
+    let socket = |index| {
+        if let Ok(Some(socket)) = given.take_tcp_listener(index) {
+            return Ok(Given::Tcp(socket));
+        }
+        let unix = given.take_unix_listener(index)?;
+        unix.map(Given::Unix).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+    };
+    (0..count).map(socket).collect()
+}
+
+/// Says that requests are welcome, and what `systemctl status` is to show.
+pub fn ready(status: &str) {
+    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// Says that the end has begun.
+pub fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+/// Tells whoever started this process, if that wants to know.
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "systemd was not told: {state:?}");
+    }
+}
