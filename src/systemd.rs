@@ -1,7 +1,16 @@
 //! Under systemd: sockets that it hands over, and telling it how things stand.
 
-use sd_notify::NotifyState;
-use std::{io, net::TcpListener, os::unix::net::UnixListener};
+use std::{
+    io,
+    net::TcpListener,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::{
+            ffi::OsStrExt,
+            net::{SocketAddr, UnixDatagram, UnixListener},
+        },
+    },
+};
 
 /// A listening socket that was handed over.
 #[derive(Debug)]
@@ -33,17 +42,25 @@ pub fn given_sockets() -> io::Result<Vec<Given>> {
 
 /// Says that requests are welcome, and what `systemctl status` is to show.
 pub fn ready(status: &str) {
-    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+    tell(&format!("READY=1\nSTATUS={status}\n"));
 }
 
 /// Says that the end has begun.
 pub fn stopping() {
-    tell(&[NotifyState::Stopping]);
+    tell("STOPPING=1\n");
 }
 
-/// Tells whoever started this process, if that wants to know.
-fn tell(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!(%error, "systemd was not told: {state:?}");
+/// Tells whoever started this process, if that wants to know (sd_notify(3)).
+fn tell(state: &str) {
+    let Some(socket) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let send = || {
+        let address = match socket.as_bytes().split_first() {
+            Some((b'@', name)) => SocketAddr::from_abstract_name(name)?,
+            Some(_) | None => SocketAddr::from_pathname(&socket)?,
+        };
+        UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &address)
+    };
+    if let Err(error) = send() {
+        tracing::warn!(%error, "systemd was not told {state:?}");
     }
 }

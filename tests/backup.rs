@@ -31,7 +31,7 @@ fn a_backup_of_a_running_server_has_everything_that_was_acknowledged_before() {
     let mut alice = Caller::alice(&server);
     assert_eq!(alice.get("/flags/f").ok()["enabled"], true);
     assert!(alice.get("/config/k").text().contains("250.00"));
-    assert_eq!(alice.check("l", 5, 3600).ok()["allowed"], true);
+    assert_eq!(alice.get("/limits/l").ok()["remaining"], 0, "what was reserved counts as spent");
     let log = keeper(&server).get("/admin/audit?action=backup").ok();
     assert_eq!(log["entries"][0]["result"], "ok", "{log}");
 }

@@ -91,7 +91,13 @@ fn create(arguments: &CreateArguments) -> Result<String, CommandError> {
         )?,
     };
     let open = Open::database(&arguments.database, "POST /auth/tokens")?;
-    let account = open.account(&arguments.account)?.id;
+    let account = match open.account(&arguments.account) {
+        Ok(account) => account.id,
+        Err(error) => {
+            open.write(Vec::new())?;
+            return Err(error);
+        }
+    };
     let now = wall_clock();
     let secret = BearerToken::generate();
     let token = Token {

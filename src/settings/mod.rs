@@ -344,8 +344,14 @@ fn one_line(error: &clap::Error, command: &Command) -> String {
         Some(ContextValue::Strings(missing)) => Some(format!(" {}", missing.join(" "))),
         _ => None,
     };
+    let possible = match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(values)) if !values.is_empty() => {
+            format!(": give one of {}", values.join(", "))
+        }
+        _ => String::new(),
+    };
     let help = if command.has_subcommands() { "octostore help" } else { "octostore --help" };
-    format!("{message}{}; see {help}", more.unwrap_or_default())
+    format!("{message}{}{possible}; see {help}", more.unwrap_or_default())
 }
 
 /// The variable of a flag, of whichever command.
