@@ -13,6 +13,7 @@ use crate::{
         web_origin::WebOrigin,
         workload::Workload,
     },
+    backups::Backups,
     batching::{Outbox, RuntimeAlarm},
     clock::{BootId, Calendar, TimeSource},
     http::{Listener, Route, Server},
@@ -35,6 +36,7 @@ use octostore_actors::{
     },
     mailbox::mailbox,
     reply::Alarm,
+    snapshot::Snapshots,
     time::Clock,
 };
 use std::{
@@ -74,6 +76,8 @@ pub struct Service {
     pub accounts: Outbox<AccountMachine>,
     /// The audit log.
     pub audit: AuditLog,
+    /// Copies of everything.
+    pub backups: Backups,
     /// Who a token stands for.
     pub directory: Arc<Directory>,
     /// What everybody who wants in has to pass.
@@ -245,6 +249,8 @@ impl App {
             calendar.wall(),
         );
         let first_start = write_down(&settings.database.0, &mut store, &accounts)?;
+        announce(&mut store, &listeners);
+        let main_file = store.main_file();
         let (counts, clock) =
             (Arc::new(Counts::new(Route::TEMPLATES)), Arc::clone(time) as Arc<dyn Clock>);
         let watch =
@@ -268,6 +274,11 @@ impl App {
             capacity: JOURNAL_CAPACITY.get(),
             queued: Box::new(move || waiting.queued()),
         }];
+        let backups = Backups::new(
+            Snapshots::new(journal.clone()),
+            main_file,
+            settings.database.folder().to_owned(),
+        );
         let mut actors = Actors {
             threads: &mut threads,
             journal,
@@ -294,6 +305,7 @@ impl App {
             config,
             accounts,
             audit,
+            backups,
             directory,
             gate: Gate::new(settings),
             web_origin: settings.public_url.clone().or_else(|| providers.web_origin()),
@@ -316,6 +328,16 @@ impl App {
     /// Where people go to sign in; a path alone where no setting says at which address.
     pub fn sign_in_pages(&self) -> Vec<String> {
         self.service.providers.pages().collect()
+    }
+
+    /// The file with a token that opens something, from the first start on the database at
+    /// `database` or from an earlier one: for whoever wants to try it out.
+    pub fn token_to_try(&self, database: &Path) -> Option<PathBuf> {
+        let path = token_path(database);
+        let token = std::fs::read_to_string(&path).ok()?;
+        let now = self.service.calendar.wall();
+        self.service.directory.authenticate(token.trim().as_bytes(), now).ok()?;
+        Some(std::path::absolute(&path).unwrap_or(path))
     }
 
     /// What the first start has made, if this is one.
@@ -348,6 +370,15 @@ impl App {
     }
 }
 
+/// Says where it listens, so that commands on this machine find the server.
+fn announce(store: &mut SqliteStore, listeners: &[Listener]) {
+    let addresses: Vec<String> =
+        listeners.iter().map(|listener| listener.address().to_string()).collect();
+    if let Err(error) = store.announce(&addresses) {
+        tracing::warn!(%error, "the lock file does not say where this server listens");
+    }
+}
+
 /// Writes what the start has decided about accounts, before anything is served.
 fn write_down(
     database: &Path,
@@ -371,10 +402,15 @@ fn write_down(
     Ok(first_start)
 }
 
-fn write_token(database: &Path, token: &BearerToken) -> Result<FirstStart, StartError> {
+/// Where the token of the account `admin` is put.
+fn token_path(database: &Path) -> PathBuf {
     let mut path = std::ffi::OsString::from(database);
     path.push(".admin-token");
-    let path = PathBuf::from(path);
+    path.into()
+}
+
+fn write_token(database: &Path, token: &BearerToken) -> Result<FirstStart, StartError> {
+    let path = token_path(database);
     let write = || {
         // A file of that name is of a start that did not come to its end, or not ours to trust.
         match std::fs::remove_file(&path) {

@@ -19,13 +19,16 @@
 
 pub mod app;
 pub mod auth;
+pub mod backups;
 pub mod batching;
 pub mod clock;
+pub mod command;
 pub mod http;
 pub mod ids;
 pub mod metrics;
 pub mod settings;
 pub mod store;
+pub mod systemd;
 mod threads;
 pub mod traces;
 

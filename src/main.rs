@@ -3,12 +3,18 @@
 use octostore::{
     app::{App, Failure, FirstStart, StartError},
     clock::{SystemClock, TimeSource},
+    command::{self, Asked, CommandError, exit},
     http::{ListenError, Listener},
     settings::{Bind, LogFormat, Settings, SettingsError},
-    store::OpenError,
+    systemd::{self, Given},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::{io::Write, path::Path, process::ExitCode, sync::Arc};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 use tokio::{
     runtime::Runtime,
     signal::unix::{SignalKind, signal},
@@ -23,7 +29,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Debug, thiserror::Error)]
 enum Fatal {
     #[error(transparent)]
-    Settings(#[from] SettingsError),
+    Command(#[from] CommandError),
     #[error("RUST_LOG: {0}; see octostore --help")]
     LogFilter(String),
     #[error("the runtime cannot be started: {0}")]
@@ -39,36 +45,19 @@ enum Fatal {
 impl Fatal {
     /// The exit code, after sysexits.h.
     fn exit_code(&self) -> u8 {
-        const USAGE: u8 = 64;
-        const DATA: u8 = 65;
-        const UNAVAILABLE: u8 = 69;
-        const SOFTWARE: u8 = 70;
-        const OS: u8 = 71;
-        const CREATE: u8 = 73;
-        const IO: u8 = 74;
-        const TRY_LATER: u8 = 75;
-        const CONFIG: u8 = 78;
         match self {
-            Self::Settings(SettingsError::Help(_)) => 0,
-            Self::Settings(SettingsError::Invalid(_)) => USAGE,
-            Self::Settings(
-                SettingsError::Tokens { .. } | SettingsError::File(_) | SettingsError::Providers(_),
-            )
-            | Self::LogFilter(_)
-            | Self::Start(StartError::Settings(_) | StartError::Traces(_)) => CONFIG,
-            Self::Runtime(_) | Self::Start(StartError::Boot(_) | StartError::Thread(_)) => OS,
-            Self::Listen(_) => UNAVAILABLE,
-            Self::Start(StartError::Open(error)) => match error {
-                OpenError::InUse { .. } | OpenError::Locked { .. } => TRY_LATER,
-                OpenError::Foreign { .. } | OpenError::Newer { .. } | OpenError::Damaged { .. } => {
-                    DATA
-                }
-                OpenError::NoRoom { .. } | OpenError::Sqlite { .. } => IO,
-                OpenError::Io { .. } => CREATE,
-            },
-            Self::Start(StartError::Write(_)) | Self::Failure(Failure::Store(_)) => IO,
-            Self::Start(StartError::AdminToken { .. }) => CREATE,
-            Self::Failure(Failure::Panicked { .. }) => SOFTWARE,
+            Self::Command(error) => error.exit_code(),
+            Self::LogFilter(_) => exit::CONFIG,
+            Self::Start(StartError::Settings(error)) => exit::of_settings(error),
+            Self::Start(StartError::Traces(_)) => exit::CONFIG,
+            Self::Runtime(_) | Self::Start(StartError::Boot(_) | StartError::Thread(_)) => exit::OS,
+            Self::Listen(error) => exit::of_listen(error),
+            Self::Start(StartError::Open(error)) => exit::of_open(error),
+            Self::Start(StartError::Write(_)) | Self::Failure(Failure::Store(_)) => exit::IO,
+            Self::Start(StartError::AdminToken { source, .. }) => {
+                exit::of_file(source, exit::CANNOT_CREATE)
+            }
+            Self::Failure(Failure::Panicked { .. }) => exit::SOFTWARE,
         }
     }
 }
@@ -76,7 +65,7 @@ impl Fatal {
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Fatal::Settings(SettingsError::Help(text))) => {
+        Err(Fatal::Command(CommandError::Settings(SettingsError::Help(text)))) => {
             print(&text);
             ExitCode::SUCCESS
         }
@@ -89,26 +78,46 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Fatal> {
-    let mut settings = Settings::from_args(std::env::args_os())?;
+    let mut settings = match command::run(std::env::args_os().collect())? {
+        Asked::Serve(settings) => *settings,
+        Asked::Done(text) => {
+            print(&text);
+            return Ok(());
+        }
+    };
     start_logging(settings.log_format)?;
     settings.max_connections = settings.max_connections.min(most_connections());
+    // Before there is any thread.
+    let given = systemd::given_sockets().map_err(ListenError::Given)?;
     let runtime = runtime(settings.http_threads).map_err(Fatal::Runtime)?;
-    runtime.block_on(serve(&settings))
+    runtime.block_on(serve(&settings, given))
 }
 
-async fn serve(settings: &Settings) -> Result<(), Fatal> {
+async fn serve(settings: &Settings, given: Vec<Given>) -> Result<(), Fatal> {
     // Before anything is opened: a signal during the start must end it in good order too.
     let shutdown = shutdown_signal().map_err(Fatal::Runtime)?;
     let mut listeners = Vec::new();
-    for bind in &settings.bind {
-        listeners.push(Listener::bind(bind).await?);
+    if given.is_empty() {
+        for bind in &settings.bind {
+            listeners.push(Listener::bind(bind).await?);
+        }
+    }
+    // Whoever hands sockets over says where to listen.
+    for socket in given {
+        listeners.push(Listener::given(socket)?);
     }
     let addresses: Vec<Bind> = listeners.iter().map(Listener::address).collect();
     let time: Arc<dyn TimeSource> = Arc::new(SystemClock);
     let app = App::start(settings, listeners, &time)?;
     let pages = app.sign_in_pages();
-    print(&greeting(&addresses, &settings.database.0, &pages, app.first_start()));
-    app.run_until(shutdown).await?;
+    let token_file = app.token_to_try(&settings.database.0);
+    print(&greeting(&addresses, &settings.database.0, &pages, (app.first_start(), token_file)));
+    systemd::ready(&format!("listening on {}", list(&addresses)));
+    app.run_until(async {
+        shutdown.await;
+        systemd::stopping();
+    })
+    .await?;
     tracing::info!("stopped: everything acknowledged is on disk");
     Ok(())
 }
@@ -137,18 +146,20 @@ fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
+/// What it is, where it listens, where its data lies, and a line to paste.
 fn greeting(
     addresses: &[Bind],
     database: &Path,
     sign_in_pages: &[String],
-    first_start: Option<&FirstStart>,
+    (first_start, token_file): (Option<&FirstStart>, Option<PathBuf>),
 ) -> String {
     let database = database.canonicalize().unwrap_or_else(|_| database.to_owned());
-    let listening: Vec<String> = addresses.iter().map(Bind::to_string).collect();
     let mut text = format!(
-        "octostore {} is ready\n  listening on {}\n  data in      {}\n",
+        "octostore {} is ready: locks, rate limits, flags and configuration over HTTP\n  \
+           listening on {}\n  \
+           data in      {}\n",
         env!("CARGO_PKG_VERSION"),
-        listening.join(", "),
+        list(addresses),
         database.display(),
     );
     for page in sign_in_pages {
@@ -156,19 +167,29 @@ fn greeting(
     }
     if let Some(FirstStart { token_file }) = first_start {
         let file = token_file.display();
-        let target = match addresses.first() {
-            Some(Bind::Unix(path)) => {
-                format!("--unix-socket '{}' http://localhost", path.display())
-            }
-            Some(Bind::Tcp(_)) | None => listening.first().cloned().unwrap_or_default(),
-        };
-        text += &format!(
-            "  account      admin, made just now; its token is in {file}\n  first lock   \
-             curl -X POST {target}/locks/my-first-lock/acquire -H \"Authorization: Bearer $(cat '{file}')\" \
-             -H 'Content-Type: application/json' -d '{{\"ttl_seconds\": 60}}'\n"
-        );
+        text += &format!("  account      admin, made just now; its token is in {file}\n");
     }
+    let target = match addresses.first() {
+        Some(Bind::Unix(path)) => {
+            format!("--unix-socket '{}' http://localhost", path.display())
+        }
+        Some(address @ Bind::Tcp(_)) => address.to_string(),
+        None => String::new(),
+    };
+    text += &match token_file {
+        Some(file) => format!(
+            "  first lock   curl -X POST {target}/locks/my-first-lock/acquire \
+             -H \"Authorization: Bearer $(cat '{}')\" \
+             -H 'Content-Type: application/json' -d '{{\"ttl_seconds\": 60}}'\n",
+            file.display()
+        ),
+        None => format!("  to try it    curl {target}/health\n"),
+    };
     text
+}
+
+fn list(addresses: &[Bind]) -> String {
+    addresses.iter().map(Bind::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Prints to standard output, where a closed pipe is no reason to stop.

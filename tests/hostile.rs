@@ -1,6 +1,6 @@
 //! Clients that mean no good: everybody else is served all the same.
 
-use crate::common::{Client, Connection, Server, Setup, request, until};
+use crate::common::{ALICE, Client, Connection, Server, Setup, request, until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::time::Duration;
 
@@ -14,6 +14,24 @@ fn others_are_served(server: &Server) {
         alice.release(&name, &lease).ok();
     }
     server.bob().list("").ok();
+}
+
+#[test]
+fn too_large_a_body_is_answered_to_whoever_sends_all_of_it_first() {
+    let server = Setup::new().start();
+    let authorization = format!("Bearer {ALICE}");
+    let headers = [("authorization", &*authorization)];
+    for _ in 0..5 {
+        let mut connection = server.connect();
+        connection.send(&request("PUT", "/config/k", &headers, &vec![b'x'; 900_000]));
+        connection.read().refused(413, "body_too_large");
+    }
+    // Nobody is listened to for ever.
+    let mut connection = server.connect();
+    connection.send(b"PUT /config/k HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n");
+    connection.send(format!("authorization: {authorization}\r\n\r\n").as_bytes());
+    connection.read().refused(413, "body_too_large");
+    assert!(connection.is_closed());
 }
 
 #[test]

@@ -15,6 +15,7 @@ use crate::{
     mailbox::{Address, Mailbox, Received, Refused},
     progress::{Epoch, Progress, Seq},
     reply::{Alarm, Held, Lost, Nowhere, Reply, Waiting, WakeHere, reply},
+    snapshot::{Snapshot, SnapshotRequest},
     sync::{Arc, let_others_run},
 };
 use std::{collections::VecDeque, fmt, time::Duration};
@@ -34,6 +35,11 @@ pub trait Store {
     /// Reads the audit log as it was committed: see [`AuditQuery`] for how much of it. An error is
     /// as bad as one of a commit.
     fn audit(&mut self, query: &AuditQuery) -> Result<AuditPage, StoreFailure>;
+
+    /// Holds its main file still, with everything in it that was committed; `None` if it cannot
+    /// now, or has none. It may give the snapshot up at any time. An error is as bad as one of a
+    /// commit.
+    fn snapshot(&mut self) -> Result<Option<Snapshot>, StoreFailure>;
 
     /// Does what need not be done within a commit. Called when no answer waits for it: after
     /// the answers of a batch were let go, and when idle. An error is as bad as one of a commit.
@@ -72,6 +78,8 @@ pub enum JournalMessage {
     Turn(Turn),
     /// Something to look up.
     Read(AuditRead),
+    /// A moment to be copied.
+    Snapshot(SnapshotRequest),
     /// Everything before this was the last that must be kept.
     Stop,
 }
@@ -165,12 +173,17 @@ const RECORDS_AT_ONCE: usize = 4096;
 /// How many may wait to read the audit log, besides those in the mailbox.
 const MOST_READERS: usize = 64;
 
+/// How many may wait for a snapshot.
+const MOST_COPIERS: usize = 4;
+
 /// The only writer of the store.
 pub struct Persistence<S> {
     store: S,
     journal: Mailbox<JournalMessage>,
     /// Those whose question came with a batch that is committed.
     readers: VecDeque<AuditRead>,
+    /// Those who asked for a snapshot with it.
+    copiers: Vec<SnapshotRequest>,
     /// Nothing that follows must be kept.
     stopped: bool,
     alarm: Arc<dyn Alarm>,
@@ -193,7 +206,8 @@ impl<S: Store> Persistence<S> {
 
     /// The same, and has `alarm` wake those whose answers are let go.
     pub fn with_alarm(store: S, journal: Mailbox<JournalMessage>, alarm: Arc<dyn Alarm>) -> Self {
-        Self { store, journal, readers: VecDeque::new(), stopped: false, alarm }
+        let (readers, copiers) = (VecDeque::new(), Vec::new());
+        Self { store, journal, readers, copiers, stopped: false, alarm }
     }
 
     /// Runs until it is told to stop or everybody who could send is gone, and gives the store back.
@@ -252,8 +266,11 @@ impl<S: Store> Persistence<S> {
         }
     }
 
-    /// Answers one reader, if there is any.
+    /// Answers whoever wants a snapshot, and one reader, if there is any.
     fn read(&mut self) -> Result<(), StoreFailure> {
+        for SnapshotRequest(reply) in self.copiers.drain(..) {
+            reply.send(self.store.snapshot()?);
+        }
         let Some(AuditRead { query, reply }) = self.readers.pop_front() else { return Ok(()) };
         reply.send(self.store.audit(&query)?);
         Ok(())
@@ -310,6 +327,10 @@ impl<S: Store> Persistence<S> {
                     self.readers.push_back(read);
                 }
                 JournalMessage::Read(read) => read.reply.refuse(Lost::Overloaded),
+                JournalMessage::Snapshot(request) if self.copiers.len() < MOST_COPIERS => {
+                    self.copiers.push(request);
+                }
+                JournalMessage::Snapshot(SnapshotRequest(reply)) => reply.refuse(Lost::Overloaded),
                 JournalMessage::Stop => {
                     self.stopped = true;
                     break;

@@ -18,6 +18,7 @@ pub mod gather;
 pub mod mailbox;
 pub mod progress;
 pub mod reply;
+pub mod snapshot;
 pub mod sync;
 pub mod time;
 pub mod watch;

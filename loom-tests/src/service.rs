@@ -13,6 +13,7 @@ use octostore_actors::{
     },
     mailbox::{Address, Mailbox, mailbox},
     reply::{Lost, Waiting},
+    snapshot::Snapshot,
     sync::{
         Arc, AtomicU64, Condvar, Mutex, Ordering, block_on, lock,
         thread::{JoinHandle, yield_now},
@@ -362,6 +363,10 @@ impl Store for Writer {
 
     fn patience(&self) -> Option<Duration> {
         None
+    }
+
+    fn snapshot(&mut self) -> Result<Option<Snapshot>, StoreFailure> {
+        unreachable!("nobody copies here");
     }
 
     fn tend(&mut self, _: Pressure) -> Result<(), StoreFailure> {

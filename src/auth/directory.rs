@@ -14,6 +14,7 @@ use octostore_actors::{
         audit::{AuditPage, AuditQuery},
         values::{AccountId, AccountName, TokenHash, WallTime},
     },
+    snapshot::Snapshot,
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -242,6 +243,10 @@ impl<S: Store> Store for PublishingStore<S> {
 
     fn patience(&self) -> Option<Duration> {
         self.store.patience()
+    }
+
+    fn snapshot(&mut self) -> Result<Option<Snapshot>, StoreFailure> {
+        self.store.snapshot()
     }
 
     fn tend(&mut self, pressure: Pressure) -> Result<(), StoreFailure> {

@@ -4,7 +4,7 @@
 use super::{
     Context, Reply,
     accounts::{QuotasBody, origin, uncached},
-    audit,
+    audit, backup,
     body::{self, BODY_LIMIT, Whole},
     caller::{Administrator, administrator, refused},
     error::ApiError,
@@ -49,6 +49,7 @@ pub async fn answer(
         Admin::LockRelease(name) => release(context, name, body).await,
         Admin::Audit => audit::list(context).await,
         Admin::AuditExport => audit::export(context).await,
+        Admin::Backup => backup::get(context).await,
     };
     reply.map(uncached)
 }

@@ -11,21 +11,46 @@ use std::time::Duration;
 /// however it is escaped, and room to spare.
 pub const BODY_LIMIT: usize = 16 * 1024;
 
+/// How much more of a body that is too large is read, and thrown away, while the answer is on its
+/// way. Whoever sends all of it before it looks for an answer, as proxies do, would find the
+/// connection broken otherwise, and no answer.
+const LINGER: usize = 1024 * 1024;
+
 /// Reads the whole body.
 ///
 /// # Errors
 /// It is larger than `limit`, slower than `deadline`, or breaks off.
-pub async fn read(body: Incoming, limit: usize, deadline: Duration) -> Result<Bytes, ApiError> {
-    // What says of itself that it is too large is not read at all.
+pub async fn read(mut body: Incoming, limit: usize, deadline: Duration) -> Result<Bytes, ApiError> {
+    // What says of itself that it is too large is not kept at all.
     if body.size_hint().lower() > limit as u64 {
+        linger(body, deadline);
         return Err(ApiError::BodyTooLarge { limit });
     }
-    match tokio::time::timeout(deadline, Limited::new(body, limit).collect()).await {
+    match tokio::time::timeout(deadline, Limited::new(&mut body, limit).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge { limit }),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            linger(body, deadline);
+            Err(ApiError::BodyTooLarge { limit })
+        }
         Ok(Err(_)) => Err(ApiError::BodyBroken),
         Err(_) => Err(ApiError::BodyTimeout),
     }
+}
+
+/// Throws away what still comes of `body`, a bounded part of it.
+fn linger(mut body: Incoming, deadline: Duration) {
+    if body.size_hint().lower() > LINGER as u64 {
+        return;
+    }
+    let rest = async move {
+        let mut left = LINGER;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            let Some(less) = left.checked_sub(length) else { return };
+            left = less;
+        }
+    };
+    drop(tokio::spawn(tokio::time::timeout(deadline, rest)));
 }
 
 /// Reads a JSON object.

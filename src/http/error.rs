@@ -139,6 +139,12 @@ pub enum ApiError {
     /// 2^53 − 1 grants were made.
     #[error("No fencing token is left")]
     NoToken,
+    /// One backup at a time.
+    #[error("Another backup is being made or fetched: try again when it is done")]
+    BackupBusy,
+    /// The server cannot read or write its disk.
+    #[error("The backup could not be made: the server's log says why")]
+    BackupFailed,
     /// Nobody can say whether it was executed.
     #[error("The server is going down; whether this was executed is unknown")]
     OutcomeUnknown,
@@ -284,6 +290,8 @@ impl ApiError {
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::StoreFull => (StatusCode::SERVICE_UNAVAILABLE, "storage_full"),
             Self::NoToken => (StatusCode::SERVICE_UNAVAILABLE, "tokens_exhausted"),
+            Self::BackupBusy => (StatusCode::SERVICE_UNAVAILABLE, "backup_busy"),
+            Self::BackupFailed => (StatusCode::INTERNAL_SERVER_ERROR, "backup_failed"),
             Self::OutcomeUnknown => (StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown"),
             Self::LimitName(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_limit_name"),
             Self::Policy(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_policy"),
@@ -365,6 +373,8 @@ impl ApiError {
             | Self::Overloaded
             | Self::StoreFull
             | Self::NoToken
+            | Self::BackupBusy
+            | Self::BackupFailed
             | Self::OutcomeUnknown
             | Self::Policy(_)
             | Self::LimitNotFound

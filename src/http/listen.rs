@@ -1,7 +1,7 @@
 //! Listening sockets, TCP and Unix.
 
 use super::stream::Socket;
-use crate::{auth::address::Address, settings::Bind};
+use crate::{auth::address::Address, settings::Bind, systemd::Given};
 use std::{
     io,
     os::unix::fs::{FileTypeExt, PermissionsExt},
@@ -16,7 +16,12 @@ pub struct Listener(Kind);
 #[derive(Debug)]
 enum Kind {
     Tcp(TcpListener),
-    Unix { listener: UnixListener, path: PathBuf },
+    Unix {
+        listener: UnixListener,
+        path: PathBuf,
+        /// Whether it was made here, and is removed with this.
+        own: bool,
+    },
 }
 
 /// Why an address cannot be listened on.
@@ -25,6 +30,30 @@ pub enum ListenError {
     /// Somebody listens there already.
     #[error("{0} is in use: stop what listens there, or give another --bind")]
     InUse(Bind),
+    /// Ports below 1024 are not everybody's.
+    #[error(
+        "{0} is not allowed to this user: give a --bind with a port from 1024, or let the process \
+         have CAP_NET_BIND_SERVICE, as AmbientCapabilities= of systemd does"
+    )]
+    NotAllowed(Bind),
+    /// The folder of a Unix socket may not be written.
+    #[error("{0} cannot be made: its folder may not be written by this user")]
+    FolderNotAllowed(Bind),
+    /// It is another machine's address.
+    #[error(
+        "{0} is no address of this machine: give a --bind with one that is, or 0.0.0.0 for all of \
+         them"
+    )]
+    NotOurs(Bind),
+    /// The folder of a Unix socket does not exist.
+    #[error("{0} cannot be made: its folder does not exist; make that first")]
+    NoFolder(Bind),
+    /// The path of a Unix socket is longer than the system takes.
+    #[error("{0} is too long: a socket has a path of at most 107 bytes")]
+    TooLong(Bind),
+    /// What was handed over is no socket that can be served.
+    #[error("a socket that LISTEN_FDS speaks of cannot be served: {0}")]
+    Given(io::Error),
     /// The path of a Unix socket is taken by something else.
     #[error("{0} is not a socket: remove it, or give another --bind")]
     NotASocket(Bind),
@@ -51,13 +80,27 @@ impl Listener {
                 bind_unix(path)
             }
         };
-        listening.map(Self).map_err(|source| {
-            if source.kind() == io::ErrorKind::AddrInUse {
-                ListenError::InUse(bind.clone())
-            } else {
-                ListenError::Io { bind: bind.clone(), source }
-            }
-        })
+        listening.map(Self).map_err(|source| refusal(bind.clone(), source))
+    }
+
+    /// Listens on a socket that somebody else has bound.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn given(socket: Given) -> Result<Self, ListenError> {
+        let listening = match socket {
+            Given::Tcp(socket) => socket
+                .set_nonblocking(true)
+                .and_then(|()| TcpListener::from_std(socket))
+                .map(Kind::Tcp),
+            Given::Unix(socket) => (|| {
+                socket.set_nonblocking(true)?;
+                let address = socket.local_addr()?;
+                let path = address.as_pathname().unwrap_or(Path::new("?")).to_owned();
+                Ok(Kind::Unix { listener: UnixListener::from_std(socket)?, path, own: false })
+            })(),
+        };
+        listening.map(Self).map_err(ListenError::Given)
     }
 
     /// Where it listens: with the port that was given, if any port was asked for.
@@ -89,7 +132,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Kind::Unix { path, .. } = &self.0 {
+        if let Kind::Unix { path, own: true, .. } = &self.0 {
             // A socket file left behind is removed at the next start.
             let _left_behind = std::fs::remove_file(path);
         }
@@ -100,7 +143,26 @@ fn bind_unix(path: &Path) -> io::Result<Kind> {
     let listener = UnixListener::bind(path)?;
     // For the owner and the group, in which a reverse proxy can be.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-    Ok(Kind::Unix { listener, path: path.to_owned() })
+    Ok(Kind::Unix { listener, path: path.to_owned(), own: true })
+}
+
+/// Why the system refuses, as far as it says.
+fn refusal(bind: Bind, source: io::Error) -> ListenError {
+    let kind = source.kind();
+    let on_unix = matches!(bind, Bind::Unix(_));
+    if kind == io::ErrorKind::AddrInUse {
+        ListenError::InUse(bind)
+    } else if matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) {
+        if on_unix { ListenError::FolderNotAllowed(bind) } else { ListenError::NotAllowed(bind) }
+    } else if kind == io::ErrorKind::AddrNotAvailable {
+        ListenError::NotOurs(bind)
+    } else if kind == io::ErrorKind::NotFound {
+        ListenError::NoFolder(bind)
+    } else if kind == io::ErrorKind::InvalidInput && on_unix {
+        ListenError::TooLong(bind)
+    } else {
+        ListenError::Io { bind, source }
+    }
 }
 
 /// Removes a socket that a server which is gone has left behind.
@@ -114,8 +176,7 @@ async fn remove_stale(bind: &Bind, path: &Path) -> Result<(), ListenError> {
     }
     match UnixStream::connect(path).await {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path)
-                .map_err(|source| ListenError::Io { bind: bind.clone(), source })
+            std::fs::remove_file(path).map_err(|source| refusal(bind.clone(), source))
         }
         Ok(_) | Err(_) => Err(ListenError::InUse(bind.clone())),
     }

@@ -8,13 +8,14 @@
 //! - [`sign_in`]: from a browser to a provider and back;
 //! - [`oauth`]: tokens for whoever can show a grant, which is [`exchange`] for workloads, and
 //!   [`device`] for terminals, whose users come over [`pages`];
-//! - [`admin`], [`audit`]: what administrators do; [`metrics`]: what scrapers read;
+//! - [`admin`], [`audit`], [`backup`]: what administrators do; [`metrics`]: what scrapers read;
 //! - [`openapi`]: what this server says of itself, which [`pages`] show to people;
 //! - [`error`]: what can be wrong, and the only place that maps it to a status.
 
 mod accounts;
 mod admin;
 mod audit;
+mod backup;
 mod body;
 mod caller;
 mod config;

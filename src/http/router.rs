@@ -83,6 +83,8 @@ pub enum Admin<'a> {
     Audit,
     /// `/admin/audit/export`.
     AuditExport,
+    /// `/admin/backup`.
+    Backup,
 }
 
 /// What an administrator can do with an account.
@@ -269,6 +271,7 @@ impl<'a> Admin<'a> {
             [Some("locks"), Some(name), Some("release"), None] => Self::LockRelease(RawName(name)),
             [Some("audit"), None, ..] => Self::Audit,
             [Some("audit"), Some("export"), None, _] => Self::AuditExport,
+            [Some("backup"), None, ..] => Self::Backup,
             _ => return None,
         })
     }
@@ -276,6 +279,8 @@ impl<'a> Admin<'a> {
     fn allow(self) -> &'static str {
         match self {
             Self::Accounts | Self::Account(_) | Self::Audit | Self::AuditExport => "GET, HEAD",
+            // Asking for nothing but the head would make all of it.
+            Self::Backup => "GET",
             Self::AccountAction(..) | Self::LockRelease(_) => "POST",
             Self::Quotas(_) => "PUT",
         }

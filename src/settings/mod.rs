@@ -19,16 +19,22 @@ use crate::{
     store::Retention,
 };
 use clap::{
-    CommandFactory, Parser,
+    Command, CommandFactory, Parser,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use octostore_actors::domain::{config::ConfigQuota, values::Quota};
 use std::{path::PathBuf, time::Duration};
 
+/// What else there is.
+const COMMANDS: &str = "\
+Commands: serve (this, also without a command), backup, restore, check, export, import, token, health.
+See octostore help, and octostore COMMAND --help.";
+
 /// Distributed locks with fencing tokens over plain HTTP: one binary, SQLite inside, every
 /// acknowledged change on disk.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "octostore", version, max_term_width = 100, allow_negative_numbers = true)]
+#[command(name = "octostore", version, max_term_width = 100, allow_negative_numbers = true,
+          after_help = COMMANDS)]
 pub struct Settings {
     /// Where to listen: ADDRESS:PORT or unix:PATH; several with commas between them.
     #[arg(
@@ -241,13 +247,7 @@ impl Settings {
         I: IntoIterator<Item = T>,
         T: Into<std::ffi::OsString> + Clone,
     {
-        Self::try_parse_from(args).map_err(|error| {
-            if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-                SettingsError::Help(error.render().to_string())
-            } else {
-                SettingsError::Invalid(one_line(&error))
-            }
-        })
+        Self::try_parse_from(args).map_err(|error| SettingsError::of(&error, &Self::command()))
     }
 
     /// The tokens of `STATIC_TOKENS` and `STATIC_TOKENS_FILE` together.
@@ -323,24 +323,50 @@ impl Settings {
     }
 }
 
+impl SettingsError {
+    /// What is wrong with a command line of `command`.
+    pub fn of(error: &clap::Error, command: &Command) -> Self {
+        if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+            Self::Help(error.render().to_string())
+        } else {
+            Self::Invalid(one_line(error, command))
+        }
+    }
+}
+
 /// clap's message without its usage text, naming the variable next to the flag.
-fn one_line(error: &clap::Error) -> String {
+fn one_line(error: &clap::Error, command: &Command) -> String {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "a command is missing; see octostore help".to_owned();
+    }
     let rendered = error.render().to_string();
     let first = rendered.lines().next().unwrap_or_default();
     let message = first.strip_prefix("error: ").unwrap_or(first);
-    let variable = match error.get(ContextKind::InvalidArg) {
+    let more = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(arg)) => {
             let long = arg.trim_start_matches("--").split([' ', '=']).next().unwrap_or_default();
-            let command = Settings::command();
-            command
-                .get_arguments()
-                .find(|known| known.get_long() == Some(long))
-                .and_then(|known| known.get_env())
-                .map(|variable| format!(" (variable {})", variable.to_string_lossy()))
+            variable(command, long).map(|variable| format!(" (variable {variable})"))
         }
+        Some(ContextValue::Strings(missing)) => Some(format!(" {}", missing.join(" "))),
         _ => None,
     };
-    format!("{message}{}; see octostore --help", variable.unwrap_or_default())
+    let possible = match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(values)) if !values.is_empty() => {
+            format!(": give one of {}", values.join(", "))
+        }
+        _ => String::new(),
+    };
+    let help = if command.has_subcommands() { "octostore help" } else { "octostore --help" };
+    format!("{message}{}{possible}; see {help}", more.unwrap_or_default())
+}
+
+/// The variable of a flag, of whichever command.
+fn variable(command: &Command, long: &str) -> Option<String> {
+    let of_this = command.get_arguments().find(|known| known.get_long() == Some(long));
+    match of_this.and_then(|known| known.get_env()) {
+        Some(variable) => Some(variable.to_string_lossy().into_owned()),
+        None => command.get_subcommands().find_map(|command| variable(command, long)),
+    }
 }
 
 #[cfg(test)]

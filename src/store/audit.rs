@@ -246,7 +246,7 @@ mod tests {
         add(&connection, Retention::default(), &entries);
         let mut found = all(&connection, Retention::default());
         found.reverse();
-        assert_eq!(found.iter().map(|(id, _)| id.0).collect::<Vec<_>>(), Vec::from_iter(1..=17));
+        assert_eq!(found.iter().map(|(id, _)| id.0).collect::<Vec<_>>(), Vec::from_iter(1..=18));
         assert_eq!(found.into_iter().map(|(_, entry)| entry).collect::<Vec<_>>(), entries);
     }
 

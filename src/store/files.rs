@@ -26,6 +26,14 @@ pub struct JournalSize {
     pub slack: u32,
 }
 
+impl JournalSize {
+    /// How large it may grow while a backup wants the main file to stay as it is. Past that the
+    /// backup begins anew.
+    pub fn held(self) -> u32 {
+        self.busy.saturating_mul(32)
+    }
+}
+
 impl Default for JournalSize {
     fn default() -> Self {
         Self { idle: 256, busy: 1000, slack: 100 }
@@ -51,6 +59,16 @@ pub trait Files {
     /// # Errors
     /// It cannot be read.
     fn read(&self, path: &Path) -> io::Result<Box<dyn Read + '_>>;
+
+    /// A file that stays open, to be read beside SQLite; `None` where that cannot be, and no
+    /// backup can be made while a server runs.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn hold_open(&self, path: &Path) -> io::Result<Option<File>> {
+        let _not_here = path;
+        Ok(None)
+    }
 
     /// Makes a file that is nobody else's to read, if there is none.
     ///
@@ -115,6 +133,10 @@ impl Files for SystemFiles {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Box::new(io::empty())),
             opened => Ok(Box::new(BufReader::new(opened?))),
         }
+    }
+
+    fn hold_open(&self, path: &Path) -> io::Result<Option<File>> {
+        File::open(path).map(Some)
     }
 
     fn create(&self, path: &Path) -> io::Result<()> {

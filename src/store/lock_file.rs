@@ -13,14 +13,32 @@ use std::{
 /// however it ends, so the file itself stays and means nothing.
 #[derive(Debug)]
 pub struct LockFile {
-    _file: File,
+    file: File,
+}
+
+/// Who has the lock, as far as the lock file says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process.
+    pub pid: Option<u32>,
+    /// Where it listens, as `--bind` has it.
+    pub addresses: Vec<String>,
+}
+
+impl Holder {
+    /// Reads the pid, on the first line, and the addresses, on the others.
+    fn parse(text: &str) -> Self {
+        let mut lines = text.lines();
+        let pid = lines.next().and_then(|line| line.trim().parse().ok());
+        Self { pid, addresses: lines.map(str::to_owned).collect() }
+    }
 }
 
 /// Why the lock was not taken.
 #[derive(Debug)]
 pub enum NotLocked {
-    /// Another server has it; its pid, if it could be read.
-    HeldBy(Option<u32>),
+    /// Another server has it.
+    HeldBy(Holder),
     /// The lock file cannot be used.
     Io(PathBuf, io::Error),
 }
@@ -46,15 +64,28 @@ impl LockFile {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                let mut pid = String::new();
-                let read = file.read_to_string(&mut pid);
-                return Err(Ok(NotLocked::HeldBy(read.ok().and_then(|_| pid.trim().parse().ok()))));
+                let mut text = String::new();
+                let read = file.read_to_string(&mut text);
+                return Err(Ok(NotLocked::HeldBy(
+                    read.map_or_else(|_| Holder::default(), |_| Holder::parse(&text)),
+                )));
             }
             Err(error) => return Err(Err(error.into())),
         }
         file.set_len(0).map_err(Err)?;
         file.rewind().map_err(Err)?;
         writeln!(file, "{}", std::process::id()).map_err(Err)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+
+    /// Says where the server listens, for commands on this machine.
+    ///
+    /// # Errors
+    /// The lock file cannot be written.
+    pub fn announce(&mut self, addresses: &[String]) -> io::Result<()> {
+        for address in addresses {
+            writeln!(self.file, "{address}")?;
+        }
+        Ok(())
     }
 }

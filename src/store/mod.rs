@@ -1,5 +1,6 @@
 //! The store: SQLite, owned by the persistence thread, and the only SQL.
 //!
+//! - [`backup`], [`check`], [`fill`]: whole files: copied, looked at, made of lines;
 //! - [`open`]: from a path to a store that may be written, or a clear [`refusal`];
 //! - [`lock`], [`limiter`], [`flag`], [`config`], [`account`], [`audit`]: one file a domain, rows to values and
 //!   back;
@@ -7,10 +8,15 @@
 
 mod account;
 mod audit;
+mod backup;
 mod boot;
+mod check;
 mod config;
+mod contents;
 mod files;
+mod fill;
 mod flag;
+mod header;
 mod journal;
 mod limiter;
 mod lock;
@@ -24,8 +30,12 @@ mod statements;
 mod tests;
 
 pub use audit::Retention;
+pub use backup::{BackupError, Restored, backup, copy_main_file, restore};
+pub use check::{Checked, check};
+pub use contents::{Contents, Contradiction};
 pub use files::{Files, JournalSize, SystemFiles};
-pub use lock_file::{LockFile, NotLocked};
+pub use fill::{AuditRows, fill};
+pub use lock_file::{Holder, LockFile, NotLocked};
 pub use open::{Recovered, TOKEN_BLOCK, open, open_on};
 pub use refusal::OpenError;
 
@@ -37,11 +47,13 @@ use octostore_actors::{
         audit::{AuditPage, AuditQuery},
         lock::LockRecord,
     },
+    snapshot::{Snapshot, SnapshotHold},
     time::Instant,
 };
 use rusqlite::{Connection, ErrorCode, config::DbConfig, wal::CheckpointMode};
 use statements::Statements;
 use std::{
+    fs::File,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -63,13 +75,16 @@ pub fn files_of(path: &Path) -> Vec<(&'static str, PathBuf)> {
 /// The store in a SQLite file.
 pub struct SqliteStore {
     connection: Connection,
+    /// The main file, to be copied; dropped after the connection.
+    main: Option<Arc<File>>,
+    hold: SnapshotHold,
     retention: Retention,
     /// How many frames the journal holds that are not in the main file yet.
     frames: Arc<AtomicU32>,
     journal: JournalSize,
     watch: Option<StoreWatch>,
     /// Held as long as the store is: dropped after the connection.
-    _lock: Option<LockFile>,
+    lock: Option<LockFile>,
 }
 
 impl SqliteStore {
@@ -85,11 +100,25 @@ impl SqliteStore {
         Self { watch: Some(watch), ..self }
     }
 
+    /// The main file, for whoever copies it while it has a [`Snapshot`]. It stays open for as long
+    /// as the store is.
+    pub fn main_file(&self) -> Option<Arc<File>> {
+        self.main.clone()
+    }
+
+    /// Says in the lock file where the server listens, for commands on this machine.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn announce(&mut self, addresses: &[String]) -> std::io::Result<()> {
+        self.lock.as_mut().map_or(Ok(()), |lock| lock.announce(addresses))
+    }
+
     /// Closes the file so that everything is in it and no journal is left.
     ///
     /// # Errors
     /// The last checkpoint failed. Nothing is lost: the journal is read at the next start.
-    pub fn close(self) -> Result<(), StoreFailure> {
+    pub fn close(mut self) -> Result<(), StoreFailure> {
         self.checkpoint(CheckpointMode::TRUNCATE).map_err(failure)?;
         self.connection
             .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
@@ -139,16 +168,18 @@ impl SqliteStore {
         Verdict::NoRoom
     }
 
-    fn checkpoint(&self, mode: CheckpointMode) -> rusqlite::Result<()> {
+    /// Moves the journal into the main file. Says whether all of it is there now.
+    fn checkpoint(&mut self, mode: CheckpointMode) -> rusqlite::Result<bool> {
+        self.hold.give_up();
         let begun = self.now();
-        let (_, moved) = self.connection.wal_checkpoint_v2(None::<&str>, mode)?;
+        let (in_journal, moved) = self.connection.wal_checkpoint_v2(None::<&str>, mode)?;
         self.frames.store(0, Ordering::Relaxed);
         self.count(begun, |counts, took| {
             counts.checkpoints.observe_span(took);
             counts.checkpointed.add(u64::try_from(moved).unwrap_or(0));
             counts.journal_pages.set(0);
         });
-        Ok(())
+        Ok(moved >= in_journal)
     }
 
     fn now(&self) -> Option<Instant> {
@@ -163,7 +194,7 @@ impl SqliteStore {
     }
 
     /// Commits, with a second attempt where the journal can be moved out of the way.
-    fn commit_or_make_room(&self, records: &[Record]) -> Verdict {
+    fn commit_or_make_room(&mut self, records: &[Record]) -> Verdict {
         let written = self.write_or_undo(records);
         // What the journal holds may make room once it is in the main file.
         if matches!(written, Verdict::NoRoom)
@@ -176,9 +207,9 @@ impl SqliteStore {
     }
 
     /// Makes room in the journal. A full disk is no reason to stop: the journal just grows on.
-    fn tidy(&self) -> Result<(), StoreFailure> {
+    fn tidy(&mut self) -> Result<(), StoreFailure> {
         match self.checkpoint(CheckpointMode::PASSIVE) {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(error) if is_full(&error) => {
                 tracing::warn!("the disk is full: the journal cannot be checkpointed");
                 Ok(())
@@ -237,7 +268,20 @@ impl Store for SqliteStore {
             Pressure::Idle => self.journal.idle,
             Pressure::Busy => self.journal.busy,
         };
-        if self.frames.load(Ordering::Relaxed) >= worth { self.tidy() } else { Ok(()) }
+        let frames = self.frames.load(Ordering::Relaxed);
+        let may_grow = self.hold.is_out() && frames < self.journal.held();
+        if frames >= worth && !may_grow { self.tidy() } else { Ok(()) }
+    }
+
+    fn snapshot(&mut self) -> Result<Option<Snapshot>, StoreFailure> {
+        if self.main.is_none() {
+            return Ok(None);
+        }
+        match self.checkpoint(CheckpointMode::PASSIVE) {
+            Ok(all_moved) => Ok(all_moved.then(|| self.hold.give_out())),
+            Err(error) if is_full(&error) => Ok(None),
+            Err(error) => Err(failure(error)),
+        }
     }
 }
 

@@ -4,9 +4,11 @@
 //! written before the whole of it has been read and found good.
 
 use super::{
-    Retention, SqliteStore, account, boot as boot_row, config,
+    Retention, SqliteStore, boot as boot_row,
+    contents::{Contents, Contradiction},
     files::{Files, JournalSize, SystemFiles},
-    flag, is_full,
+    header::{APPLICATION_ID, Kind},
+    is_full,
     journal::{self, Standing, WrongBit},
     limiter, lock,
     lock_file::{LockFile, NotLocked},
@@ -25,12 +27,13 @@ use octostore_actors::{
         lock::{Lease, LockRecord, Tokens},
         values::FencingToken,
     },
+    snapshot::SnapshotHold,
     time::Instant,
 };
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, wal::CheckpointMode};
 use std::{
-    collections::HashSet,
-    io::{self, Read},
+    fs::File,
+    io,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -43,13 +46,6 @@ const SCHEMA: &str = include_str!("../../schema.sql");
 
 /// The version of `schema.sql`.
 pub(super) const VERSION: u32 = 2;
-
-/// "octo": says in the header of a SQLite file whose file it is.
-const APPLICATION_ID: u32 = 0x6f63_746f;
-
-/// How a journal begins by which SQLite takes back a transaction that was interrupted ("Rollback
-/// Journal Format" in the documentation of its file format).
-const ROLLBACK_JOURNAL: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 
 /// How many fencing tokens are reserved at a time. A crash skips at most this many; there are
 /// enough for 500 million crashes.
@@ -100,18 +96,18 @@ pub fn open_on(
     boot: &BootId,
     now: Instant,
 ) -> Result<(SqliteStore, Recovered), OpenError> {
-    let path =
-        files.real_path(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
+    let path = files.real_path(path).map_err(|source| OpenError::of(path, source))?;
     let lock = files.lock(&path).map_err(|error| match error {
-        NotLocked::HeldBy(pid) => OpenError::InUse { path: path.clone(), pid },
-        NotLocked::Io(path, source) => OpenError::Io { path, source },
+        NotLocked::HeldBy(holder) => OpenError::InUse { path: path.clone(), holder },
+        NotLocked::Io(path, source) => OpenError::of(&path, source),
     })?;
     Opening { files, path: &path }.open(lock, boot, now)
 }
 
-struct Opening<'a> {
-    files: &'a dyn Files,
-    path: &'a Path,
+/// A file on its way from a path to a connection.
+pub(super) struct Opening<'a> {
+    pub files: &'a dyn Files,
+    pub path: &'a Path,
 }
 
 impl Opening<'_> {
@@ -121,17 +117,17 @@ impl Opening<'_> {
         boot: &BootId,
         now: Instant,
     ) -> Result<(SqliteStore, Recovered), OpenError> {
-        self.check_header()?;
+        if self.kind()? == Kind::Backup {
+            return Err(OpenError::Backup { path: self.path.to_owned() });
+        }
         let journal = self.check_journal()?;
         self.settle_journal()?;
+        let main = self.hold_open()?;
         let mut connection = self.connect()?;
-        let version = self.version(&connection)?;
-        if version == 0 {
-            self.create(&mut connection, boot)?;
+        if self.version(&connection)? == 0 {
+            self.create(&mut connection, boot.as_str())?;
         } else {
-            self.verify(&connection)?;
-            migrate(&mut connection, version, MIGRATIONS).map_err(|error| self.refuse(error))?;
-            self.verify_schema(&connection)?;
+            self.make_current(&mut connection)?;
         }
         let recovered = self.recover(&mut connection, journal, boot, now)?;
 
@@ -145,8 +141,9 @@ impl Opening<'_> {
             .map_err(|error| self.refuse(error))?;
         let journal = self.files.journal_size();
         let retention = Retention::default();
-        let watch = None;
-        let store = SqliteStore { connection, retention, frames, journal, watch, _lock: lock };
+        let (hold, watch) = (SnapshotHold::default(), None);
+        let mut store =
+            SqliteStore { connection, main, hold, retention, frames, journal, watch, lock };
         // From here on the mark is in the main file, whatever becomes of the journal.
         store.checkpoint(CheckpointMode::TRUNCATE).map_err(|error| self.refuse(error))?;
         if let Err(error) = self.extend_journal(journal) {
@@ -162,51 +159,9 @@ impl Opening<'_> {
         self.files.set_aside(&self.journal(), size.busy + size.slack)
     }
 
-    /// Refuses what is not ours by the first bytes of the file, before SQLite opens it.
-    fn check_header(&self) -> Result<(), OpenError> {
-        let mut header = Vec::new();
-        let read =
-            self.files.read(self.path).and_then(|file| file.take(100).read_to_end(&mut header));
-        if read.map_err(|source| self.io(source))? == 0 {
-            return Ok(());
-        }
-        let number = |at: usize| {
-            u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
-        };
-        let path = self.path.to_owned();
-        if header.len() < 100
-            || !header.starts_with(b"SQLite format 3\0")
-            || number(68) != APPLICATION_ID
-        {
-            let nothing_yet = header.iter().all(|&byte| byte == 0);
-            let being_made = nothing_yet && self.is_being_made()?;
-            return if being_made { Ok(()) } else { Err(OpenError::Foreign { path }) };
-        }
-        // In any other mode SQLite would not look at the journal: ours is a write-ahead log, or was
-        // about to become one.
-        if !matches!(header[18..20], [2, 2] | [1, 1]) {
-            return Err(self.damaged("its header names another journal".to_owned()));
-        }
-        let found = number(60);
-        if found > VERSION {
-            return Err(OpenError::Newer { path, found });
-        }
-        Ok(())
-    }
-
-    /// Whether the power went while the file was made. The journal that is there as long as that
-    /// takes says so; SQLite goes by it and takes back what there is of the file.
-    fn is_being_made(&self) -> Result<bool, OpenError> {
-        let mut begin = Vec::new();
-        let journal = self.files.read(&self.beside("-journal"));
-        let read = journal.and_then(|file| file.take(8).read_to_end(&mut begin));
-        read.map_err(|source| self.io(source))?;
-        Ok(begin == ROLLBACK_JOURNAL)
-    }
-
     /// Refuses a journal that has lost commits, which SQLite would not notice, and puts right what
     /// can be.
-    fn check_journal(&self) -> Result<Standing, OpenError> {
+    pub fn check_journal(&self) -> Result<Standing, OpenError> {
         let path = self.journal();
         let inspected = self.files.read(&path).and_then(journal::inspect);
         match inspected.map_err(|source| self.io(source))? {
@@ -235,16 +190,24 @@ impl Opening<'_> {
         self.beside("-wal")
     }
 
-    fn beside(&self, suffix: &str) -> PathBuf {
+    pub fn beside(&self, suffix: &str) -> PathBuf {
         let mut path = self.path.as_os_str().to_owned();
         path.push(suffix);
         path.into()
     }
 
-    /// Opens the file for this process alone. Nothing is written yet.
-    fn connect(&self) -> Result<Connection, OpenError> {
+    /// The main file, to be read beside SQLite. It is opened before SQLite locks it and must be
+    /// closed after SQLite has closed it: to close any handle of a file is to let go of all POSIX
+    /// locks that the process has on it.
+    fn hold_open(&self) -> Result<Option<Arc<File>>, OpenError> {
         // Hashes of bearer tokens lie in it: it is nobody else's to read.
         self.files.create(self.path).map_err(|source| self.io(source))?;
+        let held = self.files.hold_open(self.path).map_err(|source| self.io(source))?;
+        Ok(held.map(Arc::new))
+    }
+
+    /// Opens the file for this process alone. Nothing is written yet.
+    pub fn connect(&self) -> Result<Connection, OpenError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let sqlite = |error| self.refuse(error);
         let connection = match self.files.vfs() {
@@ -264,7 +227,15 @@ impl Opening<'_> {
         Ok(connection)
     }
 
-    fn version(&self, connection: &Connection) -> Result<u32, OpenError> {
+    /// Checks a file that is there, and brings it up to `schema.sql`.
+    pub fn make_current(&self, connection: &mut Connection) -> Result<(), OpenError> {
+        let version = self.version(connection)?;
+        self.verify(connection)?;
+        migrate(connection, version, MIGRATIONS).map_err(|error| self.refuse(error))?;
+        self.verify_schema(connection)
+    }
+
+    pub fn version(&self, connection: &Connection) -> Result<u32, OpenError> {
         let read = connection.pragma_query_value(None, "user_version", |row| row.get(0));
         let found = read.map_err(|error| self.refuse(error))?;
         // The journal may say more than the header did.
@@ -275,7 +246,7 @@ impl Opening<'_> {
     }
 
     /// Fills an empty file. The whole schema is there or nothing is.
-    fn create(&self, connection: &mut Connection, boot: &BootId) -> Result<(), OpenError> {
+    pub fn create(&self, connection: &mut Connection, boot: &str) -> Result<(), OpenError> {
         let create = |connection: &mut Connection| {
             let transaction = connection.transaction()?;
             transaction.execute_batch(SCHEMA)?;
@@ -292,7 +263,7 @@ impl Opening<'_> {
 
     /// Begins the write-ahead log. A file that has just been made has none, nor has one whose making
     /// was interrupted before this; without it a commit could be taken back by the next power cut.
-    fn begin_journal(&self, connection: &Connection) -> Result<(), OpenError> {
+    pub fn begin_journal(&self, connection: &Connection) -> Result<(), OpenError> {
         let begin = || {
             let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
             // To the end: it has given its answer when it begins to write.
@@ -308,7 +279,7 @@ impl Opening<'_> {
 
     /// Reads every page once, and twice what has an index besides. What the rows say is checked
     /// where they are read.
-    fn verify(&self, connection: &Connection) -> Result<(), OpenError> {
+    pub fn verify(&self, connection: &Connection) -> Result<(), OpenError> {
         let checks = ["quick_check", "integrity_check('accounts')", "integrity_check('config')"];
         for check in checks {
             let found: String = connection
@@ -322,7 +293,7 @@ impl Opening<'_> {
     }
 
     /// Refuses a file whose tables are not those of `schema.sql`.
-    fn verify_schema(&self, connection: &Connection) -> Result<(), OpenError> {
+    pub fn verify_schema(&self, connection: &Connection) -> Result<(), OpenError> {
         let schema = |connection: &Connection| {
             let mut statement = connection
                 .prepare("SELECT sql FROM sqlite_schema WHERE sql NOT NULL ORDER BY name")?;
@@ -352,24 +323,17 @@ impl Opening<'_> {
         boot: &BootId,
         now: Instant,
     ) -> Result<Recovered, OpenError> {
-        let bad = |error: BadRow| match error {
-            BadRow::Sqlite(error) => self.refuse(error),
-            BadRow::Impossible { .. } | BadRow::Changed { .. } => self.damaged(error.to_string()),
-        };
-        let rebooted = !boot_row::is_of(connection, boot).map_err(bad)?;
-        let last = lock::token_mark(connection).map_err(bad)?;
-        let accounts = account::accounts(connection).map_err(bad)?;
-        let bearers = account::tokens(connection).map_err(bad)?;
-        let mut leases = lock::leases(connection).map_err(bad)?;
-        if leases.iter().any(|lease| lease.token > last) {
-            return Err(self.damaged("a fencing token is above the mark".to_owned()));
-        }
-        let known: HashSet<_> = accounts.iter().map(|account| account.id).collect();
-        let held_by = leases.iter().map(|lease| lease.holder.account);
-        let opened_by = bearers.iter().map(|token| token.account);
-        if held_by.chain(opened_by).any(|account| !known.contains(&account)) {
-            return Err(self.damaged("a lock or a token is of an account that is not".to_owned()));
-        }
+        let Contents {
+            boot: of,
+            mark: last,
+            accounts,
+            tokens: bearers,
+            mut leases,
+            limits,
+            flags,
+            config,
+        } = Contents::read(connection).map_err(|error| self.contradiction(error))?;
+        let rebooted = of != boot.as_str();
         if let (Standing::Unclear(frame), false) = (journal, rebooted) {
             // The power has not gone, so it was not interrupted by that.
             return Err(
@@ -382,11 +346,8 @@ impl Opening<'_> {
             lease.expires = if rebooted { whole } else { lease.expires.min(whole) };
         }
 
-        let limits = limiter::reservations(connection).map_err(bad)?;
         let limits: Vec<Reservation> =
             limits.into_iter().map(|row| row.recovered(now, rebooted)).collect();
-        let flags = flag::flags(connection).map_err(bad)?;
-        let config = config::entries(connection).map_err(bad)?;
 
         self.begin_journal(connection)?;
         let mark = last.saturating_add(TOKEN_BLOCK);
@@ -400,7 +361,7 @@ impl Opening<'_> {
                 for row in &limits {
                     limiter::write(&mut statements, &LimitRecord::Reserved(row.clone()))?;
                 }
-                boot_row::write(&mut statements, boot)?;
+                boot_row::write(&mut statements, boot.as_str())?;
             }
             lock::write(&mut statements, &LockRecord::TokenMark(mark))?;
             drop(statements);
@@ -412,7 +373,18 @@ impl Opening<'_> {
         Ok(Recovered { leases, tokens, limits, flags, config, accounts, bearers })
     }
 
-    fn refuse(&self, error: rusqlite::Error) -> OpenError {
+    /// What the rows say cannot be.
+    pub fn contradiction(&self, error: Contradiction) -> OpenError {
+        match error {
+            Contradiction::Row(BadRow::Sqlite(error)) => self.refuse(error),
+            Contradiction::Row(BadRow::Impossible { .. } | BadRow::Changed { .. })
+            | Contradiction::TokenAboveMark
+            | Contradiction::TokenTwice
+            | Contradiction::NoAccount => self.damaged(error.to_string()),
+        }
+    }
+
+    pub fn refuse(&self, error: rusqlite::Error) -> OpenError {
         let path = self.path.to_owned();
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Locked { path },
@@ -421,19 +393,22 @@ impl Opening<'_> {
             }
             // Our own statements only fail to parse where the schema is not ours.
             Some(ErrorCode::Unknown) => self.damaged(error.to_string()),
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+                OpenError::NotAllowed { path }
+            }
             _ if is_full(&error) => OpenError::NoRoom { path },
             _ if is_impossible(&error) => self.damaged(error.to_string()),
             _ => OpenError::Sqlite { path, source: error },
         }
     }
 
-    fn damaged(&self, what: String) -> OpenError {
+    pub fn damaged(&self, what: String) -> OpenError {
         let what = what.lines().collect::<Vec<_>>().join(" ");
         OpenError::Damaged { path: self.path.to_owned(), what }
     }
 
-    fn io(&self, source: io::Error) -> OpenError {
-        OpenError::Io { path: self.path.to_owned(), source }
+    pub fn io(&self, source: io::Error) -> OpenError {
+        OpenError::of(self.path, source)
     }
 }
 

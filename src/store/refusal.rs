@@ -1,7 +1,10 @@
 //! Why a store could not be opened.
 
-use super::open::VERSION;
-use std::{io, path::PathBuf};
+use super::{lock_file::Holder, open::VERSION};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// Why a store could not be opened. The messages say what to do.
 #[derive(Debug, thiserror::Error)]
@@ -10,13 +13,13 @@ pub enum OpenError {
     #[error(
         "{path} is in use by another octostore{}: stop that one, or give this one a --database \
          of its own",
-        pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+        holder.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
     )]
     InUse {
         /// The database.
         path: PathBuf,
-        /// The other server's process.
-        pid: Option<u32>,
+        /// The other server.
+        holder: Holder,
     },
     /// Another program uses it.
     #[error(
@@ -30,6 +33,15 @@ pub enum OpenError {
     #[error("{path} is not an octostore database; it was left untouched: give another --database")]
     Foreign {
         /// The database.
+        path: PathBuf,
+    },
+    /// It is a backup.
+    #[error(
+        "{path} is a backup, which is not served as it is, because its fencing tokens would come \
+         twice: run `octostore restore {path} --database FILE`, and serve FILE"
+    )]
+    Backup {
+        /// The file.
         path: PathBuf,
     },
     /// It is of a later version.
@@ -57,6 +69,27 @@ pub enum OpenError {
         /// The database.
         path: PathBuf,
     },
+    /// Its folder does not exist.
+    #[error("{path} cannot be made: its folder does not exist; make that first, with mkdir -p")]
+    NoFolder {
+        /// The database.
+        path: PathBuf,
+    },
+    /// It is a folder.
+    #[error("{path} is a folder: give a --database that is a file in it")]
+    IsFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// This user may not use it.
+    #[error(
+        "{path} may not be read and written by this user: give it the file and its folder (chown), \
+         or give another --database"
+    )]
+    NotAllowed {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file cannot be used.
     #[error("{path} cannot be used: {source}")]
     Io {
@@ -73,4 +106,23 @@ pub enum OpenError {
         /// What SQLite says.
         source: rusqlite::Error,
     },
+}
+
+impl OpenError {
+    /// What is wrong when the system refuses the file at `path`.
+    pub fn of(path: &Path, source: io::Error) -> Self {
+        let (kind, path) = (source.kind(), path.to_owned());
+        if kind == io::ErrorKind::NotFound {
+            Self::NoFolder { path }
+        } else if kind == io::ErrorKind::IsADirectory {
+            Self::IsFolder { path }
+        } else if matches!(
+            kind,
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+        ) {
+            Self::NotAllowed { path }
+        } else {
+            Self::Io { path, source }
+        }
+    }
 }

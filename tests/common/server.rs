@@ -20,6 +20,8 @@ pub struct Setup {
     folder: Arc<TempDir>,
     database: PathBuf,
     bind: String,
+    /// What comes before every flag.
+    first: Vec<String>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     /// What runs the server, if it is not run by itself.
@@ -39,6 +41,7 @@ impl Setup {
             database: folder.path().join("octostore.db"),
             folder: Arc::new(folder),
             bind: "127.0.0.1:0".to_owned(),
+            first: Vec::new(),
             arguments: Vec::new(),
             environment: Vec::new(),
             through: Vec::new(),
@@ -49,6 +52,17 @@ impl Setup {
     pub fn flag(mut self, flag: &str, value: &str) -> Self {
         self.arguments.extend([flag.to_owned(), value.to_owned()]);
         self
+    }
+
+    /// With another argument.
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.first.push(argument.to_owned());
+        self
+    }
+
+    /// The environment.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        self.environment.clone()
     }
 
     /// With this environment variable.
@@ -103,6 +117,7 @@ impl Setup {
             .env_clear()
             .envs(self.environment.iter().cloned())
             .current_dir(self.folder())
+            .args(&self.first)
             .arg("--bind")
             .arg(&self.bind)
             .arg("--database")
@@ -181,6 +196,15 @@ impl Server {
 
     pub fn bob(&self) -> Client {
         Client::new(&self.address, BOB)
+    }
+
+    pub fn client(&self, token: &str) -> Client {
+        Client::new(&self.address, token)
+    }
+
+    /// The token that the first start has made.
+    pub fn first_token(&self) -> String {
+        std::fs::read_to_string(self.setup.beside(".admin-token")).unwrap().trim().to_owned()
     }
 
     pub fn connect(&self) -> Connection {

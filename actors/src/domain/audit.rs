@@ -115,6 +115,8 @@ pub enum Action {
     AccountQuotas,
     /// Somebody's lease was ended by an administrator.
     LockForceRelease,
+    /// Everything was copied.
+    Backup,
     /// Somebody asked for administration and was not let in.
     AdminAccess,
     /// A flag was set.
@@ -131,7 +133,7 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::SignIn,
         Self::DeviceSignIn,
         Self::TokenExchange,
@@ -143,6 +145,7 @@ impl Action {
         Self::AccountRole,
         Self::AccountQuotas,
         Self::LockForceRelease,
+        Self::Backup,
         Self::AdminAccess,
         Self::FlagSet,
         Self::FlagDelete,
@@ -165,6 +168,7 @@ impl Action {
             Self::AccountRole => "account.role",
             Self::AccountQuotas => "account.quotas",
             Self::LockForceRelease => "lock.force_release",
+            Self::Backup => "backup",
             Self::AdminAccess => "admin.access",
             Self::FlagSet => "flag.set",
             Self::FlagDelete => "flag.delete",

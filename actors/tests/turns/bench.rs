@@ -14,6 +14,7 @@ use octostore_actors::{
     },
     mailbox::mailbox,
     reply::{Lost, Waiting},
+    snapshot::Snapshot,
     sync::{Arc, AtomicU64, Mutex, Ordering, lock},
     time::{Clock, Instant},
 };
@@ -100,6 +101,10 @@ impl Store for Shared {
 
     fn patience(&self) -> Option<Duration> {
         None
+    }
+
+    fn snapshot(&mut self) -> Result<Option<Snapshot>, StoreFailure> {
+        Ok(None)
     }
 
     fn tend(&mut self, pressure: Pressure) -> Result<(), StoreFailure> {

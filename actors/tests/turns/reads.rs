@@ -11,6 +11,7 @@ use octostore_actors::{
     mailbox::mailbox,
     progress::Progress,
     reply::{Lost, Waiting},
+    snapshot::Snapshots,
     sync::{Arc, lock},
 };
 use std::{
@@ -177,4 +178,29 @@ fn one_outcome_readers_are_answered_although_nothing_is_committed_any_more() {
     persistence.run().map(drop).unwrap();
     assert!(waiting.iter_mut().all(|waiting| told(waiting) == NOTHING));
     assert_eq!(reads(&disk), [(0, 1), (0, 2), (0, 3)]);
+}
+
+#[test]
+fn a_snapshot_is_made_after_the_batch_it_came_with() {
+    let (journal, mut persistence, disk) = persistence();
+    let snapshots = Snapshots::new(journal.clone());
+    let progress = Arc::new(Progress::default());
+    let (turn, _) = turn_of(&progress, seq(1), vec![free("a")]);
+    assert!(journal.try_send(turn.into()).is_ok());
+    let mut taken: Vec<_> = (0..5).map(|_| snapshots.take()).collect();
+    persistence.step().unwrap();
+    assert_eq!(disk.commits(), 1);
+    let mut told = taken.iter_mut().map(|waiting| {
+        match Pin::new(waiting).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(snapshot)) => Some(snapshot.is_some()),
+            Poll::Ready(Err(lost)) => {
+                assert_eq!(lost, Lost::Overloaded);
+                None
+            }
+            Poll::Pending => panic!("nobody answers"),
+        }
+    });
+    // This store has none; and not everybody can have one at once.
+    assert!(told.by_ref().take(4).all(|told| told == Some(false)));
+    assert_eq!(told.next(), Some(None));
 }

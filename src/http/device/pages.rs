@@ -169,6 +169,7 @@ fn in_words(grant: &Grant) -> String {
         Area::AdminLocks => "the locks of everybody (administration)",
         Area::AdminAudit => "the audit log (administration)",
         Area::AdminMetrics => "the metrics (administration)",
+        Area::AdminBackup => "a copy of everything (administration)",
     };
     match grant.prefix.as_str() {
         "" => format!("{verb} {what}"),

@@ -19,6 +19,7 @@ use octostore_actors::{
         lock::{LockCommand, LockRecord},
         values::{FencingToken, Quota, Ttl},
     },
+    snapshot::Snapshot,
 };
 use std::time::Duration;
 
@@ -242,6 +243,10 @@ impl Store for BrokenStore {
 
     fn audit(&mut self, query: &AuditQuery) -> Result<AuditPage, StoreFailure> {
         self.store.audit(query)
+    }
+
+    fn snapshot(&mut self) -> Result<Option<Snapshot>, StoreFailure> {
+        self.store.snapshot()
     }
 
     fn tend(&mut self, pressure: Pressure) -> Result<(), StoreFailure> {

@@ -51,6 +51,8 @@ pub enum Area {
     AdminAudit,
     /// Administration: the metrics.
     AdminMetrics,
+    /// Administration: a copy of everything.
+    AdminBackup,
 }
 
 impl Area {
@@ -67,6 +69,7 @@ impl Area {
         Self::AdminLocks,
         Self::AdminAudit,
         Self::AdminMetrics,
+        Self::AdminBackup,
     ];
 
     /// As it is written.
@@ -83,6 +86,7 @@ impl Area {
             Self::AdminLocks => "admin.locks",
             Self::AdminAudit => "admin.audit",
             Self::AdminMetrics => "admin.metrics",
+            Self::AdminBackup => "admin.backup",
         }
     }
 }
@@ -224,7 +228,7 @@ impl fmt::Display for Scope {
 #[error(
     "a scope is AREA:ACCESS or AREA:ACCESS:PREFIX, with locks, limits, flags, config or an area of \
      administration (admin.accounts, admin.access, admin.roles, admin.quotas, admin.locks, \
-     admin.audit, admin.metrics), and read or write, as in locks:write:deploy/"
+     admin.audit, admin.metrics, admin.backup), and read or write, as in locks:write:deploy/"
 )]
 pub struct InvalidGrant;
 

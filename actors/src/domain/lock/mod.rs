@@ -13,7 +13,7 @@ mod machine;
 mod tokens;
 
 pub use machine::LockMachine;
-pub use tokens::Tokens;
+pub use tokens::{Tokens, after_restore};
 
 use super::{
     RecordKey,

@@ -2,9 +2,41 @@
 
 use super::{LockOutcome, LockRecord};
 use crate::{
-    domain::{Effects, values::FencingToken},
+    domain::{
+        Effects,
+        values::{FencingToken, WallTime},
+    },
     progress::Seq,
 };
+
+/// Where tokens go on in a copy of the store that was made when `mark` was its mark, and of which
+/// nobody knows what was granted since: above every token that can have been, at `now`.
+///
+/// The bound is the wall clock: [`LOST_EACH_SECOND`] tokens for every second since
+/// [`LOST_SINCE`], and an hour more. A store that began at zero is far below it, and one that was
+/// restored before began below it and grants more slowly than it rises; so whichever copy is
+/// restored, and however often, no token comes twice. Where the clock is below the mark it cannot be
+/// right; then the mark itself rises by [`LOST_AT_MOST`].
+pub fn after_restore(mark: FencingToken, now: WallTime) -> FencingToken {
+    let millis = now.as_millis().saturating_sub((LOST_SINCE - 3600) * 1000);
+    let millis = u64::try_from(millis).unwrap_or(0);
+    let bound = millis.saturating_mul(LOST_EACH_SECOND) / 1000;
+    if bound > mark.get() {
+        FencingToken::ZERO.saturating_add(bound)
+    } else {
+        mark.saturating_add(LOST_AT_MOST)
+    }
+}
+
+/// More tokens than a store spends in a second: forty times as many as it grants, and a crash every
+/// four seconds, which skips a block of them. 2^53 of them last until 2088.
+const LOST_EACH_SECOND: u64 = 1 << 22;
+
+/// 2020, before the first store there was, in seconds since 1970.
+const LOST_SINCE: i64 = 1_577_836_800;
+
+/// What a store spends in about a week and a half at that speed.
+const LOST_AT_MOST: u64 = 1 << 42;
 
 /// The fencing tokens that may be granted: those after `last`, up to the `mark` on disk.
 ///
@@ -60,5 +92,47 @@ impl Tokens {
     pub(super) fn rewind(&mut self, durable: Seq) {
         // `last` stays: a token that reached nobody is skipped, not granted twice.
         self.raising.take_if(|(seq, _)| *seq > durable);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1000;
+    const NOW: WallTime = WallTime::from_millis(1_795_000_000 * SECOND);
+
+    fn token(number: u64) -> FencingToken {
+        FencingToken::new(number).unwrap()
+    }
+
+    #[test]
+    fn fencing_whichever_copy_is_restored_and_however_often_no_token_comes_twice() {
+        // Two copies of one store: the second restore is of the older one.
+        let granted_until = |from: FencingToken, seconds: u64| from.get() + seconds * 100_000;
+        let first = after_restore(token(5_000_000), NOW);
+        let later = WallTime::from_millis(NOW.as_millis() + 60 * SECOND);
+        for copy in [0, 1, 5_000_000, first.get() - 1] {
+            assert!(after_restore(token(copy), later).get() > granted_until(first, 60));
+        }
+        // A store that was never restored, after a year of nothing but grants.
+        assert!(first.get() > granted_until(FencingToken::ZERO, 366 * 86_400));
+    }
+
+    #[test]
+    fn fencing_a_clock_that_is_behind_does_not_lower_the_tokens() {
+        let mark = after_restore(FencingToken::ZERO, NOW);
+        for behind in [0, -5 * SECOND, NOW.as_millis() - 86_400 * SECOND] {
+            let restored = after_restore(mark, WallTime::from_millis(behind));
+            assert_eq!(restored.get(), mark.get() + LOST_AT_MOST);
+        }
+        let end = WallTime::from_millis(i64::MAX);
+        assert_eq!(after_restore(mark, end), FencingToken::MAX);
+    }
+
+    #[test]
+    fn there_are_tokens_for_sixty_years_of_restores() {
+        let then = WallTime::from_millis(NOW.as_millis() + 60 * 365 * 86_400 * SECOND);
+        assert!(after_restore(FencingToken::ZERO, then) < FencingToken::MAX);
     }
 }

@@ -1,0 +1,101 @@
+//! `octostore backup FILE`: a copy of everything, while a server runs or while none does.
+
+use super::{
+    CommandError, Database, check,
+    client::{ClientError, LocalServer, block_on},
+    files::NewFile,
+};
+use crate::{
+    settings::{Bind, Secret},
+    store::{self, BackupError, Holder},
+};
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub struct BackupArguments {
+    /// Where the backup goes. Nobody else will be able to read it.
+    file: PathBuf,
+
+    #[command(flatten)]
+    database: Database,
+
+    /// The server that has the database open, if it does not say so itself: ADDRESS:PORT or
+    /// unix:PATH, on this machine.
+    #[arg(long, value_name = "ADDR")]
+    server: Option<Bind>,
+
+    #[command(flatten)]
+    secrets: Secrets,
+
+    /// Replace FILE if it exists.
+    #[arg(long)]
+    force: bool,
+}
+
+/// What is shown to a server. The token file of a first start is found by itself.
+#[derive(Debug, clap::Args)]
+struct Secrets {
+    /// The key of the administrator.
+    #[arg(long, env = "ADMIN_KEY", value_name = "KEY", hide_env_values = true)]
+    admin_key: Option<Secret>,
+
+    /// A bearer token of an administrator, with the scope admin.backup:read or none.
+    #[arg(long, env = "OCTOSTORE_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    token: Option<Secret>,
+}
+
+pub fn run(arguments: &BackupArguments) -> Result<String, CommandError> {
+    let mut file = NewFile::at(&arguments.file, arguments.force)?;
+    let how = match &arguments.server {
+        Some(at) => {
+            fetch(arguments, LocalServer::at(at.clone())?, &mut file)?;
+            "by the server that runs"
+        }
+        None => match store::backup(&arguments.database.database.0, file.path()) {
+            Ok(()) => "while no server runs",
+            Err(BackupError::InUse { holder, .. }) => {
+                fetch(arguments, LocalServer::announced(address(&holder)?), &mut file)?;
+                "by the server that runs"
+            }
+            Err(error) => return Err(error.into()),
+        },
+    };
+    // A backup that cannot be read is none.
+    let report = check::report(file.path(), &arguments.file)?;
+    file.finish()?;
+    Ok(format!(
+        "{report}made {how}; to have a database again: octostore restore {} --database FILE\n",
+        arguments.file.display()
+    ))
+}
+
+/// Where a server listens that has the database open.
+fn address(holder: &Holder) -> Result<Bind, ClientError> {
+    let known = holder
+        .addresses
+        .iter()
+        .find_map(|address| address.strip_prefix("http://").unwrap_or(address).parse().ok());
+    known.ok_or(ClientError::NoAddress)
+}
+
+fn fetch(
+    arguments: &BackupArguments,
+    server: LocalServer,
+    file: &mut NewFile,
+) -> Result<(), CommandError> {
+    let Secrets { admin_key, token } = &arguments.secrets;
+    let mut beside = arguments.database.database.0.clone().into_os_string();
+    beside.push(".admin-token");
+    let secret = match admin_key.as_ref().or(token.as_ref()) {
+        Some(secret) => secret.reveal().to_owned(),
+        None => std::fs::read_to_string(&beside)
+            .map_err(|_| ClientError::NoSecret(beside.to_string_lossy().into_owned()))?,
+    };
+    let server = server.with_secret(&secret);
+    let fetched = block_on(server.fetch("/admin/backup", file.file()));
+    match fetched.map_err(CommandError::System)? {
+        Ok(_) => Ok(()),
+        Err(ClientError::Cut(source)) => Err(file.failed(source)),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,73 @@
+//! Files that are whole, or not there; and nobody else's to read.
+
+use super::CommandError;
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+use tempfile::NamedTempFile;
+
+/// A file on its way. Until it is finished it has another name, and it disappears if it never is.
+pub struct NewFile {
+    file: NamedTempFile,
+    path: PathBuf,
+    replace: bool,
+}
+
+impl NewFile {
+    /// A file that will be at `path`, in the place of another one only if `replace` says so.
+    ///
+    /// # Errors
+    /// There is one, or none can be made there.
+    pub fn at(path: &Path, replace: bool) -> Result<Self, CommandError> {
+        if !replace && path.symlink_metadata().is_ok() {
+            return Err(CommandError::Exists(path.to_owned()));
+        }
+        let folder = folder(path);
+        let file = NamedTempFile::new_in(folder)
+            .map_err(|source| CommandError::Write { path: path.to_owned(), source })?;
+        Ok(Self { file, path: path.to_owned(), replace })
+    }
+
+    /// Where it is while it is not finished.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// To write it.
+    pub fn file(&mut self) -> &mut File {
+        self.file.as_file_mut()
+    }
+
+    /// What is wrong if it cannot be written.
+    pub fn failed(&self, source: io::Error) -> CommandError {
+        CommandError::Write { path: self.path.clone(), source }
+    }
+
+    /// Puts it in its place. When this returns it is on disk.
+    ///
+    /// # Errors
+    /// The system refuses, or there is a file now.
+    pub fn finish(self) -> Result<(), CommandError> {
+        let Self { file, path, replace } = self;
+        let write = |source| CommandError::Write { path: path.clone(), source };
+        file.as_file().sync_all().map_err(write)?;
+        let placed = if replace { file.persist(&path) } else { file.persist_noclobber(&path) };
+        match placed {
+            Ok(_) => {}
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(CommandError::Exists(path));
+            }
+            Err(error) => return Err(write(error.error)),
+        }
+        File::open(folder(&path)).and_then(|folder| folder.sync_all()).map_err(write)
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) | None => Path::new("."),
+    }
+}

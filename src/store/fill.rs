@@ -1,0 +1,105 @@
+//! A new database, made of what another said.
+
+use super::{
+    account, audit,
+    backup::{BackupError, Restored, build, go_on},
+    boot, config,
+    contents::Contents,
+    flag, limiter, lock,
+    row::integer,
+    statements::Statements,
+};
+use octostore_actors::domain::{
+    account::AccountRecord,
+    audit::{AuditEntry, AuditId},
+    config::ConfigRecord,
+    flag::FlagRecord,
+    limiter::LimitRecord,
+    lock::LockRecord,
+    values::WallTime,
+};
+use std::path::Path;
+
+/// The audit log of a new database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditRows {
+    /// The entries, the first one first.
+    pub entries: Vec<(AuditId, AuditEntry)>,
+    /// The highest place that was ever given.
+    pub last_place: u64,
+}
+
+/// Makes a database at `database`, where there is none, that says `contents` and goes on as a
+/// restored backup does. `now` is the wall clock.
+///
+/// # Errors
+/// See [`BackupError`]. Nothing is at `database` then.
+pub fn fill(
+    database: &Path,
+    contents: Contents,
+    log: &AuditRows,
+    now: WallTime,
+) -> Result<Restored, BackupError> {
+    build(database, |opening| {
+        let mut connection = opening.connect()?;
+        opening.create(&mut connection, &contents.boot)?;
+        opening.begin_journal(&connection)?;
+        let was = contents.mark;
+        let write = || {
+            let transaction = connection.transaction()?;
+            let mut statements = Statements::new(&transaction);
+            boot::write(&mut statements, &contents.boot)?;
+            for account in &contents.accounts {
+                account::write(&mut statements, &AccountRecord::Account(account.clone()))?;
+            }
+            for token in &contents.tokens {
+                account::write(&mut statements, &AccountRecord::Token(token.clone()))?;
+            }
+            for lease in &contents.leases {
+                lock::write(&mut statements, &LockRecord::Held(lease.clone()))?;
+            }
+            for row in &contents.limits {
+                limiter::write(&mut statements, &LimitRecord::Reserved(row.clone()))?;
+            }
+            for flag in &contents.flags {
+                flag::write(&mut statements, &FlagRecord::Set(flag.clone()))?;
+            }
+            for entry in &contents.config {
+                config::write(&mut statements, &ConfigRecord::Version(entry.clone()))?;
+            }
+            for (id, entry) in &log.entries {
+                write_audit_at(&mut statements, *id, entry)?;
+            }
+            go_on_after(&mut statements, log.last_place)?;
+            drop(statements);
+            transaction.commit()?;
+            go_on(&mut connection, contents, now)
+        };
+        let contents = write().map_err(|error| opening.refuse(error))?;
+        Ok((connection, Restored { contents, was }))
+    })
+}
+
+/// Adds one entry at its place in another log.
+fn write_audit_at(
+    statements: &mut Statements<'_>,
+    id: AuditId,
+    entry: &AuditEntry,
+) -> rusqlite::Result<()> {
+    go_on_after(statements, id.0.saturating_sub(1))?;
+    audit::write(statements, entry)
+}
+
+/// Sees to it that the next entry comes after `last`, as if that had been the last one so far.
+fn go_on_after(statements: &mut Statements<'_>, last: u64) -> rusqlite::Result<()> {
+    statements
+        .get(
+            "INSERT INTO sqlite_sequence (name, seq) SELECT 'audit', 0
+              WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'audit')",
+        )?
+        .execute([])?;
+    statements
+        .get("UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'audit'")?
+        .execute([integer(last)])
+        .map(drop)
+}

@@ -1,0 +1,82 @@
+//! The first bytes of a file: whose it is, before SQLite opens it.
+
+use super::{
+    open::{Opening, VERSION},
+    refusal::OpenError,
+};
+use std::io::Read;
+
+/// "octo": says in the header of a SQLite file whose file it is.
+pub const APPLICATION_ID: u32 = 0x6f63_746f;
+
+/// "octb": the same of a backup. No server serves it before it was restored, because the tokens that
+/// were granted since it was made would come twice.
+pub const BACKUP_ID: u32 = 0x6f63_7462;
+
+/// Where in the header that is ("The Database Header" in the documentation of SQLite's file format).
+pub const ID_AT: usize = 68;
+
+/// How a journal begins by which SQLite takes back a transaction that was interrupted ("Rollback
+/// Journal Format" in the documentation of its file format).
+const ROLLBACK_JOURNAL: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+
+/// What a file is by its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing yet: a database can be made of it.
+    Nothing,
+    /// A database.
+    Database,
+    /// A backup of one.
+    Backup,
+}
+
+impl Opening<'_> {
+    /// Refuses what is not ours, is damaged there, or newer than this program.
+    pub fn kind(&self) -> Result<Kind, OpenError> {
+        let mut header = Vec::new();
+        let read =
+            self.files.read(self.path).and_then(|file| file.take(100).read_to_end(&mut header));
+        if read.map_err(|source| self.io(source))? == 0 {
+            return Ok(Kind::Nothing);
+        }
+        let number = |at: usize| {
+            u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+        };
+        let path = self.path.to_owned();
+        let whole = header.len() == 100 && header.starts_with(b"SQLite format 3\0");
+        let kind = match whole.then(|| number(ID_AT)) {
+            Some(APPLICATION_ID) => Kind::Database,
+            Some(BACKUP_ID) => Kind::Backup,
+            Some(_) | None => {
+                let nothing_yet = header.iter().all(|&byte| byte == 0);
+                let being_made = nothing_yet && self.is_being_made()?;
+                return if being_made {
+                    Ok(Kind::Nothing)
+                } else {
+                    Err(OpenError::Foreign { path })
+                };
+            }
+        };
+        // In any other mode SQLite would not look at the journal: ours is a write-ahead log, or was
+        // about to become one.
+        if !matches!(header[18..20], [2, 2] | [1, 1]) {
+            return Err(self.damaged("its header names another journal".to_owned()));
+        }
+        let found = number(60);
+        if found > VERSION {
+            return Err(OpenError::Newer { path, found });
+        }
+        Ok(kind)
+    }
+
+    /// Whether the power went while the file was made. The journal that is there as long as that
+    /// takes says so; SQLite goes by it and takes back what there is of the file.
+    fn is_being_made(&self) -> Result<bool, OpenError> {
+        let mut begin = Vec::new();
+        let journal = self.files.read(&self.beside("-journal"));
+        let read = journal.and_then(|file| file.take(8).read_to_end(&mut begin));
+        read.map_err(|source| self.io(source))?;
+        Ok(begin == ROLLBACK_JOURNAL)
+    }
+}

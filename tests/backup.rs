@@ -1,0 +1,203 @@
+//! Backups: that they are whole, that whoever may not have one gets none, and that nothing which was
+//! granted after one was made comes twice when it is restored.
+
+use crate::{
+    admin::{KEY, keeper, scoped, setup},
+    caller::Caller,
+    common::{ALICE, Connection, Setup, until},
+    operation::{octostore, restored},
+};
+use serde_json::json;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+#[test]
+fn a_backup_of_a_running_server_has_everything_that_was_acknowledged_before() {
+    let setup = setup();
+    let server = setup.start();
+    let lease = server.alice().acquire("a", 3600).lease();
+    let mut alice = Caller::alice(&server);
+    alice.put("/flags/f", &json!({ "enabled": true })).ok();
+    alice.put_value("k", "{\"max\": 250.00}").ok();
+    alice.check("l", 5, 3600).ok();
+    let said = octostore(&setup, &["backup", "b"]).ok();
+    assert!(said.contains("and whole") && said.contains("1 lock,"), "{said}");
+    // What comes later is not in it, and disturbs nothing.
+    server.alice().acquire("later", 3600).ok();
+    server.stop();
+
+    let server = restored(&setup, "b");
+    assert_eq!(server.alice().get("a").lease(), lease);
+    assert_eq!(server.alice().get("later").ok()["status"], "available");
+    let mut alice = Caller::alice(&server);
+    assert_eq!(alice.get("/flags/f").ok()["enabled"], true);
+    assert!(alice.get("/config/k").text().contains("250.00"));
+    assert_eq!(alice.get("/limits/l").ok()["remaining"], 0, "what was reserved counts as spent");
+    let log = keeper(&server).get("/admin/audit?action=backup").ok();
+    assert_eq!(log["entries"][0]["result"], "ok", "{log}");
+}
+
+#[test]
+fn a_backup_of_a_server_that_was_killed_has_everything_too() {
+    let setup = Setup::new();
+    let server = setup.start();
+    let lease = server.alice().acquire("a", 3600).lease();
+    server.kill();
+    let before = std::fs::read(setup.database()).unwrap();
+    octostore(&setup, &["backup", "b"]).ok();
+    assert_eq!(std::fs::read(setup.database()).unwrap(), before, "it stays as it is");
+    assert_eq!(restored(&setup, "b").alice().get("a").lease(), lease);
+    assert_eq!(setup.start().alice().get("a").lease(), lease);
+}
+
+#[test]
+fn fencing_no_token_comes_twice_whichever_backup_is_restored_and_however_often() {
+    let setup = setup();
+    let server = setup.start();
+    server.alice().acquire("a", 60).ok();
+    octostore(&setup, &["backup", "old"]).ok();
+    let mut highest = 0;
+    for n in 0..50 {
+        highest = server.alice().acquire(&format!("lock-{n}"), 60).token();
+    }
+    octostore(&setup, &["backup", "young"]).ok();
+    highest = highest.max(server.alice().acquire("b", 60).token());
+    server.kill();
+    // The older one first, then the younger, then the older once more, and a backup of a restored.
+    for (round, backup) in ["old", "young", "old"].into_iter().enumerate() {
+        let name = format!("{backup}-{round}");
+        std::fs::copy(setup.folder().join(backup), setup.folder().join(&name)).unwrap();
+        let server = restored(&setup, &name);
+        let token = server.alice().acquire("after", 60).token();
+        assert!(token > highest, "{token} after {highest}");
+        highest = server.alice().acquire("after-that", 60).token();
+        assert_eq!(highest, token + 1);
+        server.stop();
+    }
+}
+
+#[test]
+fn an_etag_of_what_was_written_after_the_backup_matches_nothing() {
+    let setup = setup();
+    let server = setup.start();
+    let mut alice = Caller::alice(&server);
+    alice.put_value("k", "1").ok();
+    octostore(&setup, &["backup", "b"]).ok();
+    let lost = alice.put_value("k", "2");
+    let lost = lost.header("etag").unwrap().to_owned();
+    server.kill();
+    let server = restored(&setup, "b");
+    let mut alice = Caller::alice(&server);
+    alice.put_value("k", "3").ok();
+    let written = alice.put_value_if("k", "4", &[("if-match", &lost)]);
+    assert_eq!(written.status, 412, "{written:?}");
+}
+
+#[test]
+fn a_backup_is_not_served_as_it_is() {
+    let setup = Setup::new();
+    setup.start().stop();
+    octostore(&setup, &["backup", "b"]).ok();
+    let before = std::fs::read(setup.folder().join("b")).unwrap();
+    let refused = setup.clone().database_at(&setup.folder().join("b")).run();
+    assert_eq!(refused.code, Some(65));
+    assert!(refused.one_line().contains("octostore restore"), "{refused:?}");
+    assert_eq!(std::fs::read(setup.folder().join("b")).unwrap(), before);
+    let said =
+        octostore(&setup, &["restore", setup.database().to_str().unwrap(), "--database", "x.db"]);
+    assert!(said.refused(65).contains("not a backup"));
+}
+
+#[test]
+fn who_may_not_have_a_backup_gets_none() {
+    let setup = setup();
+    let server = setup.start();
+    assert_eq!(Caller::new(&server.address, None).get("/admin/backup").status, 401);
+    Caller::alice(&server).get("/admin/backup").refused(403, "not_an_administrator");
+    crate::admin::act(&server, "alice", "promote");
+    let shipper = scoped(&server, ALICE, "admin.audit:read");
+    Caller::new(&server.address, Some(&shipper))
+        .get("/admin/backup")
+        .refused(403, "insufficient_scope");
+    let keeper_of_backups = scoped(&server, ALICE, "admin.backup:read");
+    let fetched = Caller::new(&server.address, Some(&keeper_of_backups)).get("/admin/backup");
+    assert!(fetched.status == 200 && fetched.body.starts_with(b"SQLite format 3\0"));
+    assert_eq!(fetched.header("content-length").unwrap(), fetched.body.len().to_string());
+
+    let wrong = setup.clone().variable("ADMIN_KEY", "another-key-that-opens-nothing");
+    octostore(&wrong, &["backup", "b"]).refused(77);
+    let nothing = Setup::bare();
+    let at = server.url().replace("http://", "");
+    octostore(&nothing, &["backup", "b", "--server", &at]).refused(77);
+    let elsewhere = octostore(&setup, &["backup", "b", "--server", "192.0.2.1:3000"]).refused(64);
+    assert!(elsewhere.contains("not on this machine"), "{elsewhere}");
+    assert!(!setup.folder().join("b").exists());
+    assert!(!elsewhere.contains(KEY));
+}
+
+/// A backup that has begun to arrive and is not read.
+fn begun(server: &crate::common::Server) -> Connection {
+    let mut connection = server.connect();
+    let authorization = format!("Bearer {KEY}");
+    let headers = [("authorization", &*authorization)];
+    connection.send(&crate::common::request("GET", "/admin/backup", &headers, b""));
+    assert_eq!(connection.read_head().unwrap().status, 200);
+    connection
+}
+
+#[test]
+fn bounded_one_backup_at_a_time_and_whoever_goes_away_frees_it() {
+    let setup = setup();
+    setup.start().stop();
+    crate::audit::seed(&setup, 100_000, 60);
+    let server = setup.start();
+    let slow = begun(&server);
+    let refused = keeper(&server).get("/admin/backup");
+    refused.refused(503, "backup_busy");
+    assert!(refused.header("retry-after").is_some());
+    // Nobody else waits for whoever does not read.
+    server.alice().acquire("a", 60).ok();
+    drop(slow);
+    let fetched = until("the turn is free", || {
+        Some(keeper(&server).get("/admin/backup")).filter(|answer| answer.status == 200)
+    });
+    assert!(fetched.body.len() > 5 << 20);
+    // Nor does a stop.
+    let slow = begun(&server);
+    server.stop();
+    drop(slow);
+}
+
+#[test]
+fn under_load_every_backup_is_one_moment() {
+    let setup = setup();
+    let server = setup.start();
+    let (stop, written) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Both values of a pair are written one after the other: the second is never ahead.
+            let mut alice = Caller::alice(&server);
+            for n in 1.. {
+                if stop.load(Ordering::SeqCst) {
+                    break;
+                }
+                alice.put_value("first", &n.to_string()).ok();
+                alice.put_value("second", &n.to_string()).ok();
+                written.store(n, Ordering::SeqCst);
+            }
+        });
+        for round in 0..3 {
+            let before = until("more is written", || {
+                Some(written.load(Ordering::SeqCst)).filter(|&n| n >= (round + 1) * 20)
+            });
+            octostore(&setup, &["backup", &format!("b{round}")]).ok();
+            let server = restored(&setup, &format!("b{round}"));
+            let mut alice = Caller::alice(&server);
+            let mut value =
+                |key| alice.get(&format!("/config/{key}")).ok()["value"].as_u64().unwrap();
+            let (first, second) = (value("first"), value("second"));
+            assert!(second >= before, "{second} after {before}");
+            assert!(first == second || first == second + 1, "{first} and {second}");
+        }
+        stop.store(true, Ordering::SeqCst);
+    });
+}
