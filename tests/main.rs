@@ -25,6 +25,7 @@ mod config_conditions;
 mod contract;
 mod contract_errors;
 mod damage;
+mod dashboard;
 mod device;
 mod device_abuse;
 mod documents;

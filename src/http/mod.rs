@@ -9,6 +9,7 @@
 //! - [`oauth`]: tokens for whoever can show a grant, which is [`exchange`] for workloads, and
 //!   [`device`] for terminals, whose users come over [`pages`];
 //! - [`admin`], [`audit`]: what administrators do;
+//! - [`dashboard`]: a page for all of this;
 //! - [`error`]: what can be wrong, and the only place that maps it to a status.
 
 mod accounts;
@@ -18,6 +19,7 @@ mod body;
 mod caller;
 mod config;
 mod cookie;
+mod dashboard;
 mod delivery;
 mod device;
 mod error;
@@ -37,6 +39,7 @@ mod request_id;
 mod router;
 mod server;
 mod sign_in;
+mod static_file;
 mod stream;
 mod timer;
 mod wire;
@@ -161,6 +164,15 @@ async fn answer(context: &Context<'_>, body: Incoming) -> Result<Reply, ApiError
     if let Resource::Admin(admin) = resource {
         return admin::answer(context, admin, body).await;
     }
+    if let Resource::Dashboard(file) = resource {
+        return Ok(dashboard::file(context, file));
+    }
+    if let Resource::Session = resource {
+        return dashboard::session::answer(context, verb, body).await;
+    }
+    if let Resource::DashboardSignIn(provider) = resource {
+        return dashboard::sign_in(context, provider).await;
+    }
     let identity = &caller::authenticate(context)?;
     match resource {
         Resource::Probe(_)
@@ -170,7 +182,10 @@ async fn answer(context: &Context<'_>, body: Incoming) -> Result<Reply, ApiError
         | Resource::Device
         | Resource::DeviceCode
         | Resource::DeviceConfirm
-        | Resource::Admin(_) => unreachable!("answered above"),
+        | Resource::Admin(_)
+        | Resource::Dashboard(_)
+        | Resource::Session
+        | Resource::DashboardSignIn(_) => unreachable!("answered above"),
         Resource::Locks => locks::list(context, identity).await,
         Resource::Lock(name) => locks::get(context, identity, name).await,
         Resource::LockAction(name, action) => {
