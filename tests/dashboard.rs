@@ -106,7 +106,7 @@ fn what_is_no_token_begins_no_session() {
         assert_eq!(answer.header("set-cookie"), None);
     }
     let answer = send(&server, "POST", SESSION, &[("x-csrf-token", "sign-in")], "{}");
-    answer.refused(400, "missing_field");
+    answer.refused(422, "missing_field");
 }
 
 #[test]
