@@ -26,6 +26,7 @@ mod config_conditions;
 mod contract;
 mod contract_errors;
 mod damage;
+mod dashboard;
 mod device;
 mod device_abuse;
 mod documents;

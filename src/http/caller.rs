@@ -1,6 +1,6 @@
 //! Who is asking: the account of a bearer token, or an administrator; and from where.
 
-use super::{Context, error::ApiError};
+use super::{Context, dashboard::session, error::ApiError};
 use crate::{
     app::Service,
     auth::{BearerToken, Denied, Identity, NotAuthenticated, address},
@@ -25,15 +25,28 @@ const X_ADMIN_KEY: HeaderName = HeaderName::from_static("x-admin-key");
 /// throttled. Longer ones get through, so that nobody is locked out by a neighbour's mistakes.
 const GUESSABLE_BELOW: usize = 20;
 
-/// The account that sends this, by exactly one `Authorization: Bearer TOKEN`. An unknown token and
-/// a malformed header are refused in the same words.
+/// The account that sends this, by exactly one `Authorization: Bearer TOKEN`, or by the session of
+/// the dashboard. An unknown token and a malformed header are refused in the same words.
 ///
 /// # Errors
 /// No token, or one that opens nothing; the account is disabled, or asks too fast; the address
 /// has shown too many wrong tokens.
 pub fn authenticate(context: &Context<'_>) -> Result<Identity, ApiError> {
+    match bearer(&context.head.headers) {
+        Some(token) => authenticate_with(context, token),
+        None => {
+            let token = session::token(context).ok_or(ApiError::Unauthorized)?;
+            authenticate_with(context, &token)
+        }
+    }
+}
+
+/// The account of this token, which the request has shown in one way or another.
+///
+/// # Errors
+/// As [`authenticate`].
+pub fn authenticate_with(context: &Context<'_>, token: &[u8]) -> Result<Identity, ApiError> {
     let service = context.service;
-    let token = bearer(&context.head.headers).ok_or(ApiError::Unauthorized)?;
     let now = service.calendar.wall();
     match service.directory.authenticate(token, now) {
         Ok(identity) => {

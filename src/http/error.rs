@@ -216,6 +216,9 @@ pub enum ApiError {
     /// The person, or the provider, did not want to.
     #[error("The provider did not let you sign in: sign in again if you did not mean to refuse")]
     SignInDenied,
+    /// It does not come from a page of this server.
+    #[error("This is for the page of the dashboard alone: load that again, and try once more")]
+    NotFromHere,
     /// The provider did not say who it is.
     #[error("The sign-in failed: sign in again; if it fails again, the server's log says why")]
     SignInFailed,
@@ -310,6 +313,7 @@ impl ApiError {
             }
             Self::InvalidState => (StatusCode::UNAUTHORIZED, "invalid_state"),
             Self::SignInDenied => (StatusCode::UNAUTHORIZED, "sign_in_denied"),
+            Self::NotFromHere => (StatusCode::FORBIDDEN, "csrf_token_required"),
             Self::SignInFailed => (StatusCode::UNAUTHORIZED, "sign_in_failed"),
             Self::ProviderUnavailable => (StatusCode::BAD_GATEWAY, "provider_unavailable"),
             Self::SignInNotAllowed => (StatusCode::FORBIDDEN, "sign_in_not_allowed"),
@@ -389,6 +393,7 @@ impl ApiError {
             | Self::TooMany { .. }
             | Self::InvalidState
             | Self::SignInDenied
+            | Self::NotFromHere
             | Self::SignInFailed
             | Self::ProviderUnavailable
             | Self::SignInNotAllowed

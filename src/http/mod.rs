@@ -10,6 +10,7 @@
 //!   [`device`] for terminals, whose users come over [`pages`];
 //! - [`admin`], [`audit`], [`backup`]: what administrators do; [`metrics`]: what scrapers read;
 //! - [`openapi`]: what this server says of itself, which [`pages`] show to people;
+//! - [`dashboard`]: a page for all of this;
 //! - [`error`]: what can be wrong, and the only place that maps it to a status.
 
 mod accounts;
@@ -20,6 +21,7 @@ mod body;
 mod caller;
 mod config;
 mod cookie;
+mod dashboard;
 mod delivery;
 mod device;
 mod error;
@@ -196,6 +198,15 @@ async fn answer(
     if let Resource::Admin(admin) = resource {
         return admin::answer(context, admin, body).await;
     }
+    if let Resource::Dashboard(file) = resource {
+        return Ok(dashboard::file(context, file));
+    }
+    if let Resource::Session = resource {
+        return dashboard::session::answer(context, verb, body).await;
+    }
+    if let Resource::DashboardSignIn(provider) = resource {
+        return dashboard::sign_in(context, provider).await;
+    }
     let identity = &caller::authenticate(context)?;
     match resource {
         Resource::Probe(_)
@@ -209,7 +220,10 @@ async fn answer(
         | Resource::Device
         | Resource::DeviceCode
         | Resource::DeviceConfirm
-        | Resource::Admin(_) => unreachable!("answered above"),
+        | Resource::Admin(_)
+        | Resource::Dashboard(_)
+        | Resource::Session
+        | Resource::DashboardSignIn(_) => unreachable!("answered above"),
         Resource::Locks => locks::list(context, identity).await,
         Resource::Lock(name) => locks::get(context, identity, name).await,
         Resource::LockAction(name, action) => {

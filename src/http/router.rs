@@ -64,6 +64,31 @@ pub enum Resource<'a> {
     SignInCallback(ProviderPath<'a>),
     /// `/admin/…`
     Admin(Admin<'a>),
+    /// `/dashboard`, and the files it is made of.
+    Dashboard(DashboardFile),
+    /// `/dashboard/session`.
+    Session,
+    /// `/dashboard/sign-in/github`, `/dashboard/sign-in/oidc/{provider}`.
+    DashboardSignIn(ProviderPath<'a>),
+}
+
+/// What the dashboard is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DashboardFile {
+    /// The page itself.
+    Page,
+    /// `style.css`: how it looks.
+    Style,
+    /// `app.js`: the session, and which view is shown.
+    App,
+    /// `lib.js`: asking the server, and building what is shown.
+    Lib,
+    /// `views.js`: locks, limits, flags and tokens.
+    Views,
+    /// `config.js`: configuration, its history and differences.
+    ConfigView,
+    /// `admin.js`: accounts, force-release and the audit log.
+    AdminViews,
 }
 
 /// What a path under `/admin` names.
@@ -199,6 +224,23 @@ impl<'a> Resource<'a> {
             [Some("auth"), Some("oidc"), Some(name), Some("callback"), None] => {
                 Self::SignInCallback(ProviderPath::OpenId(RawName(name)))
             }
+            [Some("dashboard"), None, ..] => Self::Dashboard(DashboardFile::Page),
+            [Some("dashboard"), Some("session"), None, ..] => Self::Session,
+            [Some("dashboard"), Some("sign-in"), Some("github"), None, _] => {
+                Self::DashboardSignIn(ProviderPath::GitHub)
+            }
+            [Some("dashboard"), Some("sign-in"), Some("oidc"), Some(name), None] => {
+                Self::DashboardSignIn(ProviderPath::OpenId(RawName(name)))
+            }
+            [Some("dashboard"), Some(file), None, ..] => Self::Dashboard(match file {
+                "style.css" => DashboardFile::Style,
+                "app.js" => DashboardFile::App,
+                "lib.js" => DashboardFile::Lib,
+                "views.js" => DashboardFile::Views,
+                "config.js" => DashboardFile::ConfigView,
+                "admin.js" => DashboardFile::AdminViews,
+                _ => return None,
+            }),
             [Some("admin"), rest @ ..] => Self::Admin(Admin::of(rest)?),
             _ => return None,
         })
@@ -220,11 +262,14 @@ impl<'a> Resource<'a> {
             | Self::ConfigHistory(_)
             | Self::Me
             | Self::Device
-            | Self::SignIn(_) => "GET, HEAD",
+            | Self::SignIn(_)
+            | Self::Dashboard(_)
+            | Self::DashboardSignIn(_) => "GET, HEAD",
             // Asking for nothing but the head would use up the code.
             Self::SignInCallback(_) => "GET",
             Self::Tokens => "GET, HEAD, POST",
             Self::Token(_) => "DELETE",
+            Self::Session => "GET, HEAD, POST, DELETE",
             Self::Admin(admin) => admin.allow(),
             Self::Limit(_) => "GET, HEAD, DELETE",
             Self::Flag(_) | Self::Config(_) => "GET, HEAD, PUT, DELETE",

@@ -8,7 +8,7 @@ use super::{
     accounts::{hand_over, uncached},
     caller::{failed_to_sign_in, may_try_to_sign_in, provenance},
     cookie::Cookie,
-    device, empty,
+    dashboard, device, empty,
     error::ApiError,
     json, query,
     router::ProviderPath,
@@ -30,8 +30,8 @@ use hyper::{
 };
 use octostore_actors::domain::{
     account::{
-        AccountCommand, InvalidSubject, NewToken, Origin, Subject, TokenName, TokenSource,
-        scope::Scope,
+        Account, AccountCommand, InvalidSubject, NewToken, Origin, Subject, Token, TokenName,
+        TokenSource, scope::Scope,
     },
     audit::{Action, Who},
     values::Quota,
@@ -106,6 +106,7 @@ pub async fn callback(context: &Context<'_>, path: ProviderPath<'_>) -> Result<R
     let mut reply = match (end(context, provider, attempt, &query).await, purpose) {
         (Ok(reply), _) => reply,
         (Err(error), Purpose::Token) => error.respond(context.request_id),
+        (Err(error), Purpose::Dashboard) => dashboard::fail(&error),
         (Err(error), Purpose::Device(_)) => device::fail(&error),
     };
     // What the browser has kept is of no use any more.
@@ -173,6 +174,7 @@ async fn finished(
 ) -> Result<Reply, ApiError> {
     match attempt.purpose {
         Purpose::Token => token(context, &attempt.provider, person).await,
+        Purpose::Dashboard => session(context, &attempt.provider, person).await,
         Purpose::Device(device) => Ok(device::ask(context, &attempt.provider, device, person)),
     }
 }
@@ -183,6 +185,40 @@ async fn token(
     provider: &ProviderId,
     person: Person,
 ) -> Result<Reply, ApiError> {
+    let avatar_url = person.avatar_url.clone();
+    let (bearer, account, token) = admit(context, provider, person).await?;
+    let body = SignedInBody {
+        token: bearer.reveal(),
+        user: UserBody {
+            login: account.name.as_str(),
+            avatar_url: avatar_url.as_deref().unwrap_or_default(),
+        },
+        expires_at: token.expires_at.map(Stamp::from),
+    };
+    Ok(json(StatusCode::OK, &body))
+}
+
+/// Has the browser keep a token of the person's account, and shows it the dashboard.
+async fn session(
+    context: &Context<'_>,
+    provider: &ProviderId,
+    person: Person,
+) -> Result<Reply, ApiError> {
+    let returns_to = context.service.providers.get(provider);
+    let over_tls = returns_to.is_some_and(|provider| returns_over_tls(context, provider));
+    let (bearer, ..) = admit(context, provider, person).await?;
+    let mut reply = empty(StatusCode::SEE_OTHER);
+    reply.headers_mut().insert(LOCATION, HeaderValue::from_static("/dashboard"));
+    dashboard::session::keep(&mut reply, over_tls, &bearer);
+    Ok(reply)
+}
+
+/// Makes a token of the person's account, and the account if it is new.
+async fn admit(
+    context: &Context<'_>,
+    provider: &ProviderId,
+    person: Person,
+) -> Result<(BearerToken, Account, Token), ApiError> {
     let bearer = BearerToken::generate();
     let (origin, subject) = account_of(&person.key).map_err(|_| ApiError::SignInFailed)?;
     let name = format!("signed in with {provider}");
@@ -206,15 +242,7 @@ async fn token(
         by: provenance(context, Who::Stranger),
     };
     let (account, token) = hand_over(context, command).await?;
-    let body = SignedInBody {
-        token: bearer.reveal(),
-        user: UserBody {
-            login: account.name.as_str(),
-            avatar_url: person.avatar_url.as_deref().unwrap_or_default(),
-        },
-        expires_at: token.expires_at.map(Stamp::from),
-    };
-    Ok(json(StatusCode::OK, &body))
+    Ok((bearer, account, token))
 }
 
 /// What makes the account of a person one and the same.
@@ -248,7 +276,7 @@ async fn note(context: &Context<'_>, why: &str) {
     failed_to_sign_in(context, Who::Stranger, Action::SignIn, why).await;
 }
 
-fn provider_id(path: ProviderPath<'_>) -> Result<ProviderId, ApiError> {
+pub(super) fn provider_id(path: ProviderPath<'_>) -> Result<ProviderId, ApiError> {
     match path {
         ProviderPath::GitHub => Ok(ProviderId::GitHub),
         ProviderPath::OpenId(name) => {

@@ -35,6 +35,8 @@ pub struct Attempt {
 pub enum Purpose {
     /// To be given a token.
     Token,
+    /// To use the dashboard.
+    Dashboard,
     /// To decide whether this terminal may act as whoever signs in.
     Device(DeviceId),
 }

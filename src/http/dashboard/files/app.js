@@ -1,0 +1,121 @@
+// The session, and which view is shown.
+
+import { ask, button, carry, failed, field, h, paste, say } from "./lib.js";
+import { flags, limits, locks, tokens } from "./views.js";
+import { config } from "./config.js";
+import { accounts, audit } from "./admin.js";
+
+const VIEWS = {
+  locks: { title: "Locks", show: locks, live: true },
+  limits: { title: "Limits", show: limits, live: true },
+  flags: { title: "Flags", show: flags },
+  config: { title: "Config", show: config },
+  tokens: { title: "Tokens", show: tokens },
+  accounts: { title: "Accounts", show: accounts, admin: true },
+  audit: { title: "Audit log", show: audit, admin: true },
+};
+
+/** How often a view that changes by itself is read again, in milliseconds. */
+const AGAIN = 10_000;
+
+const main = document.getElementById("main");
+const nav = document.getElementById("nav");
+const who = document.getElementById("who");
+
+let me = null;
+let showing = 0;
+
+async function start() {
+  const session = await ask("GET", "/dashboard/session");
+  carry(session.csrf_token ?? null);
+  me = session.signed_in ? await ask("GET", "/auth/me") : null;
+  nav.hidden = who.hidden = !me;
+  if (!me) return signIn(session.providers ?? []);
+  who.replaceChildren(h("span", {}, me.name, me.admin ? " (administrator)" : ""), button("Sign out", "", signOut));
+  await show();
+}
+
+function signIn(providers) {
+  const token = h("input", { type: "password", autocomplete: "current-password", required: true, spellcheck: "false" });
+  const submit = async (event) => {
+    event.preventDefault();
+    try {
+      carry("sign-in");
+      await ask("POST", "/dashboard/session", { token: token.value });
+      await start();
+      main.focus();
+    } catch (error) {
+      const wrong = error.status === 401;
+      say(wrong ? "No account has this token" : error.message, "failed");
+      token.focus();
+    }
+  };
+  document.title = "Sign in – OctoStore";
+  const links = providers.map(({ name, sign_in }) => h("a", { class: "button go", href: sign_in }, `Sign in with ${called(name)}`));
+  main.replaceChildren(
+    h(
+      "div",
+      { class: "card narrow" },
+      h("h1", {}, "Sign in"),
+      h("p", { class: "lead" }, "Locks, limits, flags and configuration of your account."),
+      links.length > 0 && h("div", { class: "field tools" }, links),
+      h(
+        "form",
+        { onsubmit: submit },
+        field("Token", token, links.length ? "in place of signing in" : ""),
+        h("button", { class: "go" }, "Use this token"),
+      ),
+      h("p", { class: "faint block" }, "The first start of a server writes one into a file beside its data:"),
+      paste("cat octostore.db.admin-token"),
+    ),
+  );
+  token.focus();
+}
+
+const called = (name) => (name === "github" ? "GitHub" : name.replace(/^oidc\//, ""));
+
+async function signOut() {
+  await ask("DELETE", "/dashboard/session");
+  carry(null);
+  await start();
+}
+
+/** Shows the view that the address names. Of two that are on their way the later one counts. */
+async function show({ quietly = false } = {}) {
+  const name = location.hash.slice(1).split("/")[0] || "locks";
+  const view = VIEWS[name] && (!VIEWS[name].admin || me.admin) ? VIEWS[name] : VIEWS.locks;
+  const turn = ++showing;
+  nav.replaceChildren(
+    ...Object.entries(VIEWS)
+      .filter(([, { admin }]) => !admin || me.admin)
+      .map(([key, { title }]) => h("a", { href: `#${key}`, "aria-current": VIEWS[key] === view ? "page" : null }, title)),
+  );
+  document.title = `${view.title} – OctoStore`;
+  try {
+    const shown = await view.show({ me, again: () => show({ quietly: true }) });
+    if (turn !== showing) return;
+    const focused = document.activeElement?.dataset?.key;
+    main.replaceChildren(...[shown].flat());
+    if (focused) main.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+    else if (!quietly) main.focus();
+  } catch (error) {
+    if (turn !== showing || quietly) return;
+    main.replaceChildren(h("div", { class: "card" }, h("h1", {}, "This could not be shown"), h("p", {}, error.message)));
+    failed(error);
+  }
+}
+
+const isBusy = () => document.hidden || document.querySelector("dialog[open]") || main.querySelector("input:focus, textarea:focus");
+
+setInterval(() => {
+  const name = location.hash.slice(1).split("/")[0] || "locks";
+  if (me && VIEWS[name]?.live && !isBusy()) show({ quietly: true });
+}, AGAIN);
+
+addEventListener("hashchange", () => me && show());
+addEventListener("signed-out", () => {
+  if (!me) return;
+  carry(null);
+  start().catch(failed);
+});
+start().catch(failed);

@@ -1,0 +1,128 @@
+// Configuration: keys, versions, differences and the way back.
+
+import { all, ask, button, confirmed, curl, empty, field, h, head, inPath, say, table, when } from "./lib.js";
+
+export async function config({ again }) {
+  const key = decodeURIComponent(location.hash.split("/").slice(1).join("/"));
+  return key ? one(key, again) : list();
+}
+
+const link = (key) => `#config/${encodeURIComponent(key)}`;
+
+async function list() {
+  const { items, more } = await all("/config", "configs");
+  const add = async () => {
+    const key = h("input", { required: true, maxlength: 128, autocomplete: "off", spellcheck: "false" });
+    const value = h("textarea", { required: true, spellcheck: "false", value: "{}" });
+    const fields = [field("Key", key), field("Value", value, "JSON")];
+    if (!(await confirmed("New key", "", "Create", fields, "go"))) return;
+    await ask("PUT", `/config/${inPath(key.value)}`, { value: parsed(value.value) }, { "If-None-Match": "*" });
+    location.hash = link(key.value);
+  };
+  const top = head("Config", "Values with a history: each change is a version, and any version can come back.", button("New key", "go", add));
+  if (!items.length) {
+    const line = curl("PUT", "/config/checkout", { value: { retries: 3 } });
+    return [top, empty("There is no configuration yet", "Write the first version of a key:", line)];
+  }
+  const rows = items.map(({ key, version, updated_at }) => [
+    h("a", { href: link(key) }, key),
+    h("span", { class: "num" }, String(version)),
+    when(updated_at),
+    h("a", { class: "button", href: link(key), "aria-label": `Open ${key}` }, "Open"),
+  ]);
+  return [top, table("Configuration", ["Key", "Version", "Changed", ""], rows), more && h("p", { class: "faint" }, "There are more keys: GET /config?after=…")].filter(Boolean);
+}
+
+async function one(key, again) {
+  const path = `/config/${inPath(key)}`;
+  const [now, { versions }] = await Promise.all([ask("GET", path), ask("GET", `${path}/history`)]);
+  const texts = new Map(versions.map(({ version, value }) => [version, pretty(value)]));
+  const shown = h("div");
+
+  const edit = async () => {
+    const value = h("textarea", { required: true, spellcheck: "false", value: pretty(now.value) });
+    if (!(await confirmed(`Change ${key}`, "", "Write", [field("Value", value, "JSON")], "go"))) return;
+    await ask("PUT", path, { value: parsed(value.value) }, now.etag ? { "If-Match": now.etag } : {});
+    await again();
+  };
+  const remove = async () => {
+    if (!(await confirmed(`Delete ${key}?`, "Its history goes with it.", "Delete"))) return;
+    await ask("DELETE", path);
+    location.hash = "#config";
+  };
+  const back = (version) => async () => {
+    if (!(await confirmed(`Back to version ${version}?`, "Its value becomes a new version; nothing is lost.", "Roll back", [], "go"))) return;
+    await ask("POST", `${path}/rollback`, { version });
+    say(`${key} is as in version ${version}`);
+    await again();
+  };
+  const select = (version) => {
+    for (const other of picks) other.setAttribute("aria-pressed", String(other.dataset.version === String(version)));
+    const before = texts.get(version - 1);
+    const parts = [h("h2", {}, `Version ${version}`)];
+    if (before === undefined) parts.push(h("pre", {}, texts.get(version)));
+    else parts.push(h("p", { class: "faint" }, `What it changed in version ${version - 1}`), difference(before, texts.get(version)));
+    if (version !== now.version) {
+      parts.push(h("h2", {}, "What going back would change now"), difference(texts.get(now.version), texts.get(version)));
+      parts.push(h("div", { class: "tools end" }, button(`Roll back to version ${version}`, "go", back(version))));
+    }
+    shown.replaceChildren(...parts);
+  };
+  const picks = versions.map(({ version, created_at }) =>
+    h("button", { type: "button", "data-version": version, "data-key": `version ${version}`, onclick: () => select(version) }, `Version ${version}`, version === now.version && " (now)", h("span", { class: "faint block" }, when(created_at))),
+  );
+  select(now.version);
+  return [
+    head(key, `Version ${now.version}, of ${versions.length} that are kept.`, h("a", { class: "button", href: "#config" }, "All keys"), button("Change", "go", edit), button("Delete", "bad", remove)),
+    h("div", { class: "card" }, h("pre", { "aria-label": "Value" }, pretty(now.value))),
+    h("h2", {}, "History"),
+    h("div", { class: "versions" }, h("ol", {}, picks.map((pick) => h("li", {}, pick))), shown),
+  ];
+}
+
+const pretty = (value) => JSON.stringify(value, null, 2);
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`This is no JSON: ${error.message}`);
+  }
+}
+
+/** Two texts line by line: what was taken away, and what was added. */
+function difference(before, after) {
+  const lines = changes(before.split("\n"), after.split("\n"));
+  if (lines.every(([kind]) => kind === "same")) return h("p", { class: "faint" }, "Nothing: the values are the same.");
+  const mark = { same: " ", add: "+", take: "−" };
+  const said = { add: "added: ", take: "removed: " };
+  return h("pre", { class: "diff" }, lines.map(([kind, line]) => h("span", { class: kind, "aria-label": said[kind] && said[kind] + line }, `${mark[kind]} ${line}`)));
+}
+
+/** The longest common subsequence; of very long texts only the ends that are the same. */
+function changes(before, after) {
+  let start = 0;
+  while (start < before.length && start < after.length && before[start] === after[start]) start++;
+  let end = 0;
+  while (end < before.length - start && end < after.length - start && before.at(-1 - end) === after.at(-1 - end)) end++;
+  const [left, right] = [before.slice(start, before.length - end), after.slice(start, after.length - end)];
+  const same = (lines) => lines.map((line) => ["same", line]);
+  return [...same(before.slice(0, start)), ...middle(left, right), ...same(before.slice(before.length - end))];
+}
+
+function middle(left, right) {
+  const whole = (kind, lines) => lines.map((line) => [kind, line]);
+  if (left.length * right.length > 1_000_000) return [...whole("take", left), ...whole("add", right)];
+  const common = Array.from({ length: left.length + 1 }, () => new Uint32Array(right.length + 1));
+  for (let i = left.length - 1; i >= 0; i--)
+    for (let j = right.length - 1; j >= 0; j--)
+      common[i][j] = left[i] === right[j] ? common[i + 1][j + 1] + 1 : Math.max(common[i + 1][j], common[i][j + 1]);
+  const lines = [];
+  let [i, j] = [0, 0];
+  while (i < left.length && j < right.length) {
+    if (left[i] === right[j]) lines.push(["same", left[i]]), i++, j++;
+    else if (common[i + 1][j] >= common[i][j + 1]) lines.push(["take", left[i++]]);
+    else lines.push(["add", right[j++]]);
+  }
+  return [...lines, ...whole("take", left.slice(i)), ...whole("add", right.slice(j))];
+}

@@ -1,0 +1,127 @@
+// Locks, limits, flags and tokens of the account that is signed in.
+
+import { all, ask, button, confirmed, countdown, curl, empty, field, h, head, inPath, paste, say, table, when } from "./lib.js";
+
+const more = (there, what) => there && h("p", { class: "faint" }, `These are the first of them: ask for the others with GET ${what}?after=…`);
+
+export async function locks({ again, me }) {
+  const { items, more: rest } = await all("/locks", "locks");
+  const release = (lock) => async () => {
+    const text = "Whoever works under it is not told, and the next one may begin at once.";
+    if (!(await confirmed(`Release ${lock.name}?`, text, "Release"))) return;
+    await ask("POST", `/locks/${inPath(lock.name)}/release`, { lease_id: lock.lease_id });
+    say(`${lock.name} is free`);
+    await again();
+  };
+  const top = head("Locks", `What ${me.name} holds: ${items.length} of ${me.quotas.locks}.`, button("Refresh", "", again, { "data-key": "refresh" }));
+  if (!items.length) {
+    const line = curl("POST", "/locks/my-first-lock/acquire", { ttl_seconds: 60 });
+    return [top, empty("No lock is held", "A lock is there while somebody holds it. Take one:", line)];
+  }
+  const rows = items.map((lock) => [
+    lock.name,
+    h("span", {}, lock.owner ?? me.name, lock.metadata && h("span", { class: "faint block" }, lock.metadata)),
+    h("span", { class: "num" }, String(lock.fencing_token)),
+    countdown(lock.expires_at, "over"),
+    button("Release", "bad", release(lock), { "aria-label": `Release ${lock.name}`, "data-key": `release ${lock.name}` }),
+  ]);
+  return [top, table("Locks that are held", ["Name", "Holder", "Fencing token", "Expires in", ""], rows), more(rest, "/locks")].filter(Boolean);
+}
+
+export async function limits({ again }) {
+  const { items, more: rest } = await all("/limits", "limits");
+  const remove = (limit) => async () => {
+    const text = "What it has counted is forgotten: the next check begins anew.";
+    if (!(await confirmed(`Remove ${limit.name}?`, text, "Remove"))) return;
+    await ask("DELETE", `/limits/${inPath(limit.name)}`);
+    await again();
+  };
+  const top = head("Limits", "How much of each window is used.", button("Refresh", "", again, { "data-key": "refresh" }));
+  if (!items.length) {
+    const line = curl("POST", "/limits/emails/check", { max_requests: 100, window_seconds: 60 });
+    return [top, empty("No limit was checked yet", "A limit is made by its first check, which says how many are allowed in how long:", line)];
+  }
+  const rows = items.map((limit) => [limit.name, use(limit), h("span", { class: "num" }, `${limit.max_requests} in ${limit.window_seconds} s`), countdown(limit.reset_at, "now"), button("Remove", "bad", remove(limit), { "aria-label": `Remove ${limit.name}`, "data-key": `remove ${limit.name}` })]);
+  return [top, table("Rate limits", ["Name", "Used", "Allowed", "Room again in", ""], rows), more(rest, "/limits")].filter(Boolean);
+}
+
+function use({ name, current_count: used, max_requests: most }) {
+  const bar = h("div", { class: used >= most ? "bar full" : "bar", role: "meter", "aria-label": `Use of ${name}`, "aria-valuemin": 0, "aria-valuemax": most, "aria-valuenow": used }, h("span"));
+  // The policy of the page forbids styles in markup, not those a script sets.
+  bar.firstChild.style.width = `${Math.min(100, (100 * used) / Math.max(1, most))}%`;
+  return h("div", {}, h("span", { class: "num" }, `${used} of ${most}`), bar);
+}
+
+export async function flags({ again }) {
+  const { items, more: rest } = await all("/flags", "flags");
+  const put = async (name, body) => {
+    await ask("PUT", `/flags/${inPath(name)}`, body);
+    say(`${name} is ${body.enabled ? `on for ${body.percentage} %` : "off"}`);
+    await again();
+  };
+  const add = async () => {
+    const name = h("input", { required: true, maxlength: 128, autocomplete: "off", spellcheck: "false" });
+    if (!(await confirmed("New flag", "It is off until you switch it on.", "Create", [field("Name", name)], "go"))) return;
+    await put(name.value, { enabled: false, percentage: 100 });
+  };
+  const top = head("Flags", "What is switched on, and for how many.", button("New flag", "go", add));
+  if (!items.length) {
+    const line = curl("PUT", "/flags/new-checkout", { enabled: true, percentage: 25 });
+    return [top, empty("There is no flag yet", "Switch something on for a part of your users:", line)];
+  }
+  const rows = items.map((flag) => flagRow(flag, put, again));
+  return [top, table("Feature flags", ["Name", "State", "Rolled out to", "Changed", ""], rows), more(rest, "/flags")].filter(Boolean);
+}
+
+function flagRow(flag, put, again) {
+  const { name, enabled } = flag;
+  const percentage = flag.percentage ?? 100;
+  const toggle = h("input", { type: "checkbox", role: "switch", checked: enabled, "aria-label": `Switch of ${name}`, "data-key": `switch ${name}` });
+  const label = h("label", { class: "switch" }, toggle, enabled ? "On" : "Off");
+  toggle.addEventListener("change", () => put(name, { enabled: toggle.checked, percentage }).catch((error) => ((toggle.checked = enabled), say(error.message, "failed"))));
+  const share = h("input", { type: "number", min: 0, max: 100, step: 1, value: String(percentage), "aria-label": `Percentage of ${name}`, "data-key": `percentage ${name}` });
+  share.addEventListener("change", () => {
+    if (!share.reportValidity()) return;
+    put(name, { enabled, percentage: Number(share.value) }).catch((error) => ((share.value = percentage), say(error.message, "failed")));
+  });
+  const remove = async () => {
+    if (!(await confirmed(`Delete ${name}?`, "Whoever asks for it is told that there is none.", "Delete"))) return;
+    await ask("DELETE", `/flags/${inPath(name)}`);
+    await again();
+  };
+  return [name, label, h("div", { class: "roll" }, share, "%"), when(flag.updated_at), button("Delete", "bad", remove, { "aria-label": `Delete ${name}`, "data-key": `delete ${name}` })];
+}
+
+export async function tokens({ again, me }) {
+  const { items, more: rest } = await all("/auth/tokens", "tokens");
+  const revoke = (token) => async () => {
+    const text = token.current ? "This is the one you are signed in with: you will be signed out." : "Whatever uses it is refused from now on.";
+    if (!(await confirmed(`Revoke ${token.name}?`, text, "Revoke"))) return;
+    await ask("DELETE", `/auth/tokens/${token.id}`);
+    say(`${token.name} is revoked`);
+    await again();
+  };
+  const top = head("Tokens", `What opens the account ${me.name}. Give each machine its own, with no more scope than it needs.`, button("New token", "go", () => newToken(again)));
+  const rows = items.map((token) => [
+    h("span", {}, token.name, token.current && h("span", { class: "tag on" }, "this session")),
+    h("span", { class: "code" }, token.scopes.map((scope) => (scope === "*" ? "everything" : scope)).join(" ")),
+    when(token.last_used_at),
+    token.expires_at ? countdown(token.expires_at, "over") : h("span", { class: "faint" }, "never"),
+    token.source === "static" ? h("span", { class: "faint" }, "of the settings") : button("Revoke", "bad", revoke(token), { "aria-label": `Revoke ${token.name}`, "data-key": `revoke ${token.id}` }),
+  ]);
+  return [top, table("Tokens", ["Name", "Scopes", "Last used", "Ends in", ""], rows), more(rest, "/auth/tokens")].filter(Boolean);
+}
+
+async function newToken(again) {
+  const name = h("input", { required: true, maxlength: 64, autocomplete: "off" });
+  const scopes = h("input", { autocomplete: "off", spellcheck: "false", placeholder: "locks:write:deploy/ flags:read" });
+  const days = h("input", { type: "number", min: 1, max: 3650, value: "90" });
+  const fields = [field("Name", name), field("Scopes", scopes, "AREA:ACCESS[:PREFIX]; empty is all that you may"), field("Ends after", days, "days; empty is never")];
+  if (!(await confirmed("New token", "", "Create", fields, "go"))) return;
+  const body = { name: name.value };
+  if (scopes.value.trim()) body.scopes = scopes.value.trim().split(/[\s,]+/);
+  if (days.value) body.expires_in_seconds = Number(days.value) * 86_400;
+  const made = await ask("POST", "/auth/tokens", body);
+  await confirmed("Your new token", "It is shown this once: put it where it is used.", "I have it", [paste(made.token)], "go");
+  await again();
+}

@@ -1,0 +1,185 @@
+//! Who uses the dashboard: a token in a cookie that no script reads.
+//!
+//! A cookie comes with requests that other sites make the browser send. So it counts for nothing
+//! unless the request also carries `X-CSRF-Token`, which only a page of this server can know: it is
+//! derived from the token, and told to whoever asks for the session from here. Revoking the token
+//! ends the session; a restart does not.
+
+use super::super::{
+    Context, Reply,
+    accounts::uncached,
+    body::{self, BODY_LIMIT},
+    caller::{authenticate_with, provenance},
+    cookie::Cookie,
+    error::ApiError,
+    json,
+    router::Verb,
+};
+use crate::auth::{BearerToken, sign_in::ProviderId};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use hyper::{
+    HeaderMap, StatusCode,
+    body::Incoming,
+    header::{HeaderName, ORIGIN, SET_COOKIE},
+};
+use octostore_actors::domain::account::{AccountCommand, TokenSource, scope::Scope};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+
+/// Shows that a request comes from a page of this server.
+const X_CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
+
+/// What is in it before there is a session: a form of another site cannot send the header at all.
+const SIGNING_IN: &[u8] = b"sign-in";
+
+const COOKIE: Cookie = Cookie {
+    name: "octostore-session",
+    name_over_tls: "__Host-octostore-session",
+    life: Duration::from_secs(7 * 86_400),
+    same_site: "Strict",
+};
+
+/// The token of the session that sends this, if it is one of ours that sends it.
+pub fn token(context: &Context<'_>) -> Option<Vec<u8>> {
+    let headers = &context.head.headers;
+    let shown = headers.get(X_CSRF_TOKEN)?;
+    let token = kept(context)?;
+    // Hashes are compared, so that how long it takes says nothing about what is right.
+    let same = Sha256::digest(shown) == Sha256::digest(csrf_token(&token));
+    same.then_some(token)
+}
+
+/// `GET`, `POST` and `DELETE /dashboard/session`: is there one, and how to begin one; begins one
+/// with a token; ends it.
+pub async fn answer(context: &Context<'_>, verb: Verb, body: Incoming) -> Result<Reply, ApiError> {
+    match verb {
+        Verb::Post => begin(context, body).await,
+        Verb::Delete => end(context).await,
+        Verb::Get | Verb::Put => Ok(look(context)),
+    }
+}
+
+/// The cookie of a session with this token. Browsers that come over TLS send it over nothing else.
+pub fn keep(reply: &mut Reply, over_tls: bool, token: &BearerToken) {
+    let value = BASE64_URL_SAFE_NO_PAD.encode(token.reveal());
+    reply.headers_mut().append(SET_COOKIE, COOKIE.set(over_tls, &value));
+}
+
+fn look(context: &Context<'_>) -> Reply {
+    let token = kept(context).filter(|token| authenticate_with(context, token).is_ok());
+    let providers = context.service.providers.ids().map(ProviderBody::of).collect();
+    let body = SessionBody {
+        signed_in: token.is_some(),
+        csrf_token: token.map(|token| csrf_token(&token)),
+        providers,
+    };
+    uncached(json(StatusCode::OK, &body))
+}
+
+async fn begin(context: &Context<'_>, body: Incoming) -> Result<Reply, ApiError> {
+    if context.head.headers.get(X_CSRF_TOKEN).is_none_or(|shown| shown != SIGNING_IN) {
+        return Err(ApiError::NotFromHere);
+    }
+    let bytes = context.read_anonymous(body, BODY_LIMIT).await?;
+    let BeginBody { token } = body::parse(&bytes)?;
+    let token = token.as_deref().map(str::trim).ok_or(ApiError::MissingField("token"))?;
+    let token = BearerToken::from_configuration(token).ok_or(ApiError::Unauthorized)?;
+    authenticate_with(context, token.reveal().as_bytes())?;
+    let csrf_token = Some(csrf_token(token.reveal().as_bytes()));
+    let providers = Vec::new();
+    let mut reply =
+        uncached(json(StatusCode::OK, &SessionBody { signed_in: true, csrf_token, providers }));
+    keep(&mut reply, is_over_tls(context), &token);
+    Ok(reply)
+}
+
+/// The cookie goes, and with it the token, if signing in here has made it.
+async fn end(context: &Context<'_>) -> Result<Reply, ApiError> {
+    let token = token(context).ok_or(ApiError::NotFromHere)?;
+    if let Ok(identity) = authenticate_with(context, &token)
+        && identity.token().source == TokenSource::SignIn
+    {
+        let command = AccountCommand::Revoke {
+            account: identity.account().id,
+            scope: Scope::Everything,
+            token: identity.token().id,
+            by: provenance(context, identity.who()),
+        };
+        context.service.accounts.ask(command).await?;
+    }
+    let body = SessionBody { signed_in: false, csrf_token: None, providers: Vec::new() };
+    let mut reply = uncached(json(StatusCode::OK, &body));
+    for over_tls in [false, true] {
+        reply.headers_mut().append(SET_COOKIE, COOKIE.set(over_tls, ""));
+    }
+    Ok(reply)
+}
+
+/// The token that the browser has kept. Where it comes over TLS, a cookie that could have been set
+/// without is none.
+fn kept(context: &Context<'_>) -> Option<Vec<u8>> {
+    let headers = &context.head.headers;
+    let plain = || COOKIE.get(false, headers).filter(|_| !is_over_tls(context));
+    let value = COOKIE.get(true, headers).or_else(plain)?;
+    let token = BASE64_URL_SAFE_NO_PAD.decode(value).ok()?;
+    (1..=BearerToken::MAX_LENGTH).contains(&token.len()).then_some(token)
+}
+
+/// Whether the browser comes over TLS: the settings say so, or the page that asks does.
+fn is_over_tls(context: &Context<'_>) -> bool {
+    let settled = context.service.web_origin.as_ref();
+    settled.map_or_else(|| asked_over_tls(&context.head.headers), |origin| origin.is_https())
+}
+
+fn asked_over_tls(headers: &HeaderMap) -> bool {
+    headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"))
+}
+
+fn csrf_token(token: &[u8]) -> String {
+    let hash = Sha256::new().chain_update("octostore dashboard session\0").chain_update(token);
+    BASE64_URL_SAFE_NO_PAD.encode(hash.finalize())
+}
+
+#[derive(Deserialize)]
+struct BeginBody {
+    token: Option<String>,
+}
+
+#[derive(Serialize)]
+struct SessionBody {
+    signed_in: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    csrf_token: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    providers: Vec<ProviderBody>,
+}
+
+#[derive(Serialize)]
+struct ProviderBody {
+    name: String,
+    sign_in: String,
+}
+
+impl ProviderBody {
+    fn of(id: &ProviderId) -> Self {
+        let name = id.to_string();
+        let sign_in = match id {
+            ProviderId::GitHub => "/dashboard/sign-in/github".to_owned(),
+            ProviderId::OpenId(name) => format!("/dashboard/sign-in/oidc/{name}"),
+        };
+        Self { name, sign_in }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_page_must_know_differs_from_token_to_token_and_is_not_the_token() {
+        let (one, other) = (csrf_token(b"one"), csrf_token(b"other"));
+        assert!(one != other && one == csrf_token(b"one"));
+        assert_eq!(one.len(), 43, "all of the hash");
+    }
+}

@@ -1,0 +1,237 @@
+//! The dashboard's session: who it lets in, and whom it keeps out.
+
+use crate::{
+    common::{ALICE, Answer, BOB, Client, Server, Setup, browser::Browser, request},
+    sign_in_github,
+};
+use serde_json::{Value, json};
+
+const SESSION: &str = "/dashboard/session";
+
+/// A request with these headers.
+fn send(server: &Server, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut connection = server.connect();
+    connection.send(&request(method, path, headers, body.as_bytes()));
+    connection.read()
+}
+
+/// What a browser keeps, and what the page knows.
+struct Page {
+    cookie: String,
+    csrf_token: String,
+}
+
+impl Page {
+    fn of(signed_in: &Answer) -> Self {
+        let cookie = signed_in.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+        Self { cookie, csrf_token: csrf_token(&signed_in.ok()) }
+    }
+
+    fn send(&self, server: &Server, method: &str, path: &str, body: &str) -> Answer {
+        let headers = [("cookie", &*self.cookie), ("x-csrf-token", &*self.csrf_token)];
+        send(server, method, path, &headers, body)
+    }
+}
+
+fn csrf_token(body: &Value) -> String {
+    body["csrf_token"].as_str().unwrap().to_owned()
+}
+
+fn sign_in(server: &Server, token: &str, headers: &[(&str, &str)]) -> Answer {
+    let headers = [&[("x-csrf-token", "sign-in")], headers].concat();
+    send(server, "POST", SESSION, &headers, &json!({"token": token}).to_string())
+}
+
+#[test]
+fn a_token_begins_a_session_that_may_what_the_token_may() {
+    let server = Setup::new().start();
+    let before = send(&server, "GET", SESSION, &[], "").ok();
+    assert_eq!(before, json!({"signed_in": false}));
+
+    let signed_in = sign_in(&server, ALICE, &[]);
+    assert_eq!(signed_in.header("cache-control"), Some("no-store"));
+    let cookie = signed_in.header("set-cookie").unwrap();
+    assert!(cookie.starts_with("octostore-session="), "{cookie}");
+    assert!(cookie.ends_with("; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict"), "{cookie}");
+
+    let page = Page::of(&signed_in);
+    assert_eq!(page.send(&server, "GET", "/auth/me", "").ok()["name"], "alice");
+    let grant = page.send(&server, "POST", "/locks/a/acquire", r#"{"ttl_seconds": 60}"#);
+    assert_eq!(grant.ok()["holder"], "alice");
+    assert_eq!(page.send(&server, "GET", "/locks", "").ok()["total"], 1);
+
+    let after = send(&server, "GET", SESSION, &[("cookie", &page.cookie)], "").ok();
+    assert_eq!((&after["signed_in"], csrf_token(&after)), (&json!(true), page.csrf_token));
+}
+
+#[test]
+fn a_cookie_alone_opens_nothing() {
+    let server = Setup::new().start();
+    let page = Page::of(&sign_in(&server, ALICE, &[]));
+    let other = Page::of(&sign_in(&server, BOB, &[]));
+    for headers in [
+        vec![("cookie", &*page.cookie)],
+        vec![("cookie", &*page.cookie), ("x-csrf-token", "")],
+        vec![("cookie", &*page.cookie), ("x-csrf-token", "sign-in")],
+        vec![("cookie", &*page.cookie), ("x-csrf-token", &*other.csrf_token)],
+        vec![("x-csrf-token", &*page.csrf_token)],
+    ] {
+        for (method, path) in [("GET", "/locks"), ("POST", "/locks/a/acquire")] {
+            let answer = send(&server, method, path, &headers, r#"{"ttl_seconds": 60}"#);
+            answer.refused(401, "unauthorized");
+        }
+        let ended = send(&server, "DELETE", SESSION, &headers, "");
+        ended.refused(403, "csrf_token_required");
+    }
+    page.send(&server, "GET", "/locks", "").ok();
+}
+
+#[test]
+fn no_other_site_can_begin_a_session() {
+    let server = Setup::new().start();
+    let body = json!({"token": ALICE}).to_string();
+    for headers in [vec![], vec![("content-type", "text/plain")], vec![("x-csrf-token", "x")]] {
+        let answer = send(&server, "POST", SESSION, &headers, &body);
+        answer.refused(403, "csrf_token_required");
+        assert_eq!(answer.header("set-cookie"), None);
+    }
+}
+
+#[test]
+fn what_is_no_token_begins_no_session() {
+    let server = Setup::new().start();
+    for token in ["", "wrong", "ünï", &"x".repeat(513)] {
+        let answer = sign_in(&server, token, &[]);
+        answer.refused(401, "unauthorized");
+        assert_eq!(answer.header("set-cookie"), None);
+    }
+    let answer = send(&server, "POST", SESSION, &[("x-csrf-token", "sign-in")], "{}");
+    answer.refused(422, "missing_field");
+}
+
+#[test]
+fn revoking_the_token_ends_the_session() {
+    let server = Setup::new().start();
+    let made = server.alice().post("/auth/tokens", &json!({"name": "dashboard"}));
+    let made = serde_json::from_slice::<Value>(&made.body).unwrap();
+    let page = Page::of(&sign_in(&server, made["token"].as_str().unwrap(), &[]));
+    page.send(&server, "GET", "/locks", "").ok();
+    let path = format!("/auth/tokens/{}", made["id"].as_str().unwrap());
+    server.alice().send("DELETE", &path, b"").ok();
+    page.send(&server, "GET", "/locks", "").refused(401, "unauthorized");
+    let after = send(&server, "GET", SESSION, &[("cookie", &page.cookie)], "").ok();
+    assert_eq!(after["signed_in"], false);
+}
+
+#[test]
+fn a_session_ends_when_somebody_signs_out_and_a_pasted_token_lives_on() {
+    let server = Setup::new().start();
+    let page = Page::of(&sign_in(&server, ALICE, &[]));
+    let ended = page.send(&server, "DELETE", SESSION, "");
+    assert_eq!(ended.ok(), json!({"signed_in": false}));
+    assert!(ended.header("set-cookie").unwrap().contains("=; Path=/; Max-Age=0;"));
+    server.alice().list("").ok();
+}
+
+#[test]
+fn over_tls_the_session_is_this_hosts_alone() {
+    let server = Setup::new().start();
+    let signed_in = sign_in(&server, ALICE, &[("origin", "https://octostore.example")]);
+    let cookie = signed_in.header("set-cookie").unwrap();
+    assert!(cookie.starts_with("__Host-octostore-session="), "{cookie}");
+    assert!(cookie.ends_with("; HttpOnly; SameSite=Strict; Secure"), "{cookie}");
+    Page::of(&signed_in).send(&server, "GET", "/locks", "").ok();
+
+    // Where the server knows that browsers come over TLS, a cookie that anybody on the way could
+    // have set is none.
+    let server = Setup::new().flag("--public-url", "https://octostore.example").start();
+    let over_tls = Page::of(&sign_in(&server, ALICE, &[]));
+    over_tls.send(&server, "GET", "/locks", "").ok();
+    let cookie = over_tls.cookie.replace("__Host-", "");
+    let page = Page { cookie, ..over_tls };
+    page.send(&server, "GET", "/locks", "").refused(401, "unauthorized");
+}
+
+#[test]
+fn a_token_in_a_header_comes_before_a_session() {
+    let server = Setup::new().start();
+    let page = Page::of(&sign_in(&server, ALICE, &[]));
+    let bob = format!("Bearer {}", BOB);
+    let headers =
+        [("cookie", &*page.cookie), ("x-csrf-token", &*page.csrf_token), ("authorization", &bob)];
+    assert_eq!(send(&server, "GET", "/auth/me", &headers, "").ok()["name"], "bob");
+    let wrong = ("authorization", "Bearer wrong");
+    let headers = [headers[0], headers[1], wrong];
+    send(&server, "GET", "/auth/me", &headers, "").refused(401, "unauthorized");
+}
+
+#[test]
+fn who_signs_in_with_github_comes_back_to_the_dashboard() {
+    let (_github, server) = sign_in_github::start();
+    let offered = send(&server, "GET", SESSION, &[], "").ok();
+    let path = offered["providers"][0]["sign_in"].as_str().unwrap().to_owned();
+    assert_eq!(
+        (path.as_str(), &offered["providers"][0]["name"]),
+        ("/dashboard/sign-in/github", &json!("github"))
+    );
+
+    let mut browser = Browser::default();
+    let back = browser.sign_in(&server, &path);
+    assert_eq!((back.status, back.header("location")), (303, Some("/dashboard")));
+    assert_eq!(back.text(), "", "the token is in the cookie alone");
+    let cookie = browser.kept().unwrap();
+    assert!(cookie.starts_with("octostore-session="), "{cookie}");
+    let session = send(&server, "GET", SESSION, &[("cookie", &cookie)], "").ok();
+    let page = Page { cookie, csrf_token: csrf_token(&session) };
+    let me = page.send(&server, "GET", "/auth/me", "").ok();
+    assert_eq!((&me["name"], &me["token"]["source"]), (&json!("ann"), &json!("sign_in")));
+
+    page.send(&server, "DELETE", SESSION, "").ok();
+    page.send(&server, "GET", "/auth/me", "").refused(401, "unauthorized");
+}
+
+#[test]
+fn who_is_not_signed_in_is_told_so_on_a_page() {
+    let (github, server) = sign_in_github::start();
+    github.mood(|mood| mood.refuses = true);
+    let mut browser = Browser::default();
+    let back = browser.sign_in(&server, "/dashboard/sign-in/github");
+    assert_eq!(back.status, 401);
+    assert_eq!(back.header("content-type"), Some("text/html; charset=utf-8"));
+    assert!(back.text().contains("href=\"/dashboard\""), "{}", back.text());
+    Client::anonymous(&server.address)
+        .send("GET", "/dashboard/sign-in/oidc/none", b"")
+        .refused(404, "sign_in_not_configured");
+}
+
+#[test]
+fn the_page_is_confined_and_loads_nothing_from_elsewhere() {
+    let server = Setup::new().start();
+    let get = |path: &str| send(&server, "GET", path, &[], "");
+    let page = get("/dashboard");
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    let files = ["style.css", "app.js", "lib.js", "views.js", "config.js", "admin.js"];
+    for path in ["".to_owned()].into_iter().chain(files.map(|file| format!("/{file}"))) {
+        let answer = get(&format!("/dashboard{path}"));
+        assert_eq!(answer.status, 200, "{path}");
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"));
+        assert!(!policy.contains("unsafe"), "{policy}");
+        for (header, value) in [
+            ("x-frame-options", "DENY"),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+        ] {
+            assert_eq!(answer.header(header), Some(value), "{path}: {header}");
+        }
+        let text = answer.text();
+        for foreign in ["http://", "https://", "//cdn", "innerHTML", "eval(", "<style", "style="] {
+            assert!(!text.contains(foreign), "{path} has {foreign}");
+        }
+        let etag = answer.header("etag").unwrap();
+        let again =
+            send(&server, "GET", &format!("/dashboard{path}"), &[("if-none-match", etag)], "");
+        assert_eq!(again.status, 304);
+    }
+    get("/dashboard/other.js").refused(404, "not_found");
+}
