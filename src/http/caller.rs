@@ -1,6 +1,6 @@
 //! Who is asking: the account of a bearer token, or an administrator; and from where.
 
-use super::{Context, dashboard::session, error::ApiError};
+use super::{Context, error::ApiError, session};
 use crate::{
     app::Service,
     auth::{BearerToken, Denied, Identity, NotAuthenticated, address},

@@ -10,7 +10,7 @@
 //!   [`device`] for terminals, whose users come over [`pages`];
 //! - [`admin`], [`audit`], [`backup`]: what administrators do; [`metrics`]: what scrapers read;
 //! - [`openapi`]: what this server says of itself, which [`pages`] show to people;
-//! - [`dashboard`]: a page for all of this;
+//! - [`session`]: whom the dashboard serves;
 //! - [`error`]: what can be wrong, and the only place that maps it to a status.
 
 mod accounts;
@@ -21,7 +21,6 @@ mod body;
 mod caller;
 mod config;
 mod cookie;
-mod dashboard;
 mod delivery;
 mod device;
 mod error;
@@ -43,6 +42,7 @@ mod request_id;
 mod route;
 mod router;
 mod server;
+mod session;
 mod sign_in;
 mod static_file;
 mod stream;
@@ -66,7 +66,7 @@ use error::ApiError;
 use hyper::{
     Request, Response, StatusCode,
     body::Incoming,
-    header::{CONTENT_TYPE, HeaderValue},
+    header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
     http::request::Parts,
 };
 use octostore_actors::domain::{account::scope::Area, page::Selection, values::AccountId};
@@ -74,7 +74,8 @@ use reply::ReplyBody;
 use request_id::{RequestId, X_REQUEST_ID};
 use router::{Probe, Resource};
 use serde::Serialize;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+use tokio::time::sleep;
 
 /// An answer.
 type Reply = Response<ReplyBody>;
@@ -149,8 +150,19 @@ async fn handle(
     reply.headers_mut().insert(X_REQUEST_ID, request_id.into_header());
     begun.answered(reply.status().as_u16());
     trace.answered(reply.status().as_u16());
+    if was_too_hasty(&reply) {
+        sleep(REST_OF_THE_HASTY).await;
+    }
     delivery.answered();
     reply
+}
+
+/// How long whoever asks too fast waits for the answer that says so. All of them know when to come
+/// again; those who do not care cost the others no more than 50 requests a second a connection.
+const REST_OF_THE_HASTY: Duration = Duration::from_millis(20);
+
+fn was_too_hasty(reply: &Reply) -> bool {
+    reply.status() == StatusCode::TOO_MANY_REQUESTS && reply.headers().contains_key(RETRY_AFTER)
 }
 
 async fn answer(
@@ -168,8 +180,8 @@ async fn answer(
     if let Resource::OpenApi(form) = resource {
         return Ok(openapi::document(context, form));
     }
-    if let Resource::Docs = resource {
-        return Ok(pages::docs(context));
+    if let Resource::Page(page) = resource {
+        return Ok(pages::show(context, page));
     }
     if let Resource::Asset(file) = resource {
         return pages::asset(context, file);
@@ -198,20 +210,17 @@ async fn answer(
     if let Resource::Admin(admin) = resource {
         return admin::answer(context, admin, body).await;
     }
-    if let Resource::Dashboard(file) = resource {
-        return Ok(dashboard::file(context, file));
-    }
     if let Resource::Session = resource {
-        return dashboard::session::answer(context, verb, body).await;
+        return session::answer(context, verb, body).await;
     }
     if let Resource::DashboardSignIn(provider) = resource {
-        return dashboard::sign_in(context, provider).await;
+        return session::sign_in(context, provider).await;
     }
     let identity = &caller::authenticate(context)?;
     match resource {
         Resource::Probe(_)
         | Resource::OpenApi(_)
-        | Resource::Docs
+        | Resource::Page(_)
         | Resource::Asset(_)
         | Resource::Metrics
         | Resource::SignIn(_)
@@ -221,7 +230,6 @@ async fn answer(
         | Resource::DeviceCode
         | Resource::DeviceConfirm
         | Resource::Admin(_)
-        | Resource::Dashboard(_)
         | Resource::Session
         | Resource::DashboardSignIn(_) => unreachable!("answered above"),
         Resource::Locks => locks::list(context, identity).await,

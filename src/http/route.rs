@@ -1,7 +1,10 @@
 //! Routes as metrics and traces call them: the template of a path, never the path itself.
 
-use super::openapi::Form;
-use super::router::{AccountAction, Admin, LockAction, Probe, ProviderPath, Resource};
+use super::{
+    openapi::Form,
+    pages::Page,
+    router::{AccountAction, Admin, LockAction, Probe, ProviderPath, Resource},
+};
 
 macro_rules! routes {
     ($($route:ident $template:literal)*) => {
@@ -26,6 +29,10 @@ routes! {
     OpenApiYaml "/openapi.yaml"
     OpenApiJson "/openapi.json"
     Docs "/docs"
+    Dashboard "/dashboard"
+    Session "/dashboard/session"
+    DashboardGitHub "/dashboard/sign-in/github"
+    DashboardOpenId "/dashboard/sign-in/oidc/{provider}"
     Asset "/assets/{file}"
     Locks "/locks"
     Lock "/locks/{name}"
@@ -63,6 +70,7 @@ routes! {
     AdminLockRelease "/admin/locks/{name}/release"
     AdminAudit "/admin/audit"
     AdminAuditExport "/admin/audit/export"
+    AdminBackup "/admin/backup"
     Unknown "unknown"
     Malformed "malformed"
 }
@@ -78,7 +86,11 @@ impl Route {
             Resource::Metrics => Self::Metrics,
             Resource::OpenApi(Form::Yaml) => Self::OpenApiYaml,
             Resource::OpenApi(Form::Json) => Self::OpenApiJson,
-            Resource::Docs => Self::Docs,
+            Resource::Page(Page::Docs) => Self::Docs,
+            Resource::Page(Page::Dashboard) => Self::Dashboard,
+            Resource::Session => Self::Session,
+            Resource::DashboardSignIn(ProviderPath::GitHub) => Self::DashboardGitHub,
+            Resource::DashboardSignIn(ProviderPath::OpenId(_)) => Self::DashboardOpenId,
             Resource::Asset(_) => Self::Asset,
             Resource::Locks => Self::Locks,
             Resource::Lock(_) => Self::Lock,
@@ -122,6 +134,7 @@ impl Route {
             Admin::LockRelease(_) => Self::AdminLockRelease,
             Admin::Audit => Self::AdminAudit,
             Admin::AuditExport => Self::AdminAuditExport,
+            Admin::Backup => Self::AdminBackup,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Paths: which there are, and which methods each answers to.
 
-use super::openapi::Form;
+use super::{openapi::Form, pages::Page};
 use octostore_actors::domain::account::scope::Access;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
@@ -12,8 +12,8 @@ pub enum Resource<'a> {
     Probe(Probe),
     /// `/openapi.yaml`, `/openapi.json`.
     OpenApi(Form),
-    /// `/docs`.
-    Docs,
+    /// `/docs`, `/dashboard`.
+    Page(Page),
     /// `/assets/{file}`.
     Asset(RawName<'a>),
     /// `/metrics`.
@@ -64,31 +64,10 @@ pub enum Resource<'a> {
     SignInCallback(ProviderPath<'a>),
     /// `/admin/…`
     Admin(Admin<'a>),
-    /// `/dashboard`, and the files it is made of.
-    Dashboard(DashboardFile),
     /// `/dashboard/session`.
     Session,
     /// `/dashboard/sign-in/github`, `/dashboard/sign-in/oidc/{provider}`.
     DashboardSignIn(ProviderPath<'a>),
-}
-
-/// What the dashboard is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DashboardFile {
-    /// The page itself.
-    Page,
-    /// `style.css`: how it looks.
-    Style,
-    /// `app.js`: the session, and which view is shown.
-    App,
-    /// `lib.js`: asking the server, and building what is shown.
-    Lib,
-    /// `views.js`: locks, limits, flags and tokens.
-    Views,
-    /// `config.js`: configuration, its history and differences.
-    ConfigView,
-    /// `admin.js`: accounts, force-release and the audit log.
-    AdminViews,
 }
 
 /// What a path under `/admin` names.
@@ -179,7 +158,7 @@ impl<'a> Resource<'a> {
             [Some("readyz"), None, ..] => Self::Probe(Probe::Ready),
             [Some("openapi.yaml"), None, ..] => Self::OpenApi(Form::Yaml),
             [Some("openapi.json"), None, ..] => Self::OpenApi(Form::Json),
-            [Some("docs"), None, ..] => Self::Docs,
+            [Some("docs"), None, ..] => Self::Page(Page::Docs),
             [Some("assets"), Some(file), None, ..] => Self::Asset(RawName(file)),
             [Some("metrics"), None, ..] => Self::Metrics,
             [Some("locks"), None, ..] => Self::Locks,
@@ -224,7 +203,7 @@ impl<'a> Resource<'a> {
             [Some("auth"), Some("oidc"), Some(name), Some("callback"), None] => {
                 Self::SignInCallback(ProviderPath::OpenId(RawName(name)))
             }
-            [Some("dashboard"), None, ..] => Self::Dashboard(DashboardFile::Page),
+            [Some("dashboard"), None, ..] => Self::Page(Page::Dashboard),
             [Some("dashboard"), Some("session"), None, ..] => Self::Session,
             [Some("dashboard"), Some("sign-in"), Some("github"), None, _] => {
                 Self::DashboardSignIn(ProviderPath::GitHub)
@@ -232,15 +211,6 @@ impl<'a> Resource<'a> {
             [Some("dashboard"), Some("sign-in"), Some("oidc"), Some(name), None] => {
                 Self::DashboardSignIn(ProviderPath::OpenId(RawName(name)))
             }
-            [Some("dashboard"), Some(file), None, ..] => Self::Dashboard(match file {
-                "style.css" => DashboardFile::Style,
-                "app.js" => DashboardFile::App,
-                "lib.js" => DashboardFile::Lib,
-                "views.js" => DashboardFile::Views,
-                "config.js" => DashboardFile::ConfigView,
-                "admin.js" => DashboardFile::AdminViews,
-                _ => return None,
-            }),
             [Some("admin"), rest @ ..] => Self::Admin(Admin::of(rest)?),
             _ => return None,
         })
@@ -251,7 +221,7 @@ impl<'a> Resource<'a> {
         match self {
             Self::Probe(_)
             | Self::OpenApi(_)
-            | Self::Docs
+            | Self::Page(_)
             | Self::Asset(_)
             | Self::Metrics
             | Self::Locks
@@ -263,7 +233,6 @@ impl<'a> Resource<'a> {
             | Self::Me
             | Self::Device
             | Self::SignIn(_)
-            | Self::Dashboard(_)
             | Self::DashboardSignIn(_) => "GET, HEAD",
             // Asking for nothing but the head would use up the code.
             Self::SignInCallback(_) => "GET",

@@ -8,10 +8,11 @@ use super::{
     accounts::{hand_over, uncached},
     caller::{failed_to_sign_in, may_try_to_sign_in, provenance},
     cookie::Cookie,
-    dashboard, device, empty,
+    device, empty,
     error::ApiError,
     json, query,
     router::ProviderPath,
+    session,
     wire::Stamp,
 };
 use crate::{
@@ -106,7 +107,7 @@ pub async fn callback(context: &Context<'_>, path: ProviderPath<'_>) -> Result<R
     let mut reply = match (end(context, provider, attempt, &query).await, purpose) {
         (Ok(reply), _) => reply,
         (Err(error), Purpose::Token) => error.respond(context.request_id),
-        (Err(error), Purpose::Dashboard) => dashboard::fail(&error),
+        (Err(error), Purpose::Dashboard) => session::fail(&error),
         (Err(error), Purpose::Device(_)) => device::fail(&error),
     };
     // What the browser has kept is of no use any more.
@@ -174,7 +175,7 @@ async fn finished(
 ) -> Result<Reply, ApiError> {
     match attempt.purpose {
         Purpose::Token => token(context, &attempt.provider, person).await,
-        Purpose::Dashboard => session(context, &attempt.provider, person).await,
+        Purpose::Dashboard => dashboard(context, &attempt.provider, person).await,
         Purpose::Device(device) => Ok(device::ask(context, &attempt.provider, device, person)),
     }
 }
@@ -199,7 +200,7 @@ async fn token(
 }
 
 /// Has the browser keep a token of the person's account, and shows it the dashboard.
-async fn session(
+async fn dashboard(
     context: &Context<'_>,
     provider: &ProviderId,
     person: Person,
@@ -209,7 +210,7 @@ async fn session(
     let (bearer, ..) = admit(context, provider, person).await?;
     let mut reply = empty(StatusCode::SEE_OTHER);
     reply.headers_mut().insert(LOCATION, HeaderValue::from_static("/dashboard"));
-    dashboard::session::keep(&mut reply, over_tls, &bearer);
+    session::keep(&mut reply, over_tls, &bearer);
     Ok(reply)
 }
 

@@ -97,6 +97,21 @@ impl Operation {
         )
     }
 
+    /// The headers that it must have, with the documented examples.
+    pub fn required_headers(&self) -> Vec<(&'static str, &'static str)> {
+        let all = self.parameters().into_iter();
+        let required = all.filter(|one| one["in"] == "header" && one["required"] == true);
+        required
+            .map(|one| (one["name"].as_str().unwrap(), one["example"].as_str().unwrap()))
+            .collect()
+    }
+
+    /// Whether it is for administrators.
+    pub fn is_administration(&self) -> bool {
+        let ways = self.document["security"].as_array();
+        ways.is_some_and(|ways| ways.iter().any(|way| way["adminKey"].is_array()))
+    }
+
     /// Whether it wants a token.
     pub fn is_secured(&self) -> bool {
         self.document["security"].as_array().is_none_or(|ways| !ways.is_empty())

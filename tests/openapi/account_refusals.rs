@@ -8,7 +8,7 @@ use crate::{
 use serde_json::{Value, json};
 
 pub fn provoke() {
-    let server = setup().flag("--failed-sign-ins", "100000").start();
+    let server = setup().flag("--failed-sign-ins", "100000").flag("--metrics", "token").start();
     for operation in secured() {
         assert_eq!(send(&server, &operation, None), 401, "{operation:?}");
     }
@@ -22,12 +22,8 @@ pub fn provoke() {
     too_many_failures();
 }
 
-fn is_admin(operation: &Operation) -> bool {
-    operation.template.starts_with("/admin/")
-}
-
 fn strangers_to_administration(server: &Server) {
-    for operation in secured().filter(is_admin) {
+    for operation in secured().filter(Operation::is_administration) {
         assert_eq!(send(server, &operation, Some(ALICE)), 403);
     }
 }
@@ -45,7 +41,7 @@ fn scopes(server: &Server) {
 }
 
 fn too_fast() {
-    let server = setup().flag("--requests-per-second", "1").start();
+    let server = setup().flag("--requests-per-second", "1").flag("--metrics", "token").start();
     act(&server, "alice", "promote");
     let me = operation("getMe");
     let mut token = ALICE.to_owned();
@@ -65,7 +61,8 @@ fn too_fast() {
 }
 
 fn too_many_failures() {
-    let server = Setup::new().variable("ADMIN_KEY", KEY).flag("--failed-sign-ins", "1").start();
+    let setup = Setup::new().variable("ADMIN_KEY", KEY).flag("--metrics", "token");
+    let server = setup.flag("--failed-sign-ins", "1").start();
     let mut guesser = Client::new(&server.address, "guess");
     // A thousand wrong tokens a minute are let pass: they are sent in one go.
     let mut connection = server.connect();

@@ -53,7 +53,7 @@ pub fn provoke() {
 
 /// The key of the administrator where that is what is asked for.
 fn authorization(operation: &Operation) -> String {
-    let token = if operation.template.starts_with("/admin/") { KEY } else { ALICE };
+    let token = if operation.is_administration() { KEY } else { ALICE };
     format!("Bearer {token}")
 }
 
@@ -77,7 +77,7 @@ fn files(server: &Server) {
         let template = asset.template.replace("{file}", name.as_str().unwrap());
         Operation { template, ..asset.clone() }
     });
-    let others = ["getOpenApiYaml", "getOpenApiJson", "getDocs"].map(operation);
+    let others = ["getOpenApiYaml", "getOpenApiJson", "getDocs", "getDashboard"].map(operation);
     for file in others.into_iter().chain(assets) {
         let whole = raw(server, &file, &[], b"").read();
         assert_eq!(whole.status, 200);
@@ -87,6 +87,17 @@ fn files(server: &Server) {
     }
     let none = Operation { template: "/assets/none".to_owned(), ..asset };
     raw(server, &none, &[], b"").read().refused(404, "not_found");
+    let metrics = operation("getMetrics");
+    for (accept, media) in [
+        ("text/plain", "text/plain; version=0.0.4; charset=utf-8"),
+        (
+            "application/openmetrics-text",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        ),
+    ] {
+        let page = raw(server, &metrics, &[("accept", accept)], b"").read();
+        assert_eq!(page.header("content-type"), Some(media));
+    }
     for probe in ["getHealth", "getLiveness", "getReadiness"] {
         assert_eq!(send(server, &operation(probe), None), 200);
     }

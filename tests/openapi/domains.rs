@@ -2,8 +2,9 @@
 
 use crate::{
     admin::{KEY, act, keeper, path, setup},
+    audit::seed,
     caller::{Caller, limit},
-    common::{ALICE, Client, Server, Setup},
+    common::{ALICE, Client, Server, Setup, request, until},
 };
 use serde_json::{Value, json};
 
@@ -24,6 +25,7 @@ pub fn provoke() {
     config(&server);
     administration(&server);
     tokens(&server);
+    backups();
     held_is_200();
     no_token_is_left();
 }
@@ -188,6 +190,28 @@ fn administration(server: &Server) {
     keeper.get("/admin/audit").ok();
     assert_eq!(keeper.get("/admin/audit/export").status, 200);
     keeper.get("/admin/accounts").ok();
+}
+
+/// One that is made, one too many, and one that cannot be made.
+fn backups() {
+    let setup = setup();
+    setup.start().stop();
+    seed(&setup, 100_000, 60);
+    let server = setup.start();
+    let key = format!("Bearer {KEY}");
+    let mut slow = server.connect();
+    slow.send(&request("GET", "/admin/backup", &[("authorization", &key)], b""));
+    assert_eq!(slow.read_head().unwrap().status, 200);
+    keeper(&server).get("/admin/backup").refused(503, "backup_busy");
+    drop(slow);
+    until("the turn is free", || {
+        (keeper(&server).get("/admin/backup").status == 200).then_some(())
+    });
+    // Copies are put beside the data.
+    let elsewhere = setup.folder().with_extension("elsewhere");
+    std::fs::rename(setup.folder(), &elsewhere).unwrap();
+    keeper(&server).get("/admin/backup").refused(500, "backup_failed");
+    std::fs::rename(elsewhere, setup.folder()).unwrap();
 }
 
 fn tokens(server: &Server) {

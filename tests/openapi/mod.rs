@@ -4,6 +4,7 @@
 mod account_refusals;
 mod bodies;
 mod domains;
+mod session;
 mod sign_in;
 mod trouble;
 
@@ -50,8 +51,10 @@ fn raw(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Connection {
+    let of_it = operation.required_headers();
+    let headers = [&of_it[..], headers].concat();
     let mut connection = server.connect();
-    connection.send(&request(&operation.method, &operation.path(), headers, body));
+    connection.send(&request(&operation.method, &operation.path(), &headers, body));
     connection
 }
 
@@ -64,6 +67,7 @@ fn every_documented_answer_is_provoked() {
     account_refusals::provoke();
     bodies::provoke();
     domains::provoke();
+    session::provoke();
     let with_openid = sign_in::provoke();
     let with_a_full_disk = trouble::provoke();
     forgotten.is_told();

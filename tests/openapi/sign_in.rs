@@ -65,7 +65,9 @@ pub fn provoke() -> bool {
     way(&Way { there: sign_in_openid::THERE, server, tell: Box::new(tell) });
     tell(Mood::Down);
     let server = setup.start();
-    Browser::default().get(&server, sign_in_openid::THERE).refused(502, "provider_unavailable");
+    for there in [sign_in_openid::THERE, "/dashboard/sign-in/oidc/test"] {
+        Browser::default().get(&server, there).refused(502, "provider_unavailable");
+    }
     drop(server);
     tell(Mood::Well);
     too_many_failures(&setup, sign_in_openid::THERE);
@@ -111,6 +113,8 @@ fn way(way: &Way<'_>) {
         come_back(&format!("{there}?user_code={}", terminal.user_code), mood).status
     };
     let signed_in = sign_in(Mood::Well).ok();
+    let dashboard = there.replace("/auth", "/dashboard/sign-in");
+    assert_eq!(come_back(&dashboard, Mood::Well).header("location"), Some("/dashboard"));
     assert_eq!(for_terminal(Mood::Well), 200);
     for (mood, status, code) in [
         (Mood::Refuses, 401, "sign_in_denied"),
@@ -120,6 +124,7 @@ fn way(way: &Way<'_>) {
     ] {
         sign_in(mood).refused(status, code);
         assert_eq!(for_terminal(mood), status, "{mood:?}");
+        assert_eq!(come_back(&dashboard, mood).status, status, "{mood:?}");
     }
     tell(Mood::Well);
     let back = format!("{there}/callback?code=c&state=s");
@@ -157,7 +162,9 @@ fn too_many_failures(setup: &Setup, there: &str) {
     let mut browser = Browser::default();
     let back = format!("{there}/callback?code=c&state=s");
     until("it has failed too often", || (browser.get(&server, &back).status == 429).then_some(()));
-    browser.get(&server, there).refused(429, "too_many_failures");
+    for there in [there, &there.replace("/auth", "/dashboard/sign-in")] {
+        browser.get(&server, there).refused(429, "too_many_failures");
+    }
     for page in [format!("{there}?user_code=BBBB-BBBB"), "/auth/device?user_code=BBBB".to_owned()] {
         assert_eq!(browser.get(&server, &page).status, 429);
     }
@@ -219,7 +226,13 @@ fn no_more_room(server: &Server) {
 fn nowhere() {
     let server = Setup::new().start();
     let mut browser = Browser::default();
-    for there in ["/auth/github", "/auth/oidc/test", "/auth/device"] {
+    for there in [
+        "/auth/github",
+        "/auth/oidc/test",
+        "/auth/device",
+        "/dashboard/sign-in/github",
+        "/dashboard/sign-in/oidc/test",
+    ] {
         browser.get(&server, there).refused(404, "sign_in_not_configured");
     }
     for back in ["/auth/github/callback", "/auth/oidc/test/callback"] {

@@ -101,7 +101,9 @@ fn parts(turns: &Mailbox<JournalMessage>) -> Vec<usize> {
     let sent = std::iter::from_fn(|| turns.try_receive());
     let held = sent.map(|message| match message {
         JournalMessage::Turn(turn) => turn.held.len(),
-        JournalMessage::Read(_) | JournalMessage::Stop => panic!("a turn was sent"),
+        JournalMessage::Read(_) | JournalMessage::Snapshot(_) | JournalMessage::Stop => {
+            panic!("a turn was sent")
+        }
     });
     held.collect()
 }

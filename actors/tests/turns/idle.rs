@@ -7,6 +7,7 @@ use octostore_actors::{
         audit::{AuditPage, AuditQuery},
     },
     mailbox::{Address, Mailbox, mailbox},
+    snapshot::Snapshot,
     sync::{Arc, Mutex, lock},
 };
 use std::{num::NonZeroUsize, time::Duration};
@@ -23,6 +24,10 @@ impl Store for Dozing {
     }
 
     fn audit(&mut self, _: &AuditQuery) -> Result<AuditPage, StoreFailure> {
+        panic!("nobody asked")
+    }
+
+    fn snapshot(&mut self) -> Result<Option<Snapshot>, StoreFailure> {
         panic!("nobody asked")
     }
 

@@ -51,23 +51,22 @@ fn accounts() -> impl Strategy<Value = Vec<Account>> {
         wall(),
     );
     prop::collection::vec(one, 1..5).prop_map(|all| {
-        let make = |(number, (origin, subject, name, (admin, disabled), quotas, created_at)): (
-            usize,
-            (Origin, String, String, (bool, bool), [Option<Quota>; 5], WallTime),
-        )| {
-            let [locks, limits, flags, configs, requests_per_second] = quotas;
-            Account {
-                id: id(number),
-                origin,
-                subject: Subject::new(&format!("{number} {subject}")).unwrap(),
-                name: AccountName::new(&name).unwrap(),
-                role: if admin { Role::Admin } else { Role::Member },
-                standing: if disabled { Standing::Disabled } else { Standing::Enabled },
-                allowance: Allowance { locks, limits, flags, configs, requests_per_second },
-                created_at,
-            }
-        };
-        all.into_iter().enumerate().map(make).collect()
+        all.into_iter()
+            .enumerate()
+            .map(|(number, (origin, subject, name, (admin, disabled), quotas, created_at))| {
+                let [locks, limits, flags, configs, requests_per_second] = quotas;
+                Account {
+                    id: id(number),
+                    origin,
+                    subject: Subject::new(&format!("{number} {subject}")).unwrap(),
+                    name: AccountName::new(&name).unwrap(),
+                    role: if admin { Role::Admin } else { Role::Member },
+                    standing: if disabled { Standing::Disabled } else { Standing::Enabled },
+                    allowance: Allowance { locks, limits, flags, configs, requests_per_second },
+                    created_at,
+                }
+            })
+            .collect()
     })
 }
 
@@ -106,22 +105,21 @@ fn leases() -> impl Strategy<Value = Vec<Lease>> {
     let owner = proptest::option::of("[a-z0-9:@._-]{1,9}");
     let one = (owner, metadata, any::<[u8; 16]>(), 1..=3600_u64, 0..1_u64 << 62);
     prop::collection::vec(one, 0..6).prop_map(|all| {
-        let make = |(number, (owner, metadata, lease, ttl, expires)): (
-            usize,
-            (Option<String>, Option<String>, [u8; 16], u64, u64),
-        )| Lease {
-            name: LockName::new(&format!("lock/{number}")).unwrap(),
-            holder: Holder {
-                account: id(0),
-                owner: owner.map(|owner| Owner::new(&owner).unwrap()),
-            },
-            id: LeaseId::from_bytes(lease),
-            token: FencingToken::new(number as u64 + 1).unwrap(),
-            ttl: Ttl::from_seconds(ttl).unwrap(),
-            expires: Instant::from_nanos(expires),
-            metadata: metadata.and_then(|metadata| Metadata::new(&metadata).ok()),
-        };
-        all.into_iter().enumerate().map(make).collect()
+        all.into_iter()
+            .enumerate()
+            .map(|(number, (owner, metadata, lease, ttl, expires))| Lease {
+                name: LockName::new(&format!("lock/{number}")).unwrap(),
+                holder: Holder {
+                    account: id(0),
+                    owner: owner.map(|owner| Owner::new(&owner).unwrap()),
+                },
+                id: LeaseId::from_bytes(lease),
+                token: FencingToken::new(number as u64 + 1).unwrap(),
+                ttl: Ttl::from_seconds(ttl).unwrap(),
+                expires: Instant::from_nanos(expires),
+                metadata: metadata.and_then(|metadata| Metadata::new(&metadata).ok()),
+            })
+            .collect()
     })
 }
 
@@ -129,27 +127,26 @@ fn limits() -> impl Strategy<Value = Vec<Reservation>> {
     let admitted = prop::collection::vec((0..1_u64 << 62, 1..9_u32), 0..5);
     let one = (TEXT, 1..10_000_u64, 1..86_400_u64, admitted, 0..1_000_u32);
     prop::collection::vec(one, 0..4).prop_map(|all| {
-        let make = |(number, (name, most, window, mut admitted, credit)): (
-            usize,
-            (String, u64, u64, Vec<(u64, u32)>, u32),
-        )| {
-            admitted.sort_unstable();
-            Reservation {
-                account: id(0),
-                name: LimitName::new(&format!("{number}{name}")).unwrap(),
-                policy: Policy {
-                    max_requests: MaxRequests::new(most).unwrap(),
-                    window: Window::from_seconds(window).unwrap(),
-                },
-                horizon: Window::from_seconds(window).unwrap(),
-                admitted: admitted
-                    .into_iter()
-                    .map(|(at, count)| Admitted { at: Instant::from_nanos(at), count })
-                    .collect(),
-                credit,
-            }
-        };
-        all.into_iter().enumerate().map(make).collect()
+        all.into_iter()
+            .enumerate()
+            .map(|(number, (name, most, window, mut admitted, credit))| {
+                admitted.sort_unstable();
+                Reservation {
+                    account: id(0),
+                    name: LimitName::new(&format!("{number}{name}")).unwrap(),
+                    policy: Policy {
+                        max_requests: MaxRequests::new(most).unwrap(),
+                        window: Window::from_seconds(window).unwrap(),
+                    },
+                    horizon: Window::from_seconds(window).unwrap(),
+                    admitted: admitted
+                        .into_iter()
+                        .map(|(at, count)| Admitted { at: Instant::from_nanos(at), count })
+                        .collect(),
+                    credit,
+                }
+            })
+            .collect()
     })
 }
 
@@ -217,19 +214,22 @@ fn log() -> impl Strategy<Value = AuditRows> {
         wall(),
     );
     (prop::collection::vec(one, 0..6), 0..9_u64, 0..9_u64).prop_map(|(all, before, after)| {
-        let make = |(number, (who, action, text, detail, done, at)): (
-            usize,
-            (Who, Action, String, Option<String>, bool, WallTime),
-        )| {
-            let text = AuditText::truncated(&text);
-            let by = Provenance { who, from: text.clone(), request: text.clone(), at };
-            let outcome = if done { AuditOutcome::Done } else { AuditOutcome::Refused };
-            let detail = detail.map(|detail| AuditText::truncated(&detail));
-            let entry = AuditEntry { by, action, target: text, outcome, detail };
-            (AuditId(before + number as u64 + 1), entry)
-        };
         let last_place = before + all.len() as u64 + after;
-        AuditRows { entries: all.into_iter().enumerate().map(make).collect(), last_place }
+        AuditRows {
+            entries: all
+                .into_iter()
+                .enumerate()
+                .map(|(number, (who, action, text, detail, done, at))| {
+                    let text = AuditText::truncated(&text);
+                    let by = Provenance { who, from: text.clone(), request: text.clone(), at };
+                    let outcome = if done { AuditOutcome::Done } else { AuditOutcome::Refused };
+                    let detail = detail.map(|detail| AuditText::truncated(&detail));
+                    let entry = AuditEntry { by, action, target: text, outcome, detail };
+                    (AuditId(before + number as u64 + 1), entry)
+                })
+                .collect(),
+            last_place,
+        }
     })
 }
 

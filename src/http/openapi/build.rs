@@ -18,6 +18,8 @@ const PIECES: &[&str] = &[
     "paths/admin",
     "paths/admin_changes",
     "paths/audit",
+    "paths/backup",
+    "paths/dashboard",
     "paths/system",
     "components/security",
     "components/parameters",
@@ -31,6 +33,7 @@ const PIECES: &[&str] = &[
     "components/config",
     "components/accounts",
     "components/sign_in",
+    "components/session",
     "components/admin",
 ];
 

@@ -1,15 +1,15 @@
 //! Pages for people.
 //!
 //! - here: plain HTML that is made for one request, with no script;
-//! - [`docs`]: a page that is made of files, and those files.
+//! - [`files`]: pages that are made of files, and those files.
 //!
 //! What always holds: whatever comes from outside stands in a page as text and as nothing else
 //! ([`Text`]), and a page loads nothing from elsewhere, is framed by nobody, and sends forms to this
 //! server alone.
 
-mod docs;
+mod files;
 
-pub use docs::{asset, docs};
+pub use files::{Page, asset, show};
 
 use super::{Reply, reply};
 use base64::{Engine, prelude::BASE64_STANDARD};

@@ -1,8 +1,9 @@
 // Locks, limits, flags and tokens of the account that is signed in.
 
-import { all, ask, button, confirmed, countdown, curl, empty, field, h, head, inPath, paste, say, table, when } from "./lib.js";
+import { all, ask, button, confirmed, countdown, curl, empty, field, head, inPath, paste, say, table, when } from "./dashboard-lib.js";
+import { el } from "./dom.js";
 
-const more = (there, what) => there && h("p", { class: "faint" }, `These are the first of them: ask for the others with GET ${what}?after=…`);
+const more = (there, what) => there && el("p", { class: "faint" }, `These are the first of them: ask for the others with GET ${what}?after=…`);
 
 export async function locks({ again, me }) {
   const { items, more: rest } = await all("/locks", "locks");
@@ -20,8 +21,8 @@ export async function locks({ again, me }) {
   }
   const rows = items.map((lock) => [
     lock.name,
-    h("span", {}, lock.owner ?? me.name, lock.metadata && h("span", { class: "faint block" }, lock.metadata)),
-    h("span", { class: "num" }, String(lock.fencing_token)),
+    el("span", {}, lock.owner ?? me.name, lock.metadata && el("span", { class: "faint block" }, lock.metadata)),
+    el("span", { class: "num" }, String(lock.fencing_token)),
     countdown(lock.expires_at, "over"),
     button("Release", "bad", release(lock), { "aria-label": `Release ${lock.name}`, "data-key": `release ${lock.name}` }),
   ]);
@@ -41,15 +42,15 @@ export async function limits({ again }) {
     const line = curl("POST", "/limits/emails/check", { max_requests: 100, window_seconds: 60 });
     return [top, empty("No limit was checked yet", "A limit is made by its first check, which says how many are allowed in how long:", line)];
   }
-  const rows = items.map((limit) => [limit.name, use(limit), h("span", { class: "num" }, `${limit.max_requests} in ${limit.window_seconds} s`), countdown(limit.reset_at, "now"), button("Remove", "bad", remove(limit), { "aria-label": `Remove ${limit.name}`, "data-key": `remove ${limit.name}` })]);
+  const rows = items.map((limit) => [limit.name, use(limit), el("span", { class: "num" }, `${limit.max_requests} in ${limit.window_seconds} s`), countdown(limit.reset_at, "now"), button("Remove", "bad", remove(limit), { "aria-label": `Remove ${limit.name}`, "data-key": `remove ${limit.name}` })]);
   return [top, table("Rate limits", ["Name", "Used", "Allowed", "Room again in", ""], rows), more(rest, "/limits")].filter(Boolean);
 }
 
 function use({ name, current_count: used, max_requests: most }) {
-  const bar = h("div", { class: used >= most ? "bar full" : "bar", role: "meter", "aria-label": `Use of ${name}`, "aria-valuemin": 0, "aria-valuemax": most, "aria-valuenow": used }, h("span"));
+  const bar = el("div", { class: used >= most ? "bar full" : "bar", role: "meter", "aria-label": `Use of ${name}`, "aria-valuemin": 0, "aria-valuemax": most, "aria-valuenow": used }, el("span"));
   // The policy of the page forbids styles in markup, not those a script sets.
   bar.firstChild.style.width = `${Math.min(100, (100 * used) / Math.max(1, most))}%`;
-  return h("div", {}, h("span", { class: "num" }, `${used} of ${most}`), bar);
+  return el("div", {}, el("span", { class: "num" }, `${used} of ${most}`), bar);
 }
 
 export async function flags({ again }) {
@@ -60,7 +61,7 @@ export async function flags({ again }) {
     await again();
   };
   const add = async () => {
-    const name = h("input", { required: true, maxlength: 128, autocomplete: "off", spellcheck: "false" });
+    const name = el("input", { required: true, maxlength: 128, autocomplete: "off", spellcheck: "false" });
     if (!(await confirmed("New flag", "It is off until you switch it on.", "Create", [field("Name", name)], "go"))) return;
     await put(name.value, { enabled: false, percentage: 100 });
   };
@@ -76,10 +77,10 @@ export async function flags({ again }) {
 function flagRow(flag, put, again) {
   const { name, enabled } = flag;
   const percentage = flag.percentage ?? 100;
-  const toggle = h("input", { type: "checkbox", role: "switch", checked: enabled, "aria-label": `Switch of ${name}`, "data-key": `switch ${name}` });
-  const label = h("label", { class: "switch" }, toggle, enabled ? "On" : "Off");
+  const toggle = el("input", { type: "checkbox", role: "switch", checked: enabled, "aria-label": `Switch of ${name}`, "data-key": `switch ${name}` });
+  const label = el("label", { class: "switch" }, toggle, enabled ? "On" : "Off");
   toggle.addEventListener("change", () => put(name, { enabled: toggle.checked, percentage }).catch((error) => ((toggle.checked = enabled), say(error.message, "failed"))));
-  const share = h("input", { type: "number", min: 0, max: 100, step: 1, value: String(percentage), "aria-label": `Percentage of ${name}`, "data-key": `percentage ${name}` });
+  const share = el("input", { type: "number", min: 0, max: 100, step: 1, value: String(percentage), "aria-label": `Percentage of ${name}`, "data-key": `percentage ${name}` });
   share.addEventListener("change", () => {
     if (!share.reportValidity()) return;
     put(name, { enabled, percentage: Number(share.value) }).catch((error) => ((share.value = percentage), say(error.message, "failed")));
@@ -89,7 +90,7 @@ function flagRow(flag, put, again) {
     await ask("DELETE", `/flags/${inPath(name)}`);
     await again();
   };
-  return [name, label, h("div", { class: "roll" }, share, "%"), when(flag.updated_at), button("Delete", "bad", remove, { "aria-label": `Delete ${name}`, "data-key": `delete ${name}` })];
+  return [name, label, el("div", { class: "roll" }, share, "%"), when(flag.updated_at), button("Delete", "bad", remove, { "aria-label": `Delete ${name}`, "data-key": `delete ${name}` })];
 }
 
 export async function tokens({ again, me }) {
@@ -103,19 +104,19 @@ export async function tokens({ again, me }) {
   };
   const top = head("Tokens", `What opens the account ${me.name}. Give each machine its own, with no more scope than it needs.`, button("New token", "go", () => newToken(again)));
   const rows = items.map((token) => [
-    h("span", {}, token.name, token.current && h("span", { class: "tag on" }, "this session")),
-    h("span", { class: "code" }, token.scopes.map((scope) => (scope === "*" ? "everything" : scope)).join(" ")),
+    el("span", {}, token.name, token.current && el("span", { class: "tag on" }, "this session")),
+    el("span", { class: "code" }, token.scopes.map((scope) => (scope === "*" ? "everything" : scope)).join(" ")),
     when(token.last_used_at),
-    token.expires_at ? countdown(token.expires_at, "over") : h("span", { class: "faint" }, "never"),
-    token.source === "static" ? h("span", { class: "faint" }, "of the settings") : button("Revoke", "bad", revoke(token), { "aria-label": `Revoke ${token.name}`, "data-key": `revoke ${token.id}` }),
+    token.expires_at ? countdown(token.expires_at, "over") : el("span", { class: "faint" }, "never"),
+    token.source === "static" ? el("span", { class: "faint" }, "of the settings") : button("Revoke", "bad", revoke(token), { "aria-label": `Revoke ${token.name}`, "data-key": `revoke ${token.id}` }),
   ]);
   return [top, table("Tokens", ["Name", "Scopes", "Last used", "Ends in", ""], rows), more(rest, "/auth/tokens")].filter(Boolean);
 }
 
 async function newToken(again) {
-  const name = h("input", { required: true, maxlength: 64, autocomplete: "off" });
-  const scopes = h("input", { autocomplete: "off", spellcheck: "false", placeholder: "locks:write:deploy/ flags:read" });
-  const days = h("input", { type: "number", min: 1, max: 3650, value: "90" });
+  const name = el("input", { required: true, maxlength: 64, autocomplete: "off" });
+  const scopes = el("input", { autocomplete: "off", spellcheck: "false", placeholder: "locks:write:deploy/ flags:read" });
+  const days = el("input", { type: "number", min: 1, max: 3650, value: "90" });
   const fields = [field("Name", name), field("Scopes", scopes, "AREA:ACCESS[:PREFIX]; empty is all that you may"), field("Ends after", days, "days; empty is never")];
   if (!(await confirmed("New token", "", "Create", fields, "go"))) return;
   const body = { name: name.value };

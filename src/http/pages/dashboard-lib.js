@@ -1,4 +1,6 @@
-// Asking the server, and building what is shown. Nothing here makes markup out of text.
+// Asking the server, and building what the dashboard shows.
+
+import { el } from "./dom.js";
 
 let csrfToken = null;
 
@@ -57,19 +59,6 @@ export async function all(path, field, most = 1000) {
   return { items, more: after !== undefined };
 }
 
-/** An element. Properties beginning with `on` are listeners; children are text unless elements. */
-export function h(name, properties = {}, ...children) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(properties)) {
-    if (value === undefined || value === null || value === false) continue;
-    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
-    else if (key === "value" || key === "checked" || key === "open") element[key] = value;
-    else element.setAttribute(key, value === true ? "" : value);
-  }
-  element.append(...children.flat().filter((child) => child !== undefined && child !== null && child !== false));
-  return element;
-}
-
 /** A button that cannot be pressed again while what it does goes on. */
 export function button(text, kind, what, properties = {}) {
   const pressed = async (event) => {
@@ -83,12 +72,12 @@ export function button(text, kind, what, properties = {}) {
       made.disabled = false;
     }
   };
-  return h("button", { type: "button", class: kind, onclick: pressed, ...properties }, text);
+  return el("button", { type: "button", class: kind, onclick: pressed, ...properties }, text);
 }
 
 /** Says something for a while, to ears as well. */
 export function say(text, kind = "") {
-  const line = h("p", { class: kind }, text);
+  const line = el("p", { class: kind }, text);
   document.getElementById("said").append(line);
   setTimeout(() => line.remove(), 6000);
 }
@@ -104,20 +93,20 @@ export function failed(error) {
 /** Asks before something is done; `fields` are more elements of the form. True if confirmed. */
 export function confirmed(title, text, verb, fields = [], kind = "bad") {
   return new Promise((answer) => {
-    const form = h(
+    const form = el(
       "form",
       { method: "dialog" },
-      h("h2", { id: "asked" }, title),
-      text && h("p", {}, text),
+      el("h2", { id: "asked" }, title),
+      text && el("p", {}, text),
       fields,
-      h(
+      el(
         "div",
         { class: "tools end" },
-        h("button", { type: "button", onclick: () => dialog.close("") }, "Cancel"),
-        h("button", { class: kind, value: "yes" }, verb),
+        el("button", { type: "button", onclick: () => dialog.close("") }, "Cancel"),
+        el("button", { class: kind, value: "yes" }, verb),
       ),
     );
-    const dialog = h("dialog", { "aria-labelledby": "asked", class: fields.length > 3 ? "big" : "" }, form);
+    const dialog = el("dialog", { "aria-labelledby": "asked", class: fields.length > 3 ? "big" : "" }, form);
     dialog.addEventListener("close", () => {
       dialog.remove();
       answer(dialog.returnValue === "yes");
@@ -132,10 +121,10 @@ let fields = 0;
 /** A labelled field around an input. */
 export function field(label, input, hint, kind = "") {
   input.id ||= `field-${++fields}`;
-  return h(
+  return el(
     "div",
     { class: `field ${kind}` },
-    h("label", { for: input.id }, label, hint && h("span", { class: "faint" }, ` ${hint}`)),
+    el("label", { for: input.id }, label, hint && el("span", { class: "faint" }, ` ${hint}`)),
     input,
   );
 }
@@ -146,12 +135,12 @@ export function paste(line) {
     await navigator.clipboard.writeText(line);
     say("Copied");
   };
-  return h("div", { class: "paste" }, h("pre", {}, line), button("Copy", "", copy));
+  return el("div", { class: "paste" }, el("pre", {}, line), button("Copy", "", copy));
 }
 
 /** What stands where a list would, and how to fill it. */
 export function empty(title, text, line) {
-  return h("div", { class: "card empty" }, h("h2", {}, title), h("p", {}, text), paste(line));
+  return el("div", { class: "card empty" }, el("h2", {}, title), el("p", {}, text), paste(line));
 }
 
 /** The beginning of a line for a terminal that asks this server. */
@@ -164,39 +153,39 @@ export function curl(method, path, body) {
 export function table(caption, columns, rows) {
   const cell = (content, index) => {
     const label = columns[index];
-    if (index === 0) return h("th", { scope: "row" }, content);
-    return h("td", label ? { "data-label": label } : { class: "do" }, content);
+    if (index === 0) return el("th", { scope: "row" }, content);
+    return el("td", label ? { "data-label": label } : { class: "do" }, content);
   };
-  return h(
+  return el(
     "table",
     {},
-    h("caption", {}, caption),
-    h("thead", {}, h("tr", {}, columns.map((column) => h("th", { scope: "col" }, column)))),
-    h("tbody", {}, rows.map((row) => h("tr", {}, row.map(cell)))),
+    el("caption", {}, caption),
+    el("thead", {}, el("tr", {}, columns.map((column) => el("th", { scope: "col" }, column)))),
+    el("tbody", {}, rows.map((row) => el("tr", {}, row.map(cell)))),
   );
 }
 
 /** The head of a view. */
 export function head(title, text, ...tools) {
-  return h(
+  return el(
     "div",
     { class: "head" },
-    h("div", {}, h("h1", {}, title), h("p", { class: "lead" }, text)),
-    h("div", { class: "tools" }, tools),
+    el("div", {}, el("h1", {}, title), el("p", { class: "lead" }, text)),
+    el("div", { class: "tools" }, tools),
   );
 }
 
 /** A date and time of this machine's place, exact when pointed at. */
 export function when(stamp) {
-  if (!stamp) return h("span", { class: "faint" }, "never");
+  if (!stamp) return el("span", { class: "faint" }, "never");
   const date = new Date(stamp);
   const shown = date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
-  return h("time", { datetime: stamp, title: stamp }, shown);
+  return el("time", { datetime: stamp, title: stamp }, shown);
 }
 
 /** How long it is until then, counted down every second. */
 export function countdown(stamp, over) {
-  const time = h("time", { class: "num", datetime: stamp, title: stamp, "data-until": stamp, "data-over": over });
+  const time = el("time", { class: "num", datetime: stamp, title: stamp, "data-until": stamp, "data-over": over });
   tick(time);
   return time;
 }

@@ -1,6 +1,7 @@
 // Configuration: keys, versions, differences and the way back.
 
-import { all, ask, button, confirmed, curl, empty, field, h, head, inPath, say, table, when } from "./lib.js";
+import { all, ask, button, confirmed, curl, empty, field, head, inPath, say, table, when } from "./dashboard-lib.js";
+import { el } from "./dom.js";
 
 export async function config({ again }) {
   const key = decodeURIComponent(location.hash.split("/").slice(1).join("/"));
@@ -12,8 +13,8 @@ const link = (key) => `#config/${encodeURIComponent(key)}`;
 async function list() {
   const { items, more } = await all("/config", "configs");
   const add = async () => {
-    const key = h("input", { required: true, maxlength: 128, autocomplete: "off", spellcheck: "false" });
-    const value = h("textarea", { required: true, spellcheck: "false", value: "{}" });
+    const key = el("input", { required: true, maxlength: 128, autocomplete: "off", spellcheck: "false" });
+    const value = el("textarea", { required: true, spellcheck: "false", value: "{}" });
     const fields = [field("Key", key), field("Value", value, "JSON")];
     if (!(await confirmed("New key", "", "Create", fields, "go"))) return;
     await ask("PUT", `/config/${inPath(key.value)}`, { value: parsed(value.value) }, { "If-None-Match": "*" });
@@ -25,22 +26,22 @@ async function list() {
     return [top, empty("There is no configuration yet", "Write the first version of a key:", line)];
   }
   const rows = items.map(({ key, version, updated_at }) => [
-    h("a", { href: link(key) }, key),
-    h("span", { class: "num" }, String(version)),
+    el("a", { href: link(key) }, key),
+    el("span", { class: "num" }, String(version)),
     when(updated_at),
-    h("a", { class: "button", href: link(key), "aria-label": `Open ${key}` }, "Open"),
+    el("a", { class: "button", href: link(key), "aria-label": `Open ${key}` }, "Open"),
   ]);
-  return [top, table("Configuration", ["Key", "Version", "Changed", ""], rows), more && h("p", { class: "faint" }, "There are more keys: GET /config?after=…")].filter(Boolean);
+  return [top, table("Configuration", ["Key", "Version", "Changed", ""], rows), more && el("p", { class: "faint" }, "There are more keys: GET /config?after=…")].filter(Boolean);
 }
 
 async function one(key, again) {
   const path = `/config/${inPath(key)}`;
   const [now, { versions }] = await Promise.all([ask("GET", path), ask("GET", `${path}/history`)]);
   const texts = new Map(versions.map(({ version, value }) => [version, pretty(value)]));
-  const shown = h("div");
+  const shown = el("div");
 
   const edit = async () => {
-    const value = h("textarea", { required: true, spellcheck: "false", value: pretty(now.value) });
+    const value = el("textarea", { required: true, spellcheck: "false", value: pretty(now.value) });
     if (!(await confirmed(`Change ${key}`, "", "Write", [field("Value", value, "JSON")], "go"))) return;
     await ask("PUT", path, { value: parsed(value.value) }, now.etag ? { "If-Match": now.etag } : {});
     await again();
@@ -59,24 +60,24 @@ async function one(key, again) {
   const select = (version) => {
     for (const other of picks) other.setAttribute("aria-pressed", String(other.dataset.version === String(version)));
     const before = texts.get(version - 1);
-    const parts = [h("h2", {}, `Version ${version}`)];
-    if (before === undefined) parts.push(h("pre", {}, texts.get(version)));
-    else parts.push(h("p", { class: "faint" }, `What it changed in version ${version - 1}`), difference(before, texts.get(version)));
+    const parts = [el("h2", {}, `Version ${version}`)];
+    if (before === undefined) parts.push(el("pre", {}, texts.get(version)));
+    else parts.push(el("p", { class: "faint" }, `What it changed in version ${version - 1}`), difference(before, texts.get(version)));
     if (version !== now.version) {
-      parts.push(h("h2", {}, "What going back would change now"), difference(texts.get(now.version), texts.get(version)));
-      parts.push(h("div", { class: "tools end" }, button(`Roll back to version ${version}`, "go", back(version))));
+      parts.push(el("h2", {}, "What going back would change now"), difference(texts.get(now.version), texts.get(version)));
+      parts.push(el("div", { class: "tools end" }, button(`Roll back to version ${version}`, "go", back(version))));
     }
     shown.replaceChildren(...parts);
   };
   const picks = versions.map(({ version, created_at }) =>
-    h("button", { type: "button", "data-version": version, "data-key": `version ${version}`, onclick: () => select(version) }, `Version ${version}`, version === now.version && " (now)", h("span", { class: "faint block" }, when(created_at))),
+    el("button", { type: "button", "data-version": version, "data-key": `version ${version}`, onclick: () => select(version) }, `Version ${version}`, version === now.version && " (now)", el("span", { class: "faint block" }, when(created_at))),
   );
   select(now.version);
   return [
-    head(key, `Version ${now.version}, of ${versions.length} that are kept.`, h("a", { class: "button", href: "#config" }, "All keys"), button("Change", "go", edit), button("Delete", "bad", remove)),
-    h("div", { class: "card" }, h("pre", { "aria-label": "Value" }, pretty(now.value))),
-    h("h2", {}, "History"),
-    h("div", { class: "versions" }, h("ol", {}, picks.map((pick) => h("li", {}, pick))), shown),
+    head(key, `Version ${now.version}, of ${versions.length} that are kept.`, el("a", { class: "button", href: "#config" }, "All keys"), button("Change", "go", edit), button("Delete", "bad", remove)),
+    el("div", { class: "card" }, el("pre", { "aria-label": "Value" }, pretty(now.value))),
+    el("h2", {}, "History"),
+    el("div", { class: "versions" }, el("ol", {}, picks.map((pick) => el("li", {}, pick))), shown),
   ];
 }
 
@@ -93,10 +94,10 @@ function parsed(text) {
 /** Two texts line by line: what was taken away, and what was added. */
 function difference(before, after) {
   const lines = changes(before.split("\n"), after.split("\n"));
-  if (lines.every(([kind]) => kind === "same")) return h("p", { class: "faint" }, "Nothing: the values are the same.");
+  if (lines.every(([kind]) => kind === "same")) return el("p", { class: "faint" }, "Nothing: the values are the same.");
   const mark = { same: " ", add: "+", take: "−" };
   const said = { add: "added: ", take: "removed: " };
-  return h("pre", { class: "diff" }, lines.map(([kind, line]) => h("span", { class: kind, "aria-label": said[kind] && said[kind] + line }, `${mark[kind]} ${line}`)));
+  return el("pre", { class: "diff" }, lines.map(([kind, line]) => el("span", { class: kind, "aria-label": said[kind] && said[kind] + line }, `${mark[kind]} ${line}`)));
 }
 
 /** The longest common subsequence; of very long texts only the ends that are the same. */

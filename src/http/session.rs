@@ -1,21 +1,26 @@
-//! Who uses the dashboard: a token in a cookie that no script reads.
+//! The session of the dashboard: a token in a cookie that no script reads. The page itself is one of
+//! [`pages`]; it knows no more than any client does.
 //!
 //! A cookie comes with requests that other sites make the browser send. So it counts for nothing
 //! unless the request also carries `X-CSRF-Token`, which only a page of this server can know: it is
 //! derived from the token, and told to whoever asks for the session from here. Revoking the token
 //! ends the session; a restart does not.
 
-use super::super::{
+use super::{
     Context, Reply,
     accounts::uncached,
     body::{self, BODY_LIMIT},
     caller::{authenticate_with, provenance},
     cookie::Cookie,
     error::ApiError,
-    json,
-    router::Verb,
+    json, pages,
+    router::{ProviderPath, Verb},
+    sign_in as providers,
 };
-use crate::auth::{BearerToken, sign_in::ProviderId};
+use crate::auth::{
+    BearerToken,
+    sign_in::{ProviderId, attempt::Purpose},
+};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use hyper::{
     HeaderMap, StatusCode,
@@ -58,6 +63,21 @@ pub async fn answer(context: &Context<'_>, verb: Verb, body: Incoming) -> Result
         Verb::Delete => end(context).await,
         Verb::Get | Verb::Put => Ok(look(context)),
     }
+}
+
+/// `GET /dashboard/sign-in/…`: sends the browser to a provider, and back to the dashboard.
+pub async fn sign_in(context: &Context<'_>, path: ProviderPath<'_>) -> Result<Reply, ApiError> {
+    providers::send_away(context, &providers::provider_id(path)?, Purpose::Dashboard).await
+}
+
+/// The page for whoever came back from a provider and was not signed in.
+pub fn fail(error: &ApiError) -> Reply {
+    let main = format!(
+        "<p class=\"warn\" role=\"alert\">{}.</p>\n<div class=\"do\">\
+         <a class=\"button go\" href=\"/dashboard\">Back to the dashboard</a></div>\n",
+        pages::Text(error)
+    );
+    pages::page(error.status(), "You are not signed in", &main)
 }
 
 /// The cookie of a session with this token. Browsers that come over TLS send it over nothing else.

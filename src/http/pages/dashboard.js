@@ -1,9 +1,10 @@
 // The session, and which view is shown.
 
-import { ask, button, carry, failed, field, h, paste, say } from "./lib.js";
-import { flags, limits, locks, tokens } from "./views.js";
-import { config } from "./config.js";
-import { accounts, audit } from "./admin.js";
+import { ask, button, carry, failed, field, paste, say } from "./dashboard-lib.js";
+import { el } from "./dom.js";
+import { flags, limits, locks, tokens } from "./dashboard-views.js";
+import { config } from "./dashboard-config.js";
+import { accounts, audit } from "./dashboard-admin.js";
 
 const VIEWS = {
   locks: { title: "Locks", show: locks, live: true },
@@ -31,12 +32,12 @@ async function start() {
   me = session.signed_in ? await ask("GET", "/auth/me") : null;
   nav.hidden = who.hidden = !me;
   if (!me) return signIn(session.providers ?? []);
-  who.replaceChildren(h("span", {}, me.name, me.admin ? " (administrator)" : ""), button("Sign out", "", signOut));
+  who.replaceChildren(el("span", {}, me.name, me.admin ? " (administrator)" : ""), button("Sign out", "", signOut));
   await show();
 }
 
 function signIn(providers) {
-  const token = h("input", { type: "password", autocomplete: "current-password", required: true, spellcheck: "false" });
+  const token = el("input", { type: "password", autocomplete: "current-password", required: true, spellcheck: "false" });
   const submit = async (event) => {
     event.preventDefault();
     try {
@@ -51,21 +52,21 @@ function signIn(providers) {
     }
   };
   document.title = "Sign in – OctoStore";
-  const links = providers.map(({ name, sign_in }) => h("a", { class: "button go", href: sign_in }, `Sign in with ${called(name)}`));
+  const links = providers.map(({ name, sign_in }) => el("a", { class: "button go", href: sign_in }, `Sign in with ${called(name)}`));
   main.replaceChildren(
-    h(
+    el(
       "div",
       { class: "card narrow" },
-      h("h1", {}, "Sign in"),
-      h("p", { class: "lead" }, "Locks, limits, flags and configuration of your account."),
-      links.length > 0 && h("div", { class: "field tools" }, links),
-      h(
+      el("h1", {}, "Sign in"),
+      el("p", { class: "lead" }, "Locks, limits, flags and configuration of your account."),
+      links.length > 0 && el("div", { class: "field tools" }, links),
+      el(
         "form",
         { onsubmit: submit },
         field("Token", token, links.length ? "in place of signing in" : ""),
-        h("button", { class: "go" }, "Use this token"),
+        el("button", { class: "go" }, "Use this token"),
       ),
-      h("p", { class: "faint block" }, "The first start of a server writes one into a file beside its data:"),
+      el("p", { class: "faint block" }, "The first start of a server writes one into a file beside its data:"),
       paste("cat octostore.db.admin-token"),
     ),
   );
@@ -88,7 +89,7 @@ async function show({ quietly = false } = {}) {
   nav.replaceChildren(
     ...Object.entries(VIEWS)
       .filter(([, { admin }]) => !admin || me.admin)
-      .map(([key, { title }]) => h("a", { href: `#${key}`, "aria-current": VIEWS[key] === view ? "page" : null }, title)),
+      .map(([key, { title }]) => el("a", { href: `#${key}`, "aria-current": VIEWS[key] === view ? "page" : null }, title)),
   );
   document.title = `${view.title} – OctoStore`;
   try {
@@ -100,7 +101,7 @@ async function show({ quietly = false } = {}) {
     else if (!quietly) main.focus();
   } catch (error) {
     if (turn !== showing || quietly) return;
-    main.replaceChildren(h("div", { class: "card" }, h("h1", {}, "This could not be shown"), h("p", {}, error.message)));
+    main.replaceChildren(el("div", { class: "card" }, el("h1", {}, "This could not be shown"), el("p", {}, error.message)));
     failed(error);
   }
 }
