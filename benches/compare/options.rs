@@ -12,7 +12,7 @@ pub struct Options {
     #[arg(long)]
     pub quick: bool,
 
-    /// How long one measurement takes.
+    /// How long one measurement takes, at most 30.
     #[arg(long, value_name = "SECONDS", default_value = "1.5", value_parser = seconds)]
     measured: Duration,
 
@@ -87,5 +87,7 @@ impl Options {
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().map_err(|_| "not a number".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+    let measured = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
+    // The locks that are looked at are held for a minute.
+    if measured <= Duration::from_secs(30) { Ok(measured) } else { Err("too long".to_owned()) }
 }

@@ -23,7 +23,7 @@ pub fn of(rows: &[Row]) -> Option<String> {
     let servers = distinct(rows.iter().map(|row| row.server));
     let workloads = distinct(rows.iter().map(|row| row.workload));
     let lines = workloads.len().div_ceil(COLUMNS);
-    let (width, height) = (PANEL.0 * whole(COLUMNS), PANEL.1 * whole(lines) + 40.0);
+    let (width, height) = (PANEL.0 * whole(COLUMNS), PANEL.1 * whole(lines) + 60.0);
     let mut svg = String::new();
     // Nothing refuses to be written into a string.
     let _written = write!(
@@ -49,7 +49,12 @@ pub fn of(rows: &[Row]) -> Option<String> {
         panel(&mut svg, workload, &rows, &servers, &connections);
         svg.push_str("</g>\n");
     }
-    svg.push_str("</svg>\n");
+    let _written = writeln!(
+        svg,
+        "<text x='{}' y='{}'>operations a second (k: thousands), against connections</text>\n</svg>",
+        PLOT.0,
+        height - 16.0
+    );
     Some(svg)
 }
 

@@ -80,7 +80,9 @@ impl Report {
             // Short and small: that says nothing.
             self.targets.iter_mut().for_each(|target| target.met = None);
         }
-        println!("\n| workload | target | measured | met |\n|---|---|---|---|");
+        if !self.targets.is_empty() {
+            println!("\n| workload | target | measured | met |\n|---|---|---|---|");
+        }
         for Target { workload, target, measured, met } in &self.targets {
             let met = met.map_or("not judged", |met| if met { "yes" } else { "no" });
             println!("| {workload} | {target} | {measured} | {met} |");

@@ -9,6 +9,9 @@ use crate::{
     workload::Workload,
 };
 use std::{
+    fs::OpenOptions,
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -68,7 +71,10 @@ impl Place {
         let tokens: String =
             (0..accounts).map(|number| format!("bench-{number}:{}\n", token(number))).collect();
         let file = folder.join("tokens");
-        std::fs::write(&file, tokens)?;
+        // The octostore refuses a file that others may read.
+        let mut private =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file)?;
+        private.write_all(tokens.as_bytes())?;
         let database = folder.join("bench.db");
         Ok(Self { binary: binary.to_owned(), tokens: file, database })
     }
