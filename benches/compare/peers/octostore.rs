@@ -61,8 +61,7 @@ impl Peer for Octostore {
 pub struct Place {
     binary: PathBuf,
     tokens: PathBuf,
-    /// The database.
-    pub database: PathBuf,
+    database: PathBuf,
 }
 
 impl Place {
