@@ -1,10 +1,11 @@
 //! What the clients of an octostore say, and what they insist on hearing.
 
-use crate::{client::Script, octostore::Workload};
+use crate::{
+    client::Script,
+    http::{Answer, after, number_after},
+    workload::Workload,
+};
 use std::io::Write;
-
-/// How many accounts the connections belong to.
-pub const ACCOUNTS: u32 = 8;
 
 /// How many locks one connection takes in turn.
 const LOCKS: u32 = 64;
@@ -14,10 +15,22 @@ pub fn token(account: u32) -> String {
     format!("octo_{account:072}")
 }
 
+/// Who answers, and so what may be insisted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// The octostore.
+    Ours,
+    /// The earlier one, which says `null` of a lock that it released.
+    Earlier,
+    /// One that gives the same answers again and again, so that a token comes twice.
+    Recorded,
+}
+
 /// One connection's part.
 #[derive(Debug)]
 pub struct Dialogue {
     workload: Workload,
+    manner: Manner,
     /// What the names of its locks begin with.
     prefix: String,
     own: String,
@@ -47,13 +60,15 @@ enum Expected {
 }
 
 impl Dialogue {
-    /// On its `connection`, with locks whose names begin with `prefix`.
-    pub fn new(workload: Workload, prefix: String, connection: u32) -> Self {
+    /// Of `account`, with locks whose names begin with `prefix`. There is an account beside it
+    /// that can get in the way.
+    pub fn new(workload: Workload, manner: Manner, prefix: String, account: u32) -> Self {
         Self {
             workload,
+            manner,
             prefix,
-            own: token(connection % ACCOUNTS),
-            other: token((connection + 1) % ACCOUNTS),
+            own: token(account),
+            other: token(if account == 0 { 1 } else { account - 1 }),
             ttl_seconds: 60,
             rounds: 0,
             names: LOCKS,
@@ -88,7 +103,8 @@ impl Dialogue {
         match self.expected {
             Expected::Granted => {
                 let token = fencing_token(body)?;
-                if token <= self.last_token {
+                let again = self.manner == Manner::Recorded && token == self.last_token;
+                if token <= self.last_token && !again {
                     return Err(format!("token {token} after {}", self.last_token));
                 }
                 self.last_token = token;
@@ -102,14 +118,15 @@ impl Dialogue {
                 }
             }
             Expected::Released => {
-                field(body, "\"status\":\"released\"")?;
+                let earlier = self.manner == Manner::Earlier;
+                after(body, if earlier { "null" } else { "\"status\":\"released\"" })?;
                 self.lease = None;
                 self.rounds += 1;
             }
-            Expected::Refused => drop(field(body, "\"code\":\"lock_held\"")?),
+            Expected::Refused => drop(after(body, "\"code\":\"lock_held\"")?),
             Expected::Alive => {}
             Expected::Contains(mark) => {
-                field(body, mark)?;
+                after(body, mark)?;
                 self.rounds += 1;
             }
         }
@@ -199,20 +216,11 @@ impl Script for Dialogue {
     }
 
     fn response(&mut self, received: &[u8]) -> Result<Option<usize>, String> {
-        let text = std::str::from_utf8(received).map_err(|error| error.to_string())?;
-        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        let Some(Answer { status, body, length, .. }) = Answer::read(received)? else {
             return Ok(None);
         };
-        let number = |text: Option<&str>| text.and_then(|text| text.parse::<u16>().ok());
-        let length = after(head, "content-length: ").and_then(|rest| rest.split("\r\n").next());
-        let (Some(status), Some(length)) = (number(head.get(9..12)), number(length)) else {
-            return Err(format!("not understood: {head}"));
-        };
-        if body.len() < usize::from(length) {
-            return Ok(None);
-        }
-        self.learn(status, &body[..usize::from(length)])?;
-        Ok(Some(head.len() + 4 + usize::from(length)))
+        self.learn(status, body)?;
+        Ok(Some(length))
     }
 
     fn at_rest(&self) -> bool {
@@ -220,21 +228,23 @@ impl Script for Dialogue {
     }
 }
 
-/// Takes one lock after the other and keeps them.
+/// Takes one lock after the other and keeps them, each for the next account.
 #[derive(Debug)]
 pub struct Holding {
     dialogue: Dialogue,
+    account: u32,
+    accounts: u32,
     left: u32,
 }
 
 impl Holding {
-    /// Takes `count` of them, for an hour each.
-    pub fn new(connection: u32, count: u32) -> Self {
+    /// Takes `count` of them, for an hour each, beginning with `account` of so many.
+    pub fn new(connection: u32, count: u32, account: u32, accounts: u32) -> Self {
         let prefix = format!("held-{connection}");
-        let mut dialogue = Dialogue::new(Workload::AcquireRelease, prefix, connection);
+        let mut dialogue = Dialogue::new(Workload::AcquireRelease, Manner::Ours, prefix, account);
         dialogue.names = u32::MAX;
         dialogue.ttl_seconds = 3600;
-        Self { dialogue, left: count }
+        Self { dialogue, account, accounts, left: count }
     }
 }
 
@@ -248,6 +258,8 @@ impl Script for Holding {
         if length.is_some() {
             self.dialogue.lease = None;
             self.dialogue.rounds += 1;
+            self.account = (self.account + 1) % self.accounts;
+            self.dialogue.own = token(self.account);
             self.left = self.left.saturating_sub(1);
         }
         Ok(length)
@@ -258,22 +270,11 @@ impl Script for Holding {
     }
 }
 
-fn after<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
-    text.find(mark).map(|at| &text[at + mark.len()..])
-}
-
-fn field<'a>(body: &'a str, mark: &str) -> Result<&'a str, String> {
-    after(body, mark).ok_or_else(|| format!("no {mark} in {body}"))
-}
-
 fn lease_id(body: &str) -> Result<&str, String> {
-    field(body, "\"lease_id\":\"")?.get(..36).ok_or_else(|| format!("no lease_id in {body}"))
+    let id = after(body, "\"lease_id\":\"")?.get(..36);
+    id.ok_or_else(|| format!("no lease_id in {body}"))
 }
 
 fn fencing_token(body: &str) -> Result<u64, String> {
-    let rest = field(body, "\"fencing_token\":")?;
-    let digits = rest.split(|c: char| !c.is_ascii_digit()).next();
-    digits
-        .and_then(|digits| digits.parse().ok())
-        .ok_or_else(|| format!("no fencing_token in {body}"))
+    number_after(body, "\"fencing_token\":")
 }

@@ -3,12 +3,14 @@
 
 use crate::{Outcome, process::Server};
 use std::{
+    error::Error,
     net::SocketAddr,
     time::{Duration, Instant},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    runtime::Runtime,
     task::JoinSet,
 };
 
@@ -27,11 +29,12 @@ pub trait Script: Send + 'static {
     fn at_rest(&self) -> bool;
 }
 
-/// How much, and how long.
+/// The parts of all connections of a load.
+pub type Scripts = Vec<Box<dyn Script>>;
+
+/// How long.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
-    /// How many connections.
-    pub connections: u32,
     /// Not counted.
     pub warm_up: Duration,
     /// Counted.
@@ -48,12 +51,11 @@ pub struct Run {
 }
 
 /// Plays `scripts`, one on each connection to `server`.
-pub fn run<S: Script>(server: &Server, load: &Load, scripts: Vec<S>) -> Outcome<Run> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(play(server, load, scripts))
+pub fn run(server: &Server, load: &Load, scripts: Scripts) -> Outcome<Run> {
+    one_thread()?.block_on(play(server, load, scripts))
 }
 
-async fn play<S: Script>(server: &Server, load: &Load, scripts: Vec<S>) -> Outcome<Run> {
+async fn play(server: &Server, load: &Load, scripts: Scripts) -> Outcome<Run> {
     let mut streams = Vec::with_capacity(scripts.len());
     for _ in &scripts {
         streams.push(connect(server.address).await?);
@@ -61,8 +63,8 @@ async fn play<S: Script>(server: &Server, load: &Load, scripts: Vec<S>) -> Outco
     let from = Instant::now() + load.warm_up;
     let window = Window { from, until: from + load.measured };
     let mut playing = JoinSet::new();
-    for (stream, script) in streams.into_iter().zip(scripts) {
-        playing.spawn(converse(stream, script, window));
+    for (mut stream, script) in streams.into_iter().zip(scripts) {
+        playing.spawn(async move { converse(&mut stream, script, window).await });
     }
     tokio::time::sleep_until(window.from.into()).await;
     let before = server.cpu()?;
@@ -76,12 +78,39 @@ async fn play<S: Script>(server: &Server, load: &Load, scripts: Vec<S>) -> Outco
 }
 
 /// Plays `script` once, from its first request until it is at rest.
-pub fn play_once<S: Script>(address: SocketAddr, script: S) -> Outcome<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+pub fn play_once(address: SocketAddr, script: Box<dyn Script>) -> Outcome<()> {
+    play_and_keep(address, std::iter::once(script)).map(drop)
+}
+
+/// Connections that stay open until this is dropped, and say nothing more.
+#[derive(Debug)]
+pub struct Idle {
+    _streams: Vec<TcpStream>,
+    _runtime: Runtime,
+}
+
+/// Plays each of `scripts` once, on a connection of its own, one after the other, and keeps the
+/// connections.
+pub fn play_and_keep(
+    address: SocketAddr,
+    scripts: impl Iterator<Item = Box<dyn Script>>,
+) -> Outcome<Idle> {
+    let runtime = one_thread()?;
     let past = Instant::now();
     let window = Window { from: past, until: past };
-    runtime
-        .block_on(async { Ok(converse(connect(address).await?, script, window).await.map(drop)?) })
+    let mut streams = Vec::new();
+    for script in scripts {
+        streams.push(runtime.block_on(async {
+            let mut stream = connect(address).await?;
+            converse(&mut stream, script, window).await?;
+            Ok::<_, Box<dyn Error>>(stream)
+        })?);
+    }
+    Ok(Idle { _streams: streams, _runtime: runtime })
+}
+
+fn one_thread() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 async fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
@@ -97,9 +126,9 @@ struct Window {
     until: Instant,
 }
 
-async fn converse<S: Script>(
-    mut stream: TcpStream,
-    mut script: S,
+async fn converse(
+    stream: &mut TcpStream,
+    mut script: Box<dyn Script>,
     window: Window,
 ) -> Result<Vec<u32>, String> {
     let broken = |error: std::io::Error| format!("a connection broke off: {error}");

@@ -1,22 +1,19 @@
 //! A Redis that syncs every write before it answers, used as a lock service: `SET NX PX`, and a
 //! script that deletes the key if it still has the value that was set.
 
+use super::{About, Peer, REDIS};
 use crate::{
     Outcome,
     client::{self, Script},
-    process::Server,
+    process::{Server, free_address, version},
+    workload::Workload,
 };
 use std::{
     io::Write,
-    net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
-    process::{Command, Stdio},
+    process::Command,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
 };
-
-/// How long it may take to listen.
-const START: Duration = Duration::from_secs(5);
 
 const RELEASE: &str =
     "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('del',KEYS[1]) else return 0 end";
@@ -27,8 +24,8 @@ const KEYS: u32 = 64;
 /// A running Redis.
 #[derive(Debug)]
 pub struct Redis {
-    /// Its process.
-    pub process: Server,
+    about: About,
+    process: Server,
     /// The name of the script that releases.
     release: Arc<str>,
 }
@@ -36,53 +33,48 @@ pub struct Redis {
 impl Redis {
     /// Starts one with its files in `folder`; `None` if there is no `redis-server`.
     pub fn start(folder: &Path) -> Outcome<Option<Self>> {
-        // Somebody else could take the port in between; then the start fails and says so.
-        let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
-        let child = Command::new("redis-server")
+        let address = free_address()?;
+        let mut command = Command::new("redis-server");
+        command
             .args(["--bind", "127.0.0.1", "--port", &address.port().to_string()])
             .args(["--appendonly", "yes", "--appendfsync", "always", "--save", ""])
             .arg("--dir")
-            .arg(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn();
-        let child = match child {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            child => child?,
-        };
-        let process = Server::new(child, address);
-        wait_for(address)?;
+            .arg(folder);
+        let Some(process) = Server::start_at(address, &mut command)? else { return Ok(None) };
         let loaded = Arc::new(Mutex::new(String::new()));
-        client::play_once(address, LoadScript(Arc::clone(&loaded)))?;
-        let release = loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Some(Self { process, release: release.as_str().into() }))
-    }
-
-    /// What one connection says in the measurement `run`.
-    pub fn script(&self, run: u32, connection: u32) -> Client {
-        Client {
-            release: Arc::clone(&self.release),
-            prefix: format!("r{run}-c{connection}"),
-            rounds: 0,
-            holding: false,
-        }
+        client::play_once(address, Box::new(LoadScript(Arc::clone(&loaded))))?;
+        let release = loaded.lock().unwrap_or_else(PoisonError::into_inner).as_str().into();
+        let about = About {
+            name: REDIS,
+            version: version(Path::new("redis-server")),
+            durability: "appendfsync always",
+            how: "one thread; RESP: SET NX PX, and a script that compares and deletes",
+        };
+        Ok(Some(Self { about, process, release }))
     }
 }
 
-fn wait_for(address: SocketAddr) -> Outcome<()> {
-    let deadline = Instant::now() + START;
-    while let Err(error) = TcpStream::connect(address) {
-        if Instant::now() > deadline {
-            return Err(error.into());
-        }
-        std::thread::sleep(Duration::from_millis(10));
+impl Peer for Redis {
+    fn about(&self) -> &About {
+        &self.about
     }
-    Ok(())
+
+    fn process(&self) -> &Server {
+        &self.process
+    }
+
+    fn script(&self, workload: Workload, run: u32, connection: u32) -> Option<Box<dyn Script>> {
+        (workload == Workload::AcquireRelease).then(|| {
+            let release = Arc::clone(&self.release);
+            let prefix = format!("r{run}-c{connection}");
+            Box::new(Client { release, prefix, rounds: 0, holding: false }) as _
+        })
+    }
 }
 
 /// One connection's part.
 #[derive(Debug)]
-pub struct Client {
+struct Client {
     release: Arc<str>,
     prefix: String,
     rounds: u32,
