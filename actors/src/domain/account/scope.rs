@@ -89,6 +89,21 @@ impl Area {
             Self::AdminBackup => "admin.backup",
         }
     }
+
+    /// Whether it speaks of what an account has under names, and not of administration.
+    pub const fn is_domain(self) -> bool {
+        match self {
+            Self::Locks | Self::Limits | Self::Flags | Self::Config => true,
+            Self::AdminAccounts
+            | Self::AdminAccess
+            | Self::AdminRoles
+            | Self::AdminQuotas
+            | Self::AdminLocks
+            | Self::AdminAudit
+            | Self::AdminMetrics
+            | Self::AdminBackup => false,
+        }
+    }
 }
 
 /// Reading, or changing and reading.
