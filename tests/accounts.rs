@@ -49,7 +49,7 @@ fn a_first_start_with_nothing_configured_is_ready_to_use() {
 
     let server = setup.start();
     assert!(!file.exists(), "the second start makes none");
-    assert!(!server.out().contains("curl"), "{}", server.out());
+    assert!(!server.out().contains("acquire"), "{}", server.out());
     assert_eq!(Client::new(&server.address, &token).get("a").ok()["holder"], "admin");
 }
 

@@ -180,7 +180,7 @@ fn a_token_made_by_hand_opens_what_its_scope_says_until_it_is_revoked() {
     assert_eq!(next, grants + 1, "no token of a clean stop is lost");
     let log =
         server.client(&server.first_token()).send("GET", "/admin/audit?action=token.create", b"");
-    assert!(log.text().contains(&id) && log.text().contains("octostore token"), "{log:?}");
+    assert!(log.text().contains(&id) && log.text().contains("octostore-token"), "{log:?}");
     server.stop();
 
     octostore(&setup, &["token", "revoke", &id]).ok();

@@ -227,7 +227,7 @@ fn note(action: Action, token: &Token, now: WallTime) -> AuditEntry {
         by: Provenance {
             who: Who::Server,
             from: AuditText::truncated("this machine"),
-            request: AuditText::truncated("octostore token"),
+            request: AuditText::truncated("octostore-token"),
             at: now,
         },
         action,

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 
 /// Only a broken page takes longer than this for anything, in milliseconds.
-const PATIENCE = 60_000;
+const PATIENCE = Number(process.env.PATIENCE ?? 60_000);
 
 /// Starts Chromium with a fresh profile.
 export function launch() {

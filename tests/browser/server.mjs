@@ -13,7 +13,7 @@ export const TOKEN = "alice-token-of-the-browser-tests";
 export async function start(variables = {}) {
   const program = process.env.OCTOSTORE ?? new URL("../../target/debug/octostore", import.meta.url).pathname;
   const folder = await mkdtemp(join(tmpdir(), "octostore-browser-"));
-  const env = { STATIC_TOKENS: `alice:${TOKEN}`, ...variables };
+  const env = { STATIC_TOKENS: `alice:${TOKEN},bob:bob-${TOKEN.slice(6)}`, ...variables };
   const server = spawn(program, ["--bind", "127.0.0.1:0", "--database", join(folder, "octostore.db")], { env });
   let said = "";
   server.stderr.on("data", (text) => { said += text; });

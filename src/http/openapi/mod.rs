@@ -48,14 +48,15 @@ mod tests {
     }
 
     /// The documented methods of each path, parameters as `{}`. Where there is `GET` there is `HEAD`,
-    /// except where somebody comes back from signing in.
+    /// except where asking for the head alone would use something up, or do all the work.
     fn documented() -> BTreeMap<String, BTreeSet<String>> {
         let document = document();
         let paths = document["paths"].as_object().unwrap().iter();
         let all = paths.map(|(template, path)| {
             let methods = path.as_object().unwrap().keys().filter(|key| *key != "parameters");
             let mut methods: BTreeSet<_> = methods.map(|method| method.to_uppercase()).collect();
-            if methods.contains("GET") && !template.ends_with("/callback") {
+            let headless = template.ends_with("/callback") || template.as_str() == "/admin/backup";
+            if methods.contains("GET") && !headless {
                 methods.insert("HEAD".to_owned());
             }
             let named =
@@ -70,7 +71,7 @@ mod tests {
         let source = include_str!("../router.rs");
         let quoted = source.split('"').skip(1).step_by(2);
         let is_word = |word: &&str| {
-            !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'.')
+            !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b".-".contains(&b))
         };
         quoted.filter(is_word).chain(["{}"]).collect()
     }

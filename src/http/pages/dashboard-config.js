@@ -1,6 +1,6 @@
 // Configuration: keys, versions, differences and the way back.
 
-import { all, ask, button, confirmed, curl, empty, field, head, inPath, say, table, when } from "./dashboard-lib.js";
+import { all, ask, button, confirmed, curl, empty, field, head, inPath, parsed, say, table, when } from "./dashboard-lib.js";
 import { el } from "./dom.js";
 
 export async function config({ again }) {
@@ -17,7 +17,7 @@ async function list() {
     const value = el("textarea", { required: true, spellcheck: "false", value: "{}" });
     const fields = [field("Key", key), field("Value", value, "JSON")];
     if (!(await confirmed("New key", "", "Create", fields, "go"))) return;
-    await ask("PUT", `/config/${inPath(key.value)}`, { value: parsed(value.value) }, { "If-None-Match": "*" });
+    await ask("PUT", `/config/${inPath(key.value)}`, { value: typed(value.value) }, { "If-None-Match": "*" });
     location.hash = link(key.value);
   };
   const top = head("Config", "Values with a history: each change is a version, and any version can come back.", button("New key", "go", add));
@@ -43,7 +43,7 @@ async function one(key, again) {
   const edit = async () => {
     const value = el("textarea", { required: true, spellcheck: "false", value: pretty(now.value) });
     if (!(await confirmed(`Change ${key}`, "", "Write", [field("Value", value, "JSON")], "go"))) return;
-    await ask("PUT", path, { value: parsed(value.value) }, now.etag ? { "If-Match": now.etag } : {});
+    await ask("PUT", path, { value: typed(value.value) }, now.etag ? { "If-Match": now.etag } : {});
     await again();
   };
   const remove = async () => {
@@ -83,9 +83,9 @@ async function one(key, again) {
 
 const pretty = (value) => JSON.stringify(value, null, 2);
 
-function parsed(text) {
+function typed(text) {
   try {
-    return JSON.parse(text);
+    return parsed(text);
   } catch (error) {
     throw new Error(`This is no JSON: ${error.message}`);
   }

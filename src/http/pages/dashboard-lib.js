@@ -34,13 +34,23 @@ export async function ask(method, path, body, headers = {}) {
   const text = await answer.text();
   let read = {};
   try {
-    read = text ? JSON.parse(text) : {};
+    read = text ? parsed(text) : {};
   } catch {
     read = { error: text };
   }
   if (!answer.ok) throw new Refused(answer.status, read);
   read.etag = answer.headers.get("etag");
   return read;
+}
+
+/** JSON, in which a number that is not what JavaScript would make of it (`250.00`, 2^60) stays as it
+ * was written. Browsers that cannot do that round it, as they do everywhere. */
+export function parsed(text) {
+  return JSON.parse(text, (_, value, context) => {
+    const written = context?.source;
+    const differs = typeof value === "number" && written !== undefined && String(value) !== written;
+    return differs && JSON.rawJSON ? JSON.rawJSON(written) : value;
+  });
 }
 
 /** A name as it stands in a path: a slash in it is part of the name. */

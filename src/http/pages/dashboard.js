@@ -32,7 +32,7 @@ async function start() {
   me = session.signed_in ? await ask("GET", "/auth/me") : null;
   nav.hidden = who.hidden = !me;
   if (!me) return signIn(session.providers ?? []);
-  who.replaceChildren(el("span", {}, me.name, me.admin ? " (administrator)" : ""), button("Sign out", "", signOut));
+  who.replaceChildren(el("span", {}, me.name, me.admin && el("span", { class: "role" }, " (administrator)")), button("Sign out", "", signOut));
   await show();
 }
 
