@@ -50,6 +50,7 @@ mod metrics_format;
 mod openapi;
 mod operation;
 mod overload;
+mod rest;
 mod restart;
 mod settings_cli;
 mod sign_in_abuse;

@@ -13,7 +13,7 @@ use crate::{
     commit::{JournalMessage, Turn},
     domain::{Answer, Effects, Machine, Moment, Room, Table, Ticket},
     mailbox::{Address, Mailbox, Received, Refused, mailbox},
-    progress::{Epoch, Progress},
+    progress::{Epoch, Progress, Seq},
     reply::{Alarm, Home, Lost, Nowhere, Reply, Waiting, WakeHere, reply},
     sync::{Arc, Mutex, block_on, lock},
     time::{Clock, Instant},
@@ -35,6 +35,13 @@ pub const GRACE: Duration = Duration::from_millis(100);
 
 /// How long after the store refused a row the next one is tried.
 pub const ROOM_RETRY: Duration = Duration::from_secs(1);
+
+/// How many changes may be on their way to the disk when more leases end: if very many end in one
+/// instant, each commit has room for others.
+const MOST_UNDER_WAY: u64 = 1024;
+
+/// How long expiry waits if there are more.
+const EXPIRY_PAUSE: Duration = Duration::from_millis(1);
 
 /// The longest sleep while a deadline is set: timers of the OS stand still in a suspend, the
 /// lease clock does not.
@@ -191,6 +198,8 @@ pub struct Actor<M: Machine> {
     awake: Instant,
     /// Nothing expires before this.
     quiet_until: Instant,
+    /// What came up to here is on disk, or was undone.
+    undone: Seq,
     /// No new rows before this.
     room_from: Instant,
     /// Told to stop, it waits until what it has sent on is committed, or refused.
@@ -235,6 +244,7 @@ where
             // What ran out while nothing ran has no grace: a restart is no stall.
             awake: clock.now(),
             quiet_until: Instant::default(),
+            undone: Seq::NONE,
             room_from: Instant::default(),
             barrier: None,
             clock,
@@ -333,6 +343,7 @@ where
         if epoch != self.epoch {
             self.epoch = epoch;
             self.machine.rewind(durable);
+            self.undone = self.effects.last();
             self.room_from = now + ROOM_RETRY;
             // What could not be written is not tried again at once, or it would be all we do.
             self.quiet_until = self.quiet_until.max(self.room_from);
@@ -363,7 +374,13 @@ where
         if now.since(planned) > STALL {
             self.quiet_until = self.quiet_until.max(now + GRACE);
         }
-        if now >= self.quiet_until {
+        if now < self.quiet_until {
+            return;
+        }
+        let settled = self.progress.durable().max(self.undone);
+        if self.effects.last().after(settled) > MOST_UNDER_WAY {
+            self.quiet_until = now + EXPIRY_PAUSE;
+        } else {
             self.machine.on_deadline(now, &mut self.effects);
         }
     }

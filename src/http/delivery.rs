@@ -1,7 +1,7 @@
 //! Between a handler's answer and the bytes in the kernel: what must come back if nobody can read
 //! it, and what hyper answers by itself.
 
-use super::{error::ApiError, request_id::RequestId, route::Route};
+use super::{error::ApiError, request_id::RequestId, rest::Rest, route::Route};
 use crate::{app::Service, metrics::requests::Requests};
 use hyper::{HeaderMap, StatusCode};
 use octostore_actors::domain::{account::AccountOutcome, lock::LockOutcome};
@@ -17,6 +17,8 @@ pub struct Delivery {
     /// Whether a handler has answered since everything was last written.
     answering: AtomicBool,
     fragile: Mutex<Vec<Fragile>>,
+    /// Whether the connection is at rest.
+    pub rest: Rest,
 }
 
 /// An answer that must come back to its actor if it reaches nobody.
@@ -35,6 +37,7 @@ impl Delivery {
             service,
             answering: AtomicBool::new(false),
             fragile: Mutex::new(Vec::new()),
+            rest: Rest::default(),
         })
     }
 
@@ -66,6 +69,7 @@ impl Delivery {
     /// Every answer so far is in the hands of the kernel.
     pub fn written(&self) {
         self.answering.store(false, Ordering::Relaxed);
+        self.rest.written();
         self.fragile.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }

@@ -39,6 +39,7 @@ mod pages;
 mod query;
 mod reply;
 mod request_id;
+mod rest;
 mod route;
 mod router;
 mod server;
@@ -108,7 +109,9 @@ impl Context<'_> {
 
     /// Reads the body of a request that shows no token.
     async fn read_anonymous(&self, body: Incoming, limit: usize) -> Result<Bytes, ApiError> {
-        body::read(body, limit, self.service.limits.body_timeout).await
+        let bytes = body::read(body, limit, self.service.limits.body_timeout).await?;
+        self.delivery.rest.read();
+        Ok(bytes)
     }
 
     /// Which names of a list are wanted.
@@ -152,6 +155,9 @@ async fn handle(
     trace.answered(reply.status().as_u16());
     if was_too_hasty(&reply) {
         sleep(REST_OF_THE_HASTY).await;
+    }
+    if reply.body().is_in_pieces() {
+        delivery.rest.goes_on();
     }
     delivery.answered();
     reply

@@ -21,6 +21,13 @@ pub enum ReplyBody {
     Pieces(Pieces),
 }
 
+impl ReplyBody {
+    /// Whether it is made as the client takes it.
+    pub fn is_in_pieces(&self) -> bool {
+        matches!(self, Self::Pieces(_))
+    }
+}
+
 impl Default for ReplyBody {
     fn default() -> Self {
         Self::Full(Full::default())

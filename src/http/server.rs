@@ -4,14 +4,20 @@ use super::{
     delivery::{Delivery, too_many_connections},
     handle,
     listen::Listener,
+    reply::ReplyBody,
     stream::{Socket, Stream},
     timer::{CoarseTimer, poll_every},
     turn::Turns,
 };
-use crate::{app::Service, auth::address::Address};
-use hyper::{server::conn::http1, service::service_fn};
+use crate::{app::Service, auth::address::Address, metrics};
+use hyper::{
+    Request,
+    body::{Body, Incoming},
+    server::conn::http1,
+    service::{HttpService, service_fn},
+};
 use hyper_util::rt::TokioIo;
-use std::{convert::Infallible, future::poll_fn, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::poll_fn, sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
@@ -129,44 +135,95 @@ impl Connections {
         let delivery = Delivery::new(Arc::clone(&service));
         let stream = Stream::new(socket, service.limits.write_timeout, Arc::clone(&delivery));
         let turns = Arc::new(Turns::default());
-        let its_turns = Arc::clone(&turns);
-        let service = service_fn(move |request| {
+        let talk = Talk {
+            service: Arc::clone(&service),
+            builder: self.builder.clone(),
+            delivery: Arc::clone(&delivery),
+            turns: Arc::clone(&turns),
+            phase: self.phase.clone(),
+        };
+        let service = service_fn(move |request: Request<Incoming>| {
             let (service, delivery) = (Arc::clone(&service), Arc::clone(&delivery));
-            let turns = Arc::clone(&its_turns);
+            let turns = Arc::clone(&turns);
+            delivery.rest.begin(request.body().is_end_stream());
             async move {
                 turns.take().await;
                 Ok::<_, Infallible>(handle(&service, &delivery, peer, request).await)
             }
         });
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
-        let mut phase = self.phase.clone();
-        let mut look = interval(poll_every(self.service.limits.header_timeout));
         async move {
             // Given back last: when all are back, no request is being handled any more, and what
             // was let go for one that broke off has come home.
             let _permit = permit;
             let _open = open;
-            let mut connection = pin!(connection);
-            loop {
-                tokio::select! {
-                    // An answer that is there is written before anything is closed.
-                    biased;
-                    ended = poll_fn(|cx| turns.poll(connection.as_mut(), cx)) => {
-                        if let Err(error) = ended {
-                            tracing::debug!(%error, "a connection broke off");
-                        }
-                        break;
+            let (mut talk, mut stream, mut service) = (talk, stream, service);
+            while talk.wait(&mut stream).await {
+                match talk.go_on(stream, service).await {
+                    Some(at_rest) => (stream, service) = at_rest,
+                    None => break,
+                }
+            }
+        }
+    }
+}
+
+/// What a connection's task needs besides the connection.
+struct Talk {
+    service: Arc<Service>,
+    builder: http1::Builder,
+    delivery: Arc<Delivery>,
+    turns: Arc<Turns>,
+    phase: watch::Receiver<Phase>,
+}
+
+impl Talk {
+    /// Waits at rest. Says whether there is something to read; if not, the connection is done with.
+    async fn wait(&mut self, stream: &mut Stream) -> bool {
+        let _resting = Resting::begin(&self.service.counts.connections);
+        tokio::select! {
+            biased;
+            came = stream.first() => came.is_ok(),
+            _ = self.phase.changed() => false,
+            () = sleep(self.service.limits.header_timeout) => false,
+        }
+    }
+
+    /// Answers what comes, until the connection ends or comes to rest.
+    async fn go_on<S>(&mut self, stream: Stream, service: S) -> Option<(Stream, S)>
+    where
+        S: HttpService<Incoming, ResBody = ReplyBody, Error = Infallible>,
+    {
+        let Self { service: shared, builder, delivery, turns, phase } = self;
+        let mut connection = builder.serve_connection(TokioIo::new(stream), service);
+        let mut look = interval(poll_every(shared.limits.header_timeout));
+        let mut rest = None;
+        loop {
+            tokio::select! {
+                // An answer that is there is written before anything is closed.
+                biased;
+                ended = poll_fn(|cx| turns.poll(Pin::new(&mut connection), cx)) => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "a connection broke off");
                     }
-                    // The connection is polled, and looks at its deadlines.
-                    _ = look.tick() => {}
-                    changed = phase.changed() => {
-                        // The server is gone, or says how to end.
-                        let closing = changed.is_err() || *phase.borrow_and_update() == Phase::Closing;
-                        if closing {
-                            break;
-                        }
-                        connection.as_mut().graceful_shutdown();
+                    return None;
+                }
+                // The connection is polled, and looks at its deadlines.
+                _ = look.tick() => {
+                    let before = std::mem::replace(&mut rest, delivery.rest.which());
+                    if rest.is_some() && rest == before {
+                        let parts = connection.into_parts();
+                        let mut stream = parts.io.into_inner();
+                        stream.read_again(parts.read_buf);
+                        return Some((stream, parts.service));
                     }
+                }
+                changed = phase.changed() => {
+                    // The server is gone, or says how to end.
+                    let closing = changed.is_err() || *phase.borrow_and_update() == Phase::Closing;
+                    if closing {
+                        return None;
+                    }
+                    Pin::new(&mut connection).graceful_shutdown();
                 }
             }
         }
@@ -186,6 +243,22 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.counts.connections.closed.add_one();
+    }
+}
+
+/// A connection at rest, until this is dropped.
+struct Resting<'a>(&'a metrics::Connections);
+
+impl<'a> Resting<'a> {
+    fn begin(counts: &'a metrics::Connections) -> Self {
+        counts.rested.add_one();
+        Self(counts)
+    }
+}
+
+impl Drop for Resting<'_> {
+    fn drop(&mut self) {
+        self.0.woken.add_one();
     }
 }
 

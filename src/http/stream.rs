@@ -2,6 +2,7 @@
 //! which answers the kernel has.
 
 use super::delivery::{Delivery, in_our_words};
+use bytes::{Bytes, BytesMut};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use std::{
@@ -17,6 +18,9 @@ use tokio::{
     net::{TcpStream, UnixStream},
     time::{Sleep, sleep},
 };
+
+/// How much is read at once after a rest: most requests.
+const FIRST_BYTES: usize = 1024;
 
 /// A socket of either kind.
 #[derive(Debug)]
@@ -44,6 +48,8 @@ impl Socket {
 /// A socket whose writes must make progress.
 pub struct Stream {
     socket: Socket,
+    /// What was read of it already, and is to be read again.
+    again: Bytes,
     patience: Duration,
     delivery: Arc<Delivery>,
     /// Whether the last write took only a part of what there was.
@@ -57,7 +63,41 @@ pub struct Stream {
 impl Stream {
     /// Ends in an error when the peer takes nothing for as long as `patience`.
     pub fn new(socket: Socket, patience: Duration, delivery: Arc<Delivery>) -> Self {
-        Self { socket, patience, delivery, midway: false, instead: None, stalled: None }
+        let again = Bytes::new();
+        Self { socket, again, patience, delivery, midway: false, instead: None, stalled: None }
+    }
+
+    /// Waits for the first bytes, which are read again. Without them the peer is gone.
+    ///
+    /// # Errors
+    /// The connection broke off.
+    pub async fn first(&mut self) -> io::Result<()> {
+        while self.again.is_empty() {
+            match &self.socket {
+                Socket::Tcp(socket) => socket.readable().await?,
+                Socket::Unix(socket) => socket.readable().await?,
+            }
+            // Not before: this is where connections wait that shall cost little.
+            let mut buffer = BytesMut::with_capacity(FIRST_BYTES);
+            let read = match &self.socket {
+                Socket::Tcp(socket) => socket.try_read_buf(&mut buffer),
+                Socket::Unix(socket) => socket.try_read_buf(&mut buffer),
+            };
+            match read {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => self.again = buffer.freeze(),
+                // It was said in vain.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Has this be read once more, before anything else.
+    pub fn read_again(&mut self, bytes: Bytes) {
+        debug_assert!(self.again.is_empty(), "all of it was read before anything came after it");
+        self.again = bytes;
     }
 
     /// Writes what `write` writes, of `length` bytes, that begin with `first`.
@@ -127,10 +167,20 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.socket {
+        if !self.again.is_empty() {
+            let length = self.again.len().min(buffer.remaining());
+            buffer.put_slice(&self.again.split_to(length));
+            self.delivery.rest.heard();
+            return Poll::Ready(Ok(()));
+        }
+        let read = match &mut self.socket {
             Socket::Tcp(socket) => Pin::new(socket).poll_read(cx, buffer),
             Socket::Unix(socket) => Pin::new(socket).poll_read(cx, buffer),
+        };
+        if read.is_ready() {
+            self.delivery.rest.heard();
         }
+        read
     }
 }
 

@@ -19,7 +19,7 @@ pub struct CoarseTimer;
 /// How often a connection with deadlines of `timeout` must be polled for them to be noticed no
 /// more than a quarter late.
 pub fn poll_every(timeout: Duration) -> Duration {
-    (timeout / 4).clamp(Duration::from_millis(50), Duration::from_secs(10))
+    (timeout / 4).clamp(Duration::from_millis(50), Duration::from_secs(1))
 }
 
 impl Timer for CoarseTimer {

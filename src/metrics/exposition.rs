@@ -143,6 +143,11 @@ impl Sources {
             ("http_connections_open", None, "Connections that are open."),
             accepted.saturating_sub(closed),
         )?;
+        let woken = connections.woken.get();
+        families.gauge(
+            ("http_connections_resting", None, "Of these, those on which nothing happens."),
+            connections.rested.get().saturating_sub(woken),
+        )?;
         families.counter(
             ("http_connections_accepted", None, "Connections that were taken."),
             accepted,

@@ -64,6 +64,10 @@ pub struct Connections {
     pub accepted: Counter,
     /// Of these, the ones that are over.
     pub closed: Counter,
+    /// Come to rest: waiting for a first request, or for another one.
+    pub rested: Counter,
+    /// Gone on after that, or over.
+    pub woken: Counter,
     /// Turned away, because there are as many as there may be.
     pub refused: Counter,
     /// Not taken, because the system could not: most often it has no file descriptors left.

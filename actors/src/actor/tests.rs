@@ -46,7 +46,7 @@ type Locks = (Actor<LockMachine>, Handle<LockMachine>, Mailbox<JournalMessage>);
 fn locks(leases: impl IntoIterator<Item = Lease>) -> Locks {
     let places = NonZeroUsize::new(1_000).unwrap();
     let (journal, turns) = mailbox(places);
-    let last = FencingToken::new(1).unwrap();
+    let last = FencingToken::new(10_000).unwrap();
     let machine = LockMachine::new(leases, Tokens::new(last, last.saturating_add(100_000), 10));
     let (actor, handle) = Actor::new(machine, places, journal, Arc::new(Still(at(10))));
     (actor, handle, turns)
@@ -245,4 +245,48 @@ fn time_what_is_queued_when_the_clock_has_been_read_comes_before_what_expires() 
     *lock(&clock.0) = Some(handle);
     actor.turn(Patience::None);
     assert_eq!(actor.machine.next_deadline(), Some(at(70)), "renewed, not expired");
+}
+
+/// So many leases that ended in one instant.
+fn ended(count: u64) -> impl Iterator<Item = Lease> {
+    (1..=count).map(|number| Lease {
+        name: LockName::new(&format!("held-{number}")).unwrap(),
+        token: FencingToken::new(number).unwrap(),
+        ..lease(at(5))
+    })
+}
+
+/// How many rows went on to the disk.
+fn rows(turns: &Mailbox<JournalMessage>) -> u64 {
+    let sent = std::iter::from_fn(|| turns.try_receive());
+    let rows = sent.map(|message| match message {
+        JournalMessage::Turn(turn) => turn.records.len() as u64,
+        JournalMessage::Read(_) | JournalMessage::Snapshot(_) | JournalMessage::Stop => {
+            panic!("a turn was sent")
+        }
+    });
+    rows.sum()
+}
+
+#[test]
+fn when_very_many_leases_end_at_once_no_commit_is_full_of_them() {
+    let (mut actor, _handle, turns) = locks(ended(10_000));
+    let end_as_many_as_may = |actor: &mut Actor<LockMachine>| {
+        actor.quiet_until = Instant::default();
+        for _ in 0..20 {
+            assert_eq!(actor.turn(Patience::None), Flow::Continue);
+        }
+        rows(&turns)
+    };
+    let first = end_as_many_as_may(&mut actor);
+    assert_eq!(actor.sleep(), Some(EXPIRY_PAUSE), "the others wait, and not for long");
+    assert!((MOST_UNDER_WAY..2 * MOST_UNDER_WAY).contains(&first), "{first}");
+    assert_eq!(end_as_many_as_may(&mut actor), 0, "nothing of it is on disk yet");
+    actor.progress.advance(actor.effects.last());
+    assert_eq!(end_as_many_as_may(&mut actor), first);
+
+    // What was refused is not on its way any more, and there are more of them again.
+    actor.progress.refuse();
+    assert_eq!(end_as_many_as_may(&mut actor), 0, "that it was refused is noticed first");
+    assert_eq!(end_as_many_as_may(&mut actor), first);
 }

@@ -21,11 +21,12 @@ const EXPIRIES_AT_ONCE: usize = 512;
 /// The lock domain.
 #[derive(Debug)]
 pub struct LockMachine {
-    held: Table<LockName, Entry>,
+    /// Boxed: a table has room for twice what is in it, and moves all of it when it grows.
+    held: Table<LockName, Box<Entry>>,
     names: Table<AccountId, BTreeMap<LockName, ()>>,
     /// A token belongs to one lease alone, so it tells apart what expires in one instant.
     deadlines: BTreeMap<(Instant, FencingToken), LockName>,
-    unsettled: Unsettled<LockName, Entry>,
+    unsettled: Unsettled<LockName, Box<Entry>>,
     tokens: Tokens,
     /// Leases that nobody knows of, whose end the store refused: it is tried again.
     ghosts: BTreeSet<LockName>,
@@ -68,7 +69,7 @@ impl LockMachine {
         for lease in leases {
             assert!(lease.token <= machine.tokens.last, "a lease has a token not granted yet");
             // Whoever was told before the restart cannot be counted back.
-            machine.put(Entry { lease, told: u32::MAX, counted: false });
+            machine.put(Box::new(Entry { lease, told: u32::MAX, counted: false }));
         }
         machine
     }
@@ -108,7 +109,7 @@ impl LockMachine {
         };
         let seq = effects.record(LockRecord::Held(lease.clone()));
         self.unsettled.changed(seq, lease.name.clone(), None);
-        self.put(Entry { lease: lease.clone(), told: 1, counted: false });
+        self.put(Box::new(Entry { lease: lease.clone(), told: 1, counted: false }));
         (LockOutcome::Granted(lease), seq)
     }
 
@@ -245,7 +246,7 @@ impl LockMachine {
     }
 
     /// Puts an entry where none is, in all three indexes.
-    fn put(&mut self, entry: Entry) {
+    fn put(&mut self, entry: Box<Entry>) {
         let lease = &entry.lease;
         let name = lease.name.clone();
         self.deadlines.insert((lease.expires, lease.token), name.clone());
@@ -255,7 +256,7 @@ impl LockMachine {
     }
 
     /// Takes an entry out of all three indexes.
-    fn take(&mut self, name: &LockName) -> Option<Entry> {
+    fn take(&mut self, name: &LockName) -> Option<Box<Entry>> {
         let entry = self.held.remove(name)?;
         let lease = &entry.lease;
         self.deadlines.remove(&(lease.expires, lease.token));
@@ -332,7 +333,7 @@ impl Machine for LockMachine {
             self.unsettled
                 .before_mut(&lease.name)
                 .filter(|entry| entry.lease.id == lease.id)
-                .for_each(Entry::came_back);
+                .for_each(|entry| entry.came_back());
             return;
         };
         // A retry of the same holder may have been confirmed meanwhile: then somebody knows of

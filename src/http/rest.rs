@@ -1,0 +1,91 @@
+//! Connections at rest: the last request was answered, and nothing has come since.
+//!
+//! hyper keeps two buffers and room for a handler, some 25 KiB, for as long as it has a connection.
+//! One at rest is taken from it, and given back when something comes: what waits meanwhile is a
+//! socket. So that nothing is lost, a connection only counts as at rest when hyper can hold nothing
+//! of it: no request that is not read to its end, and no part of an answer.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// What is known of one connection: shared by its handlers and its socket, which one task polls.
+#[derive(Debug, Default)]
+pub struct Rest {
+    /// How many requests have begun.
+    begun: AtomicU32,
+    /// Whether the last one was read to its end, and its answer was made in one piece.
+    whole: AtomicBool,
+    /// Whether nothing has come since its answer was written.
+    resting: AtomicBool,
+}
+
+impl Rest {
+    /// A request begins; `whole` if it has no body.
+    pub fn begin(&self, whole: bool) {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.whole.store(whole, Ordering::Relaxed);
+        self.resting.store(false, Ordering::Relaxed);
+    }
+
+    /// Its body was read to the end.
+    pub fn read(&self) {
+        self.whole.store(true, Ordering::Relaxed);
+    }
+
+    /// Its answer is made piece by piece.
+    pub fn goes_on(&self) {
+        self.whole.store(false, Ordering::Relaxed);
+    }
+
+    /// Something came.
+    pub fn heard(&self) {
+        self.resting.store(false, Ordering::Relaxed);
+    }
+
+    /// All that there was to write is in the kernel's hands.
+    pub fn written(&self) {
+        self.resting.store(self.whole.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Which rest this is, if it is one: after how many requests.
+    pub fn which(&self) -> Option<u32> {
+        self.resting.load(Ordering::Relaxed).then(|| self.begun.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_rests_between_an_answer_and_the_next_request() {
+        let rest = Rest::default();
+        assert_eq!(rest.which(), None, "nobody has asked yet");
+        rest.heard();
+        rest.begin(true);
+        assert_eq!(rest.which(), None);
+        rest.written();
+        assert_eq!(rest.which(), Some(1));
+        rest.heard();
+        assert_eq!(rest.which(), None, "a part of the next request");
+    }
+
+    #[test]
+    fn it_does_not_rest_while_something_of_a_request_or_an_answer_is_still_to_come() {
+        let rest = Rest::default();
+        rest.begin(false);
+        // As `100 Continue` is.
+        rest.written();
+        assert_eq!(rest.which(), None);
+        rest.read();
+        rest.written();
+        assert_eq!(rest.which(), Some(1));
+
+        rest.begin(true);
+        rest.goes_on();
+        rest.written();
+        assert_eq!(rest.which(), None, "a piece of the answer");
+        rest.begin(true);
+        rest.written();
+        assert_eq!(rest.which(), Some(3));
+    }
+}
