@@ -171,7 +171,9 @@ pub enum StartError {
     #[error("the database cannot be written: {0}")]
     Write(String),
     /// The token of the first account cannot be put down.
-    #[error("the token of the account admin cannot be written to {path}: {source}")]
+    #[error(
+        "the token of the account admin cannot be written to {path}: {source}: make room for a file there, or give another --database"
+    )]
     AdminToken {
         /// Where to.
         path: PathBuf,

@@ -69,7 +69,11 @@ fn a_section_that_cannot_be_meant_is_refused() {
         ("name =", "allowed_groups = []\nname =", ["allowed_groups", "leave it out"]),
         ("name =", "allowed_domains = []\nname =", ["allowed_domains", "leave it out"]),
         ("name =", "client_secret_file = 'a'\nname =", ["client_secret_file", "one too many"]),
-        ("client_secret = 'hunter2'", "client_secret_file = 'no-such'", ["no-such", "read"]),
+        (
+            "client_secret = 'hunter2'",
+            "client_secret_file = 'no-such'",
+            ["no-such", "client_secret_file"],
+        ),
         ("client_secret = 'hunter2'", "client_secret = ['hunter2", ["octostore.toml", "line 6"]),
     ] {
         assert!(SECTION.contains(from));

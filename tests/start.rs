@@ -145,11 +145,12 @@ fn settings_that_cannot_be_used() {
     refused(
         &tokens("/no/such/file"),
         78,
-        &["STATIC_TOKENS_FILE", "/no/such/file", "cannot be read"],
+        &["STATIC_TOKENS_FILE", "/no/such/file", "cannot be read", "name:token"],
     );
+    refused(&tokens("/tmp"), 78, &["STATIC_TOKENS_FILE", "/tmp", "directory", "give a file"]);
     refused(&tokens(&open), 78, &["STATIC_TOKENS_FILE", "chmod 600"]);
     refused(&tokens(&bad), 78, &["STATIC_TOKENS_FILE", "entry 1", "name:token"]);
-    refused(&settings("/no/such/file"), 78, &["OCTOSTORE_SETTINGS", "/no/such/file"]);
+    refused(&settings("/no/such/file"), 78, &["OCTOSTORE_SETTINGS", "/no/such/file", "give"]);
     refused(&settings(&toml), 78, &["OCTOSTORE_SETTINGS", "bad.toml"]);
     refused(&settings(&unknown), 78, &["OCTOSTORE_SETTINGS", "oidd"]);
     refused(&settings(&secret), 78, &["chmod 600"]);
@@ -165,7 +166,7 @@ fn settings_that_cannot_be_used() {
 fn a_token_file_that_cannot_be_written_is_named() {
     let setup = Setup::bare();
     std::fs::create_dir(setup.beside(".admin-token")).unwrap();
-    refused(&setup, 73, &["octostore.db.admin-token", "admin"]);
+    refused(&setup, 73, &["octostore.db.admin-token", "admin", "--database"]);
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub enum TokensError {
         mode: u32,
     },
     /// The file cannot be read.
-    #[error("{path} cannot be read: {source}")]
+    #[error("{path} cannot be read: {source}: give a file of name:token lines")]
     Io {
         /// The file.
         path: PathBuf,
@@ -86,11 +86,11 @@ impl Configured {
         let io = |source| TokensError::Io { path: path.to_owned(), source };
         let mut file = File::open(path).map_err(io)?;
         let mode = file.metadata().map_err(io)?.permissions().mode() & 0o777;
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(io)?;
         if mode & 0o044 != 0 {
             return Err(TokensError::Readable { path: path.to_owned(), mode });
         }
-        let mut text = String::new();
-        file.read_to_string(&mut text).map_err(io)?;
         Self::parse(text.lines().map(
             |line| {
                 if line.trim_start().starts_with('#') { "" } else { line }

@@ -46,7 +46,7 @@ struct Sections {
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsFileError {
     /// It cannot be read.
-    #[error("{path} cannot be read: {source}")]
+    #[error("{path} cannot be read: {source}: give a file in TOML, or leave it out")]
     Io {
         /// The file.
         path: PathBuf,

@@ -64,23 +64,25 @@ pub fn run(arguments: &ExportArguments) -> Result<String, CommandError> {
 pub(super) fn write(found: &Checked, contents: &Contents, to: impl Write) -> Result<u64, Failed> {
     let mut lines = Lines { to: BufWriter::new(to), written: 0 };
     let last = found.last_audit_place()?;
+    // Boot and mark are in the header.
+    let Contents { boot: _, mark: _, leases, limits, flags, config, accounts, tokens } = contents;
     lines.write(&Line::OctostoreExport(Header::of(contents, last)))?;
-    for account in &contents.accounts {
+    for account in accounts {
         lines.write(&Line::Account(AccountLine::of(account)))?;
     }
-    for token in &contents.tokens {
+    for token in tokens {
         lines.write(&Line::Token(TokenLine::of(token)))?;
     }
-    for lease in &contents.leases {
+    for lease in leases {
         lines.write(&Line::Lock(LockLine::of(lease)))?;
     }
-    for row in &contents.limits {
+    for row in limits {
         lines.write(&Line::Limit(LimitLine::of(row)))?;
     }
-    for flag in &contents.flags {
+    for flag in flags {
         lines.write(&Line::Flag(FlagLine::of(flag)))?;
     }
-    for entry in &contents.config {
+    for entry in config {
         lines.write(&Line::Config(ConfigLine::of(entry)))?;
     }
     found.each_audit_entry(|id, entry| lines.write(&Line::Audit(AuditLine::of(id, entry))))?;

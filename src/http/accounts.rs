@@ -25,7 +25,7 @@ use octostore_actors::domain::{
     account::{
         Account, AccountCommand, AccountOutcome, NewToken, Origin, Role, Token, TokenName,
         TokenSource,
-        scope::{Grant, NamePrefix, Scope},
+        scope::{Access, Area, Grant, NamePrefix, Scope},
     },
     audit::Action,
     values::{TokenId, WallTime},
@@ -126,9 +126,10 @@ impl IssueBody {
         let grants = match asked.as_ref().unwrap_or(own) {
             Scope::Only(grants) => grants.iter().filter_map(narrow).collect(),
             // Of everything, only what has names can be narrowed.
-            Scope::Everything => ["locks", "limits", "flags", "config"]
-                .iter()
-                .filter_map(|area| format!("{area}:write:{prefix}").parse().ok())
+            Scope::Everything => Area::ALL
+                .into_iter()
+                .filter(|area| area.is_domain())
+                .map(|area| Grant { area, access: Access::Write, prefix: prefix.clone() })
                 .collect(),
         };
         // No grant at all must not become as much as the token that asks.

@@ -46,25 +46,28 @@ pub fn fill(
         opening.begin_journal(&connection)?;
         let was = contents.mark;
         let write = || {
+            // The mark is written when all that was granted is known: see `go_on`.
+            let Contents { boot: of, mark: _, leases, limits, flags, config, accounts, tokens } =
+                &contents;
             let transaction = connection.transaction()?;
             let mut statements = Statements::new(&transaction);
-            boot::write(&mut statements, &contents.boot)?;
-            for account in &contents.accounts {
+            boot::write(&mut statements, of)?;
+            for account in accounts {
                 account::write(&mut statements, &AccountRecord::Account(account.clone()))?;
             }
-            for token in &contents.tokens {
+            for token in tokens {
                 account::write(&mut statements, &AccountRecord::Token(token.clone()))?;
             }
-            for lease in &contents.leases {
+            for lease in leases {
                 lock::write(&mut statements, &LockRecord::Held(lease.clone()))?;
             }
-            for row in &contents.limits {
+            for row in limits {
                 limiter::write(&mut statements, &LimitRecord::Reserved(row.clone()))?;
             }
-            for flag in &contents.flags {
+            for flag in flags {
                 flag::write(&mut statements, &FlagRecord::Set(flag.clone()))?;
             }
-            for entry in &contents.config {
+            for entry in config {
                 config::write(&mut statements, &ConfigRecord::Version(entry.clone()))?;
             }
             for (id, entry) in &log.entries {

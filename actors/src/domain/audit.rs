@@ -132,8 +132,8 @@ pub enum Action {
 }
 
 impl Action {
-    /// All of them.
-    pub const ALL: [Self; 18] = [
+    /// All of them: a new one stands before the last, so that its absence here does not compile.
+    pub const ALL: [Self; Self::ConfigDelete as usize + 1] = [
         Self::SignIn,
         Self::DeviceSignIn,
         Self::TokenExchange,

@@ -135,7 +135,9 @@ pub enum ProvidersError {
     #[error("oidc {0:?}: client_secret and client_secret_file are one too many")]
     TwoSecrets(String),
     /// Others may read the file.
-    #[error("{path} can be read by others (mode {mode:03o}): run `chmod 600 {path}`")]
+    #[error(
+        "client_secret_file {path} can be read by others (mode {mode:03o}): run `chmod 600 {path}`"
+    )]
     Readable {
         /// The file.
         path: PathBuf,
@@ -143,7 +145,7 @@ pub enum ProvidersError {
         mode: u32,
     },
     /// The file cannot be read.
-    #[error("{path} cannot be read: {source}")]
+    #[error("client_secret_file {path} cannot be read: {source}: put the client's secret there")]
     Io {
         /// The file.
         path: PathBuf,
@@ -208,11 +210,11 @@ pub fn secret_file(path: &Path) -> Result<ClientSecret, ProvidersError> {
     let io = |source| ProvidersError::Io { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(io)?;
     let mode = file.metadata().map_err(io)?.permissions().mode() & 0o777;
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(io)?;
     if mode & 0o044 != 0 {
         return Err(ProvidersError::Readable { path: path.to_owned(), mode });
     }
-    let mut text = String::new();
-    file.read_to_string(&mut text).map_err(io)?;
     match text.trim() {
         "" => Err(ProvidersError::Empty { setting: path.display().to_string() }),
         secret => Ok(ClientSecret::new(secret.to_owned())),

@@ -56,8 +56,8 @@ pub enum Area {
 }
 
 impl Area {
-    /// All of them.
-    pub const ALL: [Self; 12] = [
+    /// All of them: a new one stands before the last, so that its absence here does not compile.
+    pub const ALL: [Self; Self::AdminBackup as usize + 1] = [
         Self::Locks,
         Self::Limits,
         Self::Flags,
@@ -87,6 +87,21 @@ impl Area {
             Self::AdminAudit => "admin.audit",
             Self::AdminMetrics => "admin.metrics",
             Self::AdminBackup => "admin.backup",
+        }
+    }
+
+    /// Whether it speaks of what an account has under names, and not of administration.
+    pub const fn is_domain(self) -> bool {
+        match self {
+            Self::Locks | Self::Limits | Self::Flags | Self::Config => true,
+            Self::AdminAccounts
+            | Self::AdminAccess
+            | Self::AdminRoles
+            | Self::AdminQuotas
+            | Self::AdminLocks
+            | Self::AdminAudit
+            | Self::AdminMetrics
+            | Self::AdminBackup => false,
         }
     }
 }
