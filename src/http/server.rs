@@ -6,7 +6,7 @@ use super::{
     listen::Listener,
     reply::ReplyBody,
     stream::{Socket, Stream},
-    timer::{CoarseTimer, poll_every},
+    timer::{CoarseTimer, FIRST_POLL, next_poll},
     turn::Turns,
 };
 use crate::{app::Service, auth::address::Address, metrics};
@@ -17,11 +17,11 @@ use hyper::{
     service::{HttpService, service_fn},
 };
 use hyper_util::rt::TokioIo;
-use std::{convert::Infallible, future::poll_fn, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::poll_fn, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
-    time::{interval, sleep, timeout},
+    time::{sleep, timeout},
 };
 
 /// The largest head of a request, and the room to read it in. Bodies stream past it.
@@ -158,7 +158,8 @@ impl Connections {
             let _open = open;
             let (mut talk, mut stream, mut service) = (talk, stream, service);
             while talk.wait(&mut stream).await {
-                match talk.go_on(stream, service).await {
+                // In a box, of which nothing is left at rest.
+                match Box::pin(talk.go_on(stream, service)).await {
                     Some(at_rest) => (stream, service) = at_rest,
                     None => break,
                 }
@@ -195,7 +196,8 @@ impl Talk {
     {
         let Self { service: shared, builder, delivery, turns, phase } = self;
         let mut connection = builder.serve_connection(TokioIo::new(stream), service);
-        let mut look = interval(poll_every(shared.limits.header_timeout));
+        let mut every = FIRST_POLL;
+        let mut look = pin!(sleep(every));
         let mut rest = None;
         loop {
             tokio::select! {
@@ -208,12 +210,14 @@ impl Talk {
                     return None;
                 }
                 // The connection is polled, and looks at its deadlines.
-                _ = look.tick() => {
+                () = &mut look => {
+                    every = next_poll(every, shared.limits.header_timeout);
+                    look.set(sleep(every));
                     let before = std::mem::replace(&mut rest, delivery.rest.which());
                     if rest.is_some() && rest == before {
                         let parts = connection.into_parts();
                         let mut stream = parts.io.into_inner();
-                        stream.read_again(parts.read_buf);
+                        stream.read_again(&parts.read_buf);
                         return Some((stream, parts.service));
                     }
                 }

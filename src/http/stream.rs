@@ -95,9 +95,10 @@ impl Stream {
     }
 
     /// Has this be read once more, before anything else.
-    pub fn read_again(&mut self, bytes: Bytes) {
+    pub fn read_again(&mut self, bytes: &[u8]) {
         debug_assert!(self.again.is_empty(), "all of it was read before anything came after it");
-        self.again = bytes;
+        // Not the buffer that they are in.
+        self.again = Bytes::copy_from_slice(bytes);
     }
 
     /// Writes what `write` writes, of `length` bytes, that begin with `first`.

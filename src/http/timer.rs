@@ -16,10 +16,14 @@ use std::{
 #[derive(Clone, Copy, Debug)]
 pub struct CoarseTimer;
 
-/// How often a connection with deadlines of `timeout` must be polled for them to be noticed no
-/// more than a quarter late.
-pub fn poll_every(timeout: Duration) -> Duration {
-    (timeout / 4).clamp(Duration::from_millis(50), Duration::from_secs(1))
+/// How soon a connection is polled for the first time: one that is used once, and no more, comes to
+/// rest soon.
+pub const FIRST_POLL: Duration = Duration::from_millis(50);
+
+/// How long after that a connection with deadlines of `timeout` is polled once more, and so on: ever
+/// less often, but so that its deadlines are noticed no more than a quarter late.
+pub fn next_poll(last: Duration, timeout: Duration) -> Duration {
+    (last * 2).min((timeout / 4).clamp(FIRST_POLL, Duration::from_secs(1)))
 }
 
 impl Timer for CoarseTimer {
