@@ -334,6 +334,13 @@ impl SettingsError {
     }
 }
 
+/// What is said of a number that is none, in the words of whoever parses it and in ours.
+const OF_NUMBERS: [(&str, &str); 3] = [
+    ("invalid digit found in string", "wanted a whole number"),
+    ("cannot parse integer from empty string", "wanted a whole number"),
+    ("number too large to fit in target type", "that is too much"),
+];
+
 /// clap's message without its usage text, naming the variable next to the flag.
 fn one_line(error: &clap::Error, command: &Command) -> String {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
@@ -342,6 +349,9 @@ fn one_line(error: &clap::Error, command: &Command) -> String {
     let rendered = error.render().to_string();
     let first = rendered.lines().next().unwrap_or_default();
     let message = first.strip_prefix("error: ").unwrap_or(first);
+    let message = OF_NUMBERS
+        .iter()
+        .fold(message.to_owned(), |message, (said, meant)| message.replace(said, meant));
     let more = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(arg)) => {
             let long = arg.trim_start_matches("--").split([' ', '=']).next().unwrap_or_default();
@@ -375,6 +385,18 @@ mod tests {
 
     fn parse(args: &[&str]) -> Result<Settings, SettingsError> {
         Settings::from_args(std::iter::once("octostore").chain(args.iter().copied()))
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_called_that() {
+        for (value, meant) in [
+            ("abc", "wanted a whole number"),
+            ("", "wanted a whole number"),
+            ("99999999999999999999999", "that is too much"),
+        ] {
+            let refused = parse(&["--max-connections", value]).unwrap_err().to_string();
+            assert!(refused.contains(meant), "{refused}");
+        }
     }
 
     #[test]
