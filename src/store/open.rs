@@ -31,6 +31,10 @@ use octostore_actors::{
     time::Instant,
 };
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, wal::CheckpointMode};
+use rustix::{
+    fs::{Access, access},
+    io::Errno,
+};
 use std::{
     fs::File,
     io,
@@ -393,13 +397,24 @@ impl Opening<'_> {
             }
             // Our own statements only fail to parse where the schema is not ours.
             Some(ErrorCode::Unknown) => self.damaged(error.to_string()),
-            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            // SQLite says the same when the disk fails.
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied)
+                if self.is_forbidden() =>
+            {
                 OpenError::NotAllowed { path }
             }
             _ if is_full(&error) => OpenError::NoRoom { path },
             _ if is_impossible(&error) => self.damaged(error.to_string()),
             _ => OpenError::Sqlite { path, source: error },
         }
+    }
+
+    /// Whether this user may not use one of the files, or their folder.
+    fn is_forbidden(&self) -> bool {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let all = [self.path, &self.journal(), folder.unwrap_or(Path::new("."))];
+        let wanted = Access::READ_OK | Access::WRITE_OK;
+        all.iter().any(|path| matches!(access(*path, wanted), Err(Errno::ACCESS | Errno::ROFS)))
     }
 
     pub fn damaged(&self, what: String) -> OpenError {
