@@ -279,7 +279,7 @@ impl App {
         let backups = Backups::new(
             Snapshots::new(journal.clone()),
             main_file,
-            settings.database.folder().to_owned(),
+            store::folder_of(&settings.database.0).to_owned(),
         );
         let mut actors = Actors {
             threads: &mut threads,

@@ -1,6 +1,7 @@
 //! Files that are whole, or not there; and nobody else's to read.
 
 use super::CommandError;
+use crate::store::folder_of;
 use std::{
     fs::File,
     io,
@@ -24,7 +25,7 @@ impl NewFile {
         if !replace && path.symlink_metadata().is_ok() {
             return Err(CommandError::Exists(path.to_owned()));
         }
-        let folder = folder(path);
+        let folder = folder_of(path);
         let file = NamedTempFile::new_in(folder)
             .map_err(|source| CommandError::Write { path: path.to_owned(), source })?;
         Ok(Self { file, path: path.to_owned(), replace })
@@ -61,13 +62,6 @@ impl NewFile {
             }
             Err(error) => return Err(write(error.error)),
         }
-        File::open(folder(&path)).and_then(|folder| folder.sync_all()).map_err(write)
-    }
-}
-
-fn folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        Some(_) | None => Path::new("."),
+        File::open(folder_of(&path)).and_then(|folder| folder.sync_all()).map_err(write)
     }
 }

@@ -180,82 +180,40 @@ async fn answer(
     let verb = resource
         .verb(context.head.method.as_str())
         .ok_or(ApiError::MethodNotAllowed { allow: resource.allow() })?;
-    if let Resource::Probe(probe) = resource {
-        return Ok(answer_probe(context.service, probe));
-    }
-    if let Resource::OpenApi(form) = resource {
-        return Ok(openapi::document(context, form));
-    }
-    if let Resource::Page(page) = resource {
-        return Ok(pages::show(context, page));
-    }
-    if let Resource::Asset(file) = resource {
-        return pages::asset(context, file);
-    }
-    if let Resource::Metrics = resource {
-        return metrics::page(context).await;
-    }
-    if let Resource::SignIn(provider) = resource {
-        return sign_in::begin(context, provider).await;
-    }
-    if let Resource::SignInCallback(provider) = resource {
-        return sign_in::callback(context, provider).await;
-    }
-    if let Resource::TokenEndpoint = resource {
-        return Ok(oauth::token(context, body).await);
-    }
-    if let Resource::DeviceCode = resource {
-        return device::begin(context, body).await;
-    }
-    if let Resource::Device = resource {
-        return device::page(context).await;
-    }
-    if let Resource::DeviceConfirm = resource {
-        return device::confirm(context, body).await;
-    }
-    if let Resource::Admin(admin) = resource {
-        return admin::answer(context, admin, body).await;
-    }
-    if let Resource::Session = resource {
-        return session::answer(context, verb, body).await;
-    }
-    if let Resource::DashboardSignIn(provider) = resource {
-        return session::sign_in(context, provider).await;
-    }
-    let identity = &caller::authenticate(context)?;
+    let caller = || caller::authenticate(context);
     match resource {
-        Resource::Probe(_)
-        | Resource::OpenApi(_)
-        | Resource::Page(_)
-        | Resource::Asset(_)
-        | Resource::Metrics
-        | Resource::SignIn(_)
-        | Resource::SignInCallback(_)
-        | Resource::TokenEndpoint
-        | Resource::Device
-        | Resource::DeviceCode
-        | Resource::DeviceConfirm
-        | Resource::Admin(_)
-        | Resource::Session
-        | Resource::DashboardSignIn(_) => unreachable!("answered above"),
-        Resource::Locks => locks::list(context, identity).await,
-        Resource::Lock(name) => locks::get(context, identity, name).await,
+        Resource::Probe(probe) => Ok(answer_probe(context.service, probe)),
+        Resource::OpenApi(form) => Ok(openapi::document(context, form)),
+        Resource::Page(page) => Ok(pages::show(context, page)),
+        Resource::Asset(file) => pages::asset(context, file),
+        Resource::Metrics => metrics::page(context).await,
+        Resource::SignIn(provider) => sign_in::begin(context, provider).await,
+        Resource::SignInCallback(provider) => sign_in::callback(context, provider).await,
+        Resource::TokenEndpoint => Ok(oauth::token(context, body).await),
+        Resource::DeviceCode => device::begin(context, body).await,
+        Resource::Device => device::page(context).await,
+        Resource::DeviceConfirm => device::confirm(context, body).await,
+        Resource::Admin(admin) => admin::answer(context, admin, body).await,
+        Resource::Session => session::answer(context, verb, body).await,
+        Resource::DashboardSignIn(provider) => session::sign_in(context, provider).await,
+        Resource::Locks => locks::list(context, &caller()?).await,
+        Resource::Lock(name) => locks::get(context, &caller()?, name).await,
         Resource::LockAction(name, action) => {
-            locks::act(context, identity, name, action, body).await
+            locks::act(context, &caller()?, name, action, body).await
         }
-        Resource::Limits => limits::list(context, identity).await,
-        Resource::Limit(name) => limits::one(context, identity, name, verb).await,
-        Resource::LimitCheck(name) => limits::check(context, identity, name, body).await,
-        Resource::Flags => flags::list(context, identity).await,
-        Resource::Flag(name) => flags::one(context, identity, name, verb, body).await,
-        Resource::ConfigKeys => config::list(context, identity).await,
-        Resource::Config(key) => config::one(context, identity, key, verb, body).await,
-        Resource::ConfigHistory(key) => config::history(context, identity, key).await,
-        Resource::ConfigRollback(key) => config::rollback(context, identity, key, body).await,
-        Resource::Me => Ok(accounts::me(identity)),
-        Resource::Tokens => accounts::tokens(context, identity, verb, body).await,
-        Resource::Token(id) => accounts::revoke(context, identity, id).await,
-        Resource::RotateToken => accounts::rotate(context, identity).await,
+        Resource::Limits => limits::list(context, &caller()?).await,
+        Resource::Limit(name) => limits::one(context, &caller()?, name, verb).await,
+        Resource::LimitCheck(name) => limits::check(context, &caller()?, name, body).await,
+        Resource::Flags => flags::list(context, &caller()?).await,
+        Resource::Flag(name) => flags::one(context, &caller()?, name, verb, body).await,
+        Resource::ConfigKeys => config::list(context, &caller()?).await,
+        Resource::Config(key) => config::one(context, &caller()?, key, verb, body).await,
+        Resource::ConfigHistory(key) => config::history(context, &caller()?, key).await,
+        Resource::ConfigRollback(key) => config::rollback(context, &caller()?, key, body).await,
+        Resource::Me => Ok(accounts::me(&caller()?)),
+        Resource::Tokens => accounts::tokens(context, &caller()?, verb, body).await,
+        Resource::Token(id) => accounts::revoke(context, &caller()?, id).await,
+        Resource::RotateToken => accounts::rotate(context, &caller()?).await,
     }
 }
 

@@ -2,13 +2,7 @@
 
 use clap::ValueEnum;
 use octostore_actors::domain::{account::Allowance, config::ConfigQuota, values::Quota};
-use std::{
-    fmt,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    str::FromStr,
-    time::Duration,
-};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 /// How much of each domain an account may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,16 +78,6 @@ impl fmt::Display for Bind {
 /// The path of the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabasePath(pub PathBuf);
-
-impl DatabasePath {
-    /// The folder it is in.
-    pub fn folder(&self) -> &Path {
-        match self.0.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            Some(_) | None => Path::new("."),
-        }
-    }
-}
 
 impl FromStr for DatabasePath {
     type Err = &'static str;

@@ -8,7 +8,7 @@
 use super::{
     config,
     contents::Contents,
-    files::{Files, SystemFiles},
+    files::{Files, SystemFiles, folder_of},
     header::{APPLICATION_ID, BACKUP_ID, ID_AT, Kind},
     is_full, lock,
     lock_file::{Holder, LockFile, NotLocked},
@@ -202,7 +202,7 @@ pub(super) fn build<T>(
             Ok(_) | Err(_) => return Err(BackupError::Exists(taken)),
         }
     }
-    let folder = path.parent().unwrap_or(Path::new("/"));
+    let folder = folder_of(&path);
     let file = NamedTempFile::new_in(folder).map_err(write)?;
     let opening = Opening { files: &SystemFiles, path: file.path() };
     let (connection, made) = fill(&opening)?;

@@ -117,11 +117,7 @@ impl Files for SystemFiles {
             return Ok(real);
         }
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            Some(_) | None => Path::new("."),
-        };
-        Ok(folder.canonicalize()?.join(name))
+        Ok(folder_of(path).canonicalize()?.join(name))
     }
 
     fn lock(&self, path: &Path) -> Result<Option<LockFile>, NotLocked> {
@@ -179,4 +175,12 @@ fn fill(journal: &mut File, frames: u32) -> io::Result<()> {
         journal.write_all(&[0; FRAME_BYTES])?;
     }
     journal.sync_all()
+}
+
+/// The folder that a file is in, also where its path does not say.
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) | None => Path::new("."),
+    }
 }

@@ -6,7 +6,7 @@
 use super::{
     Retention, SqliteStore, boot as boot_row,
     contents::{Contents, Contradiction},
-    files::{Files, JournalSize, SystemFiles},
+    files::{Files, JournalSize, SystemFiles, folder_of},
     header::{APPLICATION_ID, Kind},
     is_full,
     journal::{self, Standing, WrongBit},
@@ -411,8 +411,7 @@ impl Opening<'_> {
 
     /// Whether this user may not use one of the files, or their folder.
     fn is_forbidden(&self) -> bool {
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let all = [self.path, &self.journal(), folder.unwrap_or(Path::new("."))];
+        let all = [self.path, &self.journal(), folder_of(self.path)];
         let wanted = Access::READ_OK | Access::WRITE_OK;
         all.iter().any(|path| matches!(access(*path, wanted), Err(Errno::ACCESS | Errno::ROFS)))
     }

@@ -44,15 +44,17 @@ fn send(server: &Server, operation: &Operation, token: Option<&str>) -> u16 {
     client.send(&operation.method, &operation.path(), b"").status
 }
 
-/// Sends it with these headers and this body, on a connection of its own.
+/// Sends it with these headers and this body, on a connection of its own. Headers that it must have
+/// are as documented, unless they are given here.
 fn raw(
     server: &Server,
     operation: &Operation,
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Connection {
-    let of_it = operation.required_headers();
-    let headers = [&of_it[..], headers].concat();
+    let given = |name: &str| headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
+    let documented = operation.required_headers().into_iter().filter(|(name, _)| !given(name));
+    let headers: Vec<_> = documented.chain(headers.iter().copied()).collect();
     let mut connection = server.connect();
     connection.send(&request(&operation.method, &operation.path(), &headers, body));
     connection

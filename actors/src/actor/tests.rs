@@ -98,14 +98,18 @@ fn a_refused_commit_keeps_it_awake_until_it_is_undone() {
 
 /// How many commands went on to the disk together, for each message to it.
 fn parts(turns: &Mailbox<JournalMessage>) -> Vec<usize> {
-    let sent = std::iter::from_fn(|| turns.try_receive());
-    let held = sent.map(|message| match message {
-        JournalMessage::Turn(turn) => turn.held.len(),
+    sent(turns).map(|turn| turn.held.len()).collect()
+}
+
+/// What went on to the disk.
+fn sent(turns: &Mailbox<JournalMessage>) -> impl Iterator<Item = Turn> {
+    let messages = std::iter::from_fn(|| turns.try_receive());
+    messages.map(|message| match message {
+        JournalMessage::Turn(turn) => turn,
         JournalMessage::Read(_) | JournalMessage::Snapshot(_) | JournalMessage::Stop => {
             panic!("a turn was sent")
         }
-    });
-    held.collect()
+    })
 }
 
 #[test]
@@ -258,14 +262,7 @@ fn ended(count: u64) -> impl Iterator<Item = Lease> {
 
 /// How many rows went on to the disk.
 fn rows(turns: &Mailbox<JournalMessage>) -> u64 {
-    let sent = std::iter::from_fn(|| turns.try_receive());
-    let rows = sent.map(|message| match message {
-        JournalMessage::Turn(turn) => turn.records.len() as u64,
-        JournalMessage::Read(_) | JournalMessage::Snapshot(_) | JournalMessage::Stop => {
-            panic!("a turn was sent")
-        }
-    });
-    rows.sum()
+    sent(turns).map(|turn| turn.records.len() as u64).sum()
 }
 
 #[test]
