@@ -33,10 +33,39 @@ pub fn token_id() -> TokenId {
 
 /// A new request id, for requests that bring none: unlike any other of this process, and as good
 /// as unlike any of another.
-pub fn request_id() -> String {
+pub fn request_id() -> RequestIdText {
     static PROCESS: LazyLock<u64> = LazyLock::new(|| Uuid::new_v4().as_u64_pair().1);
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    format!("{:016x}-{:08x}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed))
+    let mut text = [b'-'; 33];
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    put_hex(&mut text[..16], *PROCESS);
+    // Eight digits are enough for the first four thousand million.
+    let digits = if next >> 32 == 0 { 8 } else { 16 };
+    put_hex(&mut text[17..17 + digits], next);
+    RequestIdText { text, length: 17 + digits }
+}
+
+/// A request id: hexadecimal digits and a hyphen.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestIdText {
+    text: [u8; 33],
+    length: usize,
+}
+
+impl RequestIdText {
+    /// Its characters.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text[..self.length]
+    }
+}
+
+/// The last digits of `number`, as many as there are places.
+fn put_hex(places: &mut [u8], number: u64) {
+    let mut left = number;
+    for place in places.iter_mut().rev() {
+        *place = b"0123456789abcdef"[(left & 15) as usize];
+        left >>= 4;
+    }
 }
 
 /// 256 random bits from the operating system.
@@ -58,4 +87,19 @@ pub fn nonce() -> [u8; 12] {
     let mut bytes = [0; 12];
     bytes.copy_from_slice(&secret()[..12]);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_are_hexadecimal_and_differ() {
+        let mut places = [0; 8];
+        put_hex(&mut places, 0x1_89ab_cdef);
+        assert_eq!(&places, b"89abcdef", "the last digits");
+        let (first, second) = (request_id(), request_id());
+        assert_ne!(first.as_bytes(), second.as_bytes());
+        assert_eq!((first.as_bytes().len(), first.as_bytes()[16]), (25, b'-'));
+    }
 }

@@ -12,6 +12,7 @@
 //! very same code runs on threads, under loom, in property tests and in a simulator.
 
 pub mod actor;
+pub mod bell;
 pub mod commit;
 pub mod domain;
 pub mod gather;

@@ -1,8 +1,8 @@
 //! The bounded mailbox of an actor: many senders, one receiver, first in first out.
 //!
-//! On threads it is a crossbeam channel. loom cannot see into crossbeam, so under loom a
-//! stand-in of a mutex and a condition variable takes its place; both pass the same contract
-//! tests, below.
+//! On threads it is a crossbeam channel, whose receiver sleeps at a [`Bell`](crate::bell::Bell).
+//! loom cannot see into crossbeam, so under loom a stand-in of a mutex and a condition variable
+//! takes its place; both pass the same contract tests, below. The bell has a model of its own.
 
 #[cfg(not(loom))]
 pub use channel::{Address, Mailbox, mailbox};
@@ -32,12 +32,13 @@ pub enum Received<T> {
 #[cfg(not(loom))]
 mod channel {
     use super::{Received, Refused};
-    use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
+    use crate::bell::{Bell, Woken};
+    use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
     use std::{
         num::NonZeroUsize,
         sync::{
             Arc,
-            atomic::{AtomicBool, Ordering, fence},
+            atomic::{AtomicBool, AtomicUsize, Ordering, fence},
         },
         time::Duration,
     };
@@ -45,8 +46,37 @@ mod channel {
     /// Makes a mailbox that holds at most `capacity` messages.
     pub fn mailbox<T>(capacity: NonZeroUsize) -> (Address<T>, Mailbox<T>) {
         let (sender, receiver) = crossbeam_channel::bounded(capacity.get());
-        let rest = Rest { receiver, closed: Arc::new(AtomicBool::new(false)) };
-        (Address { sender, rest: rest.clone() }, Mailbox(rest))
+        let rest = Rest { receiver, shared: Arc::default() };
+        let presence = Presence::begin(&rest.shared);
+        (Address { sender, rest: rest.clone(), _presence: presence }, Mailbox(rest))
+    }
+
+    /// What both ends share besides the channel.
+    #[derive(Default)]
+    struct Shared {
+        /// The mailbox is gone.
+        closed: AtomicBool,
+        /// How many addresses there are.
+        senders: AtomicUsize,
+        /// Where the receiver sleeps.
+        bell: Bell,
+    }
+
+    /// A sender, as the receiver counts them: if the last is gone, he must not sleep on.
+    struct Presence(Arc<Shared>);
+
+    impl Presence {
+        fn begin(shared: &Arc<Shared>) -> Self {
+            shared.senders.fetch_add(1, Ordering::Relaxed);
+            Self(Arc::clone(shared))
+        }
+    }
+
+    impl Drop for Presence {
+        fn drop(&mut self) {
+            self.0.senders.fetch_sub(1, Ordering::Release);
+            self.0.bell.ring();
+        }
     }
 
     /// What is left in the channel when its mailbox is gone.
@@ -57,22 +87,27 @@ mod channel {
     /// whether it was closed after it has sent: whichever comes second finds the message.
     struct Rest<T> {
         receiver: Receiver<T>,
-        closed: Arc<AtomicBool>,
+        shared: Arc<Shared>,
     }
 
     impl<T> Clone for Rest<T> {
         fn clone(&self) -> Self {
-            Self { receiver: self.receiver.clone(), closed: Arc::clone(&self.closed) }
+            Self { receiver: self.receiver.clone(), shared: Arc::clone(&self.shared) }
         }
     }
 
     impl<T> Rest<T> {
         fn is_closed(&self) -> bool {
-            self.closed.load(Ordering::SeqCst)
+            self.shared.closed.load(Ordering::SeqCst)
+        }
+
+        /// Whether every sender is gone.
+        fn is_abandoned(&self) -> bool {
+            self.shared.senders.load(Ordering::Acquire) == 0
         }
 
         fn close(&self) {
-            self.closed.store(true, Ordering::SeqCst);
+            self.shared.closed.store(true, Ordering::SeqCst);
             fence(Ordering::SeqCst);
             self.empty();
         }
@@ -82,6 +117,7 @@ mod channel {
             if self.is_closed() {
                 self.empty();
             }
+            self.shared.bell.ring();
         }
 
         fn empty(&self) {
@@ -93,11 +129,17 @@ mod channel {
     pub struct Address<T> {
         sender: Sender<T>,
         rest: Rest<T>,
+        /// Dropped after the sender, and so not counted when that is gone.
+        _presence: Presence,
     }
 
     impl<T> Clone for Address<T> {
         fn clone(&self) -> Self {
-            Self { sender: self.sender.clone(), rest: self.rest.clone() }
+            Self {
+                sender: self.sender.clone(),
+                rest: self.rest.clone(),
+                _presence: Presence::begin(&self.rest.shared),
+            }
         }
     }
 
@@ -143,13 +185,16 @@ mod channel {
     impl<T> Mailbox<T> {
         /// Waits for the next message: for ever, or `patience` long.
         pub fn receive(&self, patience: Option<Duration>) -> Received<T> {
-            let Some(patience) = patience else {
-                return self.0.receiver.recv().map_or(Received::Closed, Received::Message);
-            };
-            match self.0.receiver.recv_timeout(patience) {
-                Ok(message) => Received::Message(message),
-                Err(RecvTimeoutError::Timeout) => Received::TimedOut,
-                Err(RecvTimeoutError::Disconnected) => Received::Closed,
+            loop {
+                match self.0.receiver.try_recv() {
+                    Ok(message) => return Received::Message(message),
+                    Err(TryRecvError::Disconnected) => return Received::Closed,
+                    Err(TryRecvError::Empty) => {}
+                }
+                let news = || !self.is_empty() || self.0.is_abandoned();
+                if self.0.shared.bell.sleep_unless(news, patience) == Woken::TimedOut {
+                    return Received::TimedOut;
+                }
             }
         }
 

@@ -7,7 +7,8 @@ use octostore_actors::{mailbox::mailbox, reply::reply};
 #[cfg(loom)]
 use octostore_loom_tests::service::actor;
 use octostore_loom_tests::{
-    close, commit, explore, explore_twin, flawed, gather, grant, mailbox as post, reply as slot,
+    bell as door, close, commit, explore, explore_twin, flawed, gather, grant, mailbox as post,
+    reply as slot,
     service::{Parts, Persist},
 };
 use std::num::NonZeroUsize;
@@ -86,6 +87,34 @@ mod mailbox_contract {
         explore_twin(|| {
             post::closing_wakes_and_drops(flawed::mailbox::mailbox(1, Flaw::ClosesSilently));
         });
+    }
+}
+
+mod bell_of_a_mailbox {
+    use super::*;
+    #[cfg(loom)]
+    use flawed::bell::{LooksThenSleeps, RingsUnheard};
+    use octostore_actors::bell::Bell;
+
+    #[test]
+    fn the_sleeper_gets_everything() {
+        explore("bell: the sleeper is woken and gets everything", || {
+            door::the_sleeper_gets_everything::<Bell>();
+        });
+    }
+
+    #[cfg(loom)]
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn twin_that_looks_then_sleeps() {
+        explore_twin(|| door::the_sleeper_gets_everything::<LooksThenSleeps>());
+    }
+
+    #[cfg(loom)]
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn twin_that_rings_unheard() {
+        explore_twin(|| door::the_sleeper_gets_everything::<RingsUnheard>());
     }
 }
 

@@ -1,6 +1,6 @@
 //! Request bodies: bounded in size and in time, read as JSON whatever their content type.
 
-use super::error::ApiError;
+use super::{error::ApiError, timer::within};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
@@ -26,7 +26,7 @@ pub async fn read(mut body: Incoming, limit: usize, deadline: Duration) -> Resul
         linger(body, deadline);
         return Err(ApiError::BodyTooLarge { limit });
     }
-    match tokio::time::timeout(deadline, Limited::new(&mut body, limit).collect()).await {
+    match within(deadline, Limited::new(&mut body, limit).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             linger(body, deadline);

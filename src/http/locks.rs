@@ -17,7 +17,7 @@ use octostore_actors::domain::{
     values::{AccountId, LeaseId, LockName, Metadata, Owner, Ttl},
 };
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 use uuid::Uuid;
 
 /// `POST /locks/{name}/{action}`
@@ -39,7 +39,7 @@ pub async fn act(
     let answer = context.service.locks.ask(command).await;
     context.service.counts.locks.count(&answer);
     let outcome = answer?;
-    let reply = respond(context, account, &name, ttl, &outcome);
+    let reply = respond(context, identity, &name, ttl, &outcome);
     // If nobody can read of this lease, it must come back.
     if matches!(outcome, LockOutcome::Granted(_) | LockOutcome::Confirmed(_)) {
         context.delivery.holds(Fragile::Lock(outcome));
@@ -54,10 +54,10 @@ pub async fn get(
     name: RawName<'_>,
 ) -> Result<Reply, ApiError> {
     let name = lock_name(name)?;
-    let account = identity.may(Area::Locks, Access::Read, name.as_str())?;
+    identity.may(Area::Locks, Access::Read, name.as_str())?;
     let command = LockCommand::Get { name: name.clone() };
     let outcome = context.service.locks.ask(command).await?;
-    respond(context, account, &name, None, &outcome)
+    respond(context, identity, &name, None, &outcome)
 }
 
 /// `GET /locks`
@@ -129,7 +129,7 @@ fn renew(
 
 fn respond(
     context: &Context<'_>,
-    account: AccountId,
+    viewer: &Identity,
     name: &LockName,
     ttl: Option<Ttl>,
     outcome: &LockOutcome,
@@ -137,7 +137,7 @@ fn respond(
     match outcome {
         LockOutcome::Granted(lease) | LockOutcome::Confirmed(lease) => {
             let renew_after = ttl.map(|ttl| ttl.as_duration() / 3);
-            let body = LeaseBody::of(context, "acquired", lease, account, renew_after);
+            let body = LeaseBody::of(context, "acquired", lease, viewer, renew_after);
             Ok(json(StatusCode::OK, &body))
         }
         LockOutcome::Held(lease) => Ok(held(context, lease)),
@@ -145,7 +145,7 @@ fn respond(
             Ok(json(StatusCode::OK, &ReleasedBody { status: "released", message: "Lock released" }))
         }
         LockOutcome::Status(Some(lease)) => {
-            let body = LeaseBody::of(context, "held", lease, account, None);
+            let body = LeaseBody::of(context, "held", lease, viewer, None);
             Ok(json(StatusCode::OK, &body))
         }
         LockOutcome::Status(None) => Ok(json(
@@ -220,7 +220,7 @@ struct LeaseBody<'a> {
     fencing_token: u64,
     expires_at: Stamp,
     #[serde(skip_serializing_if = "Option::is_none")]
-    holder: Option<String>,
+    holder: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     holder_id: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -237,15 +237,19 @@ impl<'a> LeaseBody<'a> {
         context: &Context<'_>,
         status: &'static str,
         lease: &'a Lease,
-        viewer: AccountId,
+        viewer: &'a Identity,
         renew_after: Option<Duration>,
     ) -> Self {
         let holder = lease.holder.account;
-        let lease_id = if viewer == holder { *lease.id.as_bytes() } else { NIL };
+        let (lease_id, name) = if viewer.account().id == holder {
+            (*lease.id.as_bytes(), viewer.account().name.as_str().into())
+        } else {
+            (NIL, context.service.account_name(holder).into())
+        };
         Self {
             status: Some(status),
             lease_id: Uuid::from_bytes(lease_id),
-            holder: Some(context.service.account_name(holder)),
+            holder: Some(name),
             holder_id: Some(Uuid::from_bytes(*holder.as_bytes())),
             renew_after_ms: renew_after.map(whole_millis),
             ..Self::item(context, lease)

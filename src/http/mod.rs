@@ -37,6 +37,7 @@ mod oauth;
 mod openapi;
 mod pages;
 mod query;
+mod rarely;
 mod reply;
 mod request_id;
 mod rest;

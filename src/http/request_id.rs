@@ -19,8 +19,9 @@ impl RequestId {
         if let Some(own) = headers.get(X_REQUEST_ID).filter(|value| is_sane(value.as_bytes())) {
             return Self(own.clone());
         }
+        let new = HeaderValue::from_bytes(ids::request_id().as_bytes());
         // Hexadecimal digits are a possible header value.
-        Self(HeaderValue::try_from(ids::request_id()).unwrap_or(HeaderValue::from_static("none")))
+        Self(new.unwrap_or(HeaderValue::from_static("none")))
     }
 
     /// As text.

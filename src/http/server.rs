@@ -4,6 +4,7 @@ use super::{
     delivery::{Delivery, too_many_connections},
     handle,
     listen::Listener,
+    rarely::Rarely,
     reply::ReplyBody,
     stream::{Socket, Stream},
     timer::{CoarseTimer, FIRST_POLL, next_poll},
@@ -17,7 +18,13 @@ use hyper::{
     service::{HttpService, service_fn},
 };
 use hyper_util::rt::TokioIo;
-use std::{convert::Infallible, future::poll_fn, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
@@ -197,22 +204,31 @@ impl Talk {
         let Self { service: shared, builder, delivery, turns, phase } = self;
         let mut connection = builder.serve_connection(TokioIo::new(stream), service);
         let mut every = FIRST_POLL;
-        let mut look = pin!(sleep(every));
         let mut rest = None;
         loop {
-            tokio::select! {
-                // An answer that is there is written before anything is closed.
-                biased;
-                ended = poll_fn(|cx| turns.poll(Pin::new(&mut connection), cx)) => {
-                    if let Err(error) = ended {
-                        tracing::debug!(%error, "a connection broke off");
+            let chore = {
+                let mut chore = pin!(async {
+                    tokio::select! {
+                        () = sleep(every) => Chore::Look,
+                        changed = phase.changed() => Chore::Phase { gone: changed.is_err() },
                     }
-                    return None;
+                });
+                tokio::select! {
+                    // An answer that is there is written before anything is closed.
+                    biased;
+                    ended = poll_fn(|cx| turns.poll(Pin::new(&mut connection), cx)) => {
+                        if let Err(error) = ended {
+                            tracing::debug!(%error, "a connection broke off");
+                        }
+                        return None;
+                    }
+                    chore = Rarely::new(chore.as_mut()) => chore,
                 }
+            };
+            match chore {
                 // The connection is polled, and looks at its deadlines.
-                () = &mut look => {
+                Chore::Look => {
                     every = next_poll(every, shared.limits.header_timeout);
-                    look.set(sleep(every));
                     let before = std::mem::replace(&mut rest, delivery.rest.which());
                     if rest.is_some() && rest == before {
                         let parts = connection.into_parts();
@@ -221,10 +237,9 @@ impl Talk {
                         return Some((stream, parts.service));
                     }
                 }
-                changed = phase.changed() => {
-                    // The server is gone, or says how to end.
-                    let closing = changed.is_err() || *phase.borrow_and_update() == Phase::Closing;
-                    if closing {
+                // The server is gone, or says how to end.
+                Chore::Phase { gone } => {
+                    if gone || *phase.borrow_and_update() == Phase::Closing {
                         return None;
                     }
                     Pin::new(&mut connection).graceful_shutdown();
@@ -232,6 +247,14 @@ impl Talk {
             }
         }
     }
+}
+
+/// What a connection has to do besides answering.
+enum Chore {
+    /// See whether it is at rest, or late.
+    Look,
+    /// End as the server says, or at once if that is gone.
+    Phase { gone: bool },
 }
 
 /// A connection that is open, until this is dropped.

@@ -6,8 +6,8 @@
 
 use hyper::rt::{Sleep, Timer};
 use std::{
-    future::Future,
-    pin::Pin,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -38,6 +38,31 @@ impl Timer for CoarseTimer {
     fn now(&self) -> Instant {
         tokio::time::Instant::now().into_std()
     }
+}
+
+/// It took too long.
+#[derive(Clone, Copy, Debug)]
+pub struct TooSlow;
+
+/// What comes of `work`, which is a part of a connection and polled with it, so that its deadline is
+/// noticed when those of the connection are.
+///
+/// # Errors
+/// It was not done so long after it was polled for the first time.
+pub async fn within<F: Future>(patience: Duration, work: F) -> Result<F::Output, TooSlow> {
+    let (mut work, mut deadline) = (pin!(work), None);
+    poll_fn(|cx| {
+        if let Poll::Ready(done) = work.as_mut().poll(cx) {
+            return Poll::Ready(Ok(done));
+        }
+        let now = CoarseTimer.now();
+        if now >= *deadline.get_or_insert(now + patience) {
+            Poll::Ready(Err(TooSlow))
+        } else {
+            Poll::Pending
+        }
+    })
+    .await
 }
 
 struct CoarseSleep {

@@ -1,6 +1,6 @@
 //! Values as they stand in JSON.
 
-use jiff::Timestamp;
+use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
 use octostore_actors::domain::values::WallTime;
 use serde::{Serialize, Serializer};
 
@@ -20,7 +20,36 @@ impl From<WallTime> for Stamp {
 
 impl Serialize for Stamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:.3}", self.0))
+        let mut text = StampText::default();
+        PRINTER.print_timestamp(&self.0, &mut text).map_err(serde::ser::Error::custom)?;
+        serializer.serialize_str(text.as_str())
+    }
+}
+
+static PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+
+/// Room for one stamp: nothing is allocated for it.
+#[derive(Default)]
+struct StampText {
+    text: [u8; 32],
+    length: usize,
+}
+
+impl StampText {
+    fn as_str(&self) -> &str {
+        // Only whole pieces of text were written.
+        std::str::from_utf8(&self.text[..self.length]).unwrap_or_default()
+    }
+}
+
+impl jiff::fmt::Write for StampText {
+    fn write_str(&mut self, piece: &str) -> Result<(), jiff::Error> {
+        let end = self.length + piece.len();
+        let room = self.text.get_mut(self.length..end);
+        let room = room.ok_or_else(|| jiff::Error::from_args(format_args!("a stamp is short")))?;
+        room.copy_from_slice(piece.as_bytes());
+        self.length = end;
+        Ok(())
     }
 }
 

@@ -1,10 +1,8 @@
 //! The hash table of the machines.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasherDefault, DefaultHasher},
-};
+use foldhash::quality::FixedState;
+use std::collections::HashMap;
 
 /// A hash table whose hash has a fixed key: a machine is deterministic, so it draws no random
 /// one. Callers could make names collide; the quota of their account bounds what that costs.
-pub type Table<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+pub type Table<K, V> = HashMap<K, V, FixedState>;

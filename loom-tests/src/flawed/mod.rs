@@ -3,6 +3,7 @@
 //! They are built of what the shipped crate makes public, and never the other way round.
 
 pub mod actor;
+pub mod bell;
 pub mod gather;
 pub mod mailbox;
 pub mod persistence;

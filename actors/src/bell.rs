@@ -1,0 +1,87 @@
+//! Where the one who empties a queue sleeps, and whoever fills it wakes him.
+//!
+//! A channel's own way to wait is to look again and again for a while, giving the processor away
+//! each time. On few cores that takes it from those who would fill the queue. Here the sleeper
+//! sleeps at once, and costs nothing until he is woken; and whoever fills the queue pays for waking
+//! him only if he sleeps.
+
+use crate::sync::{Condvar, Mutex, lock};
+use std::{sync::PoisonError, time::Duration};
+
+/// For one sleeper.
+#[derive(Debug)]
+pub struct Bell {
+    /// Whether he sleeps.
+    asleep: Mutex<bool>,
+    rung: Condvar,
+}
+
+impl Default for Bell {
+    fn default() -> Self {
+        Self { asleep: Mutex::new(false), rung: Condvar::new() }
+    }
+}
+
+/// What ended a sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// The bell, or there was something to do already.
+    Rung,
+    /// Nothing, in the time given.
+    TimedOut,
+}
+
+impl Bell {
+    /// Wakes the sleeper, if he sleeps. To be called after each change that he may wait for.
+    pub fn ring(&self) {
+        let slept = std::mem::replace(&mut *lock(&self.asleep), false);
+        // After the lock is free: he takes it when he wakes.
+        if slept {
+            self.rung.notify_one();
+        }
+    }
+
+    /// Sleeps until the bell is rung: for ever, or `patience` long. Does not sleep at all if `ready`:
+    /// whoever changes that before he looks has been seen, and whoever does so after it sees him
+    /// sleep.
+    pub fn sleep_unless(&self, ready: impl FnOnce() -> bool, patience: Option<Duration>) -> Woken {
+        let mut asleep = lock(&self.asleep);
+        if ready() {
+            return Woken::Rung;
+        }
+        *asleep = true;
+        while *asleep {
+            let Some(patience) = patience else {
+                asleep = self.rung.wait(asleep).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let (guard, wait) =
+                self.rung.wait_timeout(asleep, patience).unwrap_or_else(PoisonError::into_inner);
+            asleep = guard;
+            if wait.timed_out() && std::mem::replace(&mut *asleep, false) {
+                return Woken::TimedOut;
+            }
+        }
+        Woken::Rung
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_sleeps_who_has_something_to_do() {
+        assert_eq!(Bell::default().sleep_unless(|| true, None), Woken::Rung);
+    }
+
+    #[test]
+    fn patience_has_an_end() {
+        let bell = Bell::default();
+        // One that was rung for nobody is not heard later.
+        bell.ring();
+        let patience = Some(Duration::from_millis(1));
+        assert_eq!(bell.sleep_unless(|| false, patience), Woken::TimedOut);
+        assert_eq!(bell.sleep_unless(|| false, patience), Woken::TimedOut);
+    }
+}
