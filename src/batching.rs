@@ -60,11 +60,21 @@ where
     }
 }
 
+/// For how many turns of the runtime's loop commands are gathered while more come.
+const MOST_TURNS: usize = 4;
+
 async fn flush<M: Machine>(queue: Arc<Gather<Asked<M>>>, handle: Handle<M>) {
     loop {
         queue.filled().await;
-        // Whatever else is ready in this turn comes first, and adds to the queue.
-        yield_now().await;
+        // Whatever else is ready comes first, and adds to the queue; as long as it does, wait.
+        let mut gathered = queue.len();
+        for _ in 0..MOST_TURNS {
+            yield_now().await;
+            let before = std::mem::replace(&mut gathered, queue.len());
+            if gathered == before {
+                break;
+            }
+        }
         handle.ask_all(queue.take());
     }
 }

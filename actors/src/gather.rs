@@ -53,6 +53,16 @@ impl<T> Gather<T> {
         std::mem::take(&mut lock(&self.state).items)
     }
 
+    /// How many there are, at this moment.
+    pub fn len(&self) -> usize {
+        lock(&self.state).items.len()
+    }
+
+    /// Whether there are none, at this moment.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Waits until there is something to take. Only one may wait at a time: a second takes the
     /// place of the first.
     pub fn filled(&self) -> Filled<'_, T> {
