@@ -358,8 +358,10 @@ fn a_new_token_that_nobody_heard_of_is_none() {
     let connections: Vec<_> = (0..4).map(|_| server.connect()).collect();
     server.pause();
     let bytes = alice.bytes("POST", "/auth/tokens", br#"{"name":"ghost"}"#);
-    for mut connection in connections {
-        connection.send(&bytes);
+    // With more to read, that nobody waits shows only when the answer is written.
+    let more = alice.bytes("GET", "/locks", b"");
+    for (index, mut connection) in connections.into_iter().enumerate() {
+        connection.send(&[&*bytes, if index < 2 { &more } else { b"" }].concat());
     }
     server.resume();
     until("only the configured token is left", || {
