@@ -143,3 +143,21 @@ impl Write for Copy<'_> {
         self.file.flush()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use octostore_actors::snapshot::SnapshotHold;
+
+    #[test]
+    fn a_copy_is_none_if_the_store_did_not_hold_still_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        // Nothing is written of an empty file, so that only the last look can tell.
+        let main = tempfile::tempfile_in(folder.path()).unwrap();
+        let mut hold = SnapshotHold::default();
+        let snapshot = hold.give_out();
+        assert!(copy(&main, folder.path(), &snapshot).unwrap().is_some());
+        hold.give_up();
+        assert!(copy(&main, folder.path(), &snapshot).unwrap().is_none());
+    }
+}

@@ -205,6 +205,40 @@ mod tests {
     }
 
     #[test]
+    fn an_instant_prints_alike_after_a_jump_too() {
+        let clocks = Arc::new(Clocks::default());
+        let calendar = Calendar::new(Arc::clone(&clocks) as Arc<dyn TimeSource>);
+        clocks.wall.store(3600 * SECOND as i64, Ordering::Relaxed);
+        let printed = calendar.print(Instant::from_nanos(0));
+        clocks.wall.fetch_add(1_000_000, Ordering::Relaxed);
+        assert_eq!(calendar.print(Instant::from_nanos(0)), printed, "a millisecond is noise");
+    }
+
+    /// Clocks that are read by somebody who is stopped for a second after each look.
+    #[derive(Default)]
+    struct Interrupted(AtomicU64);
+
+    impl Clock for Interrupted {
+        fn now(&self) -> Instant {
+            Instant::from_nanos(self.0.fetch_add(SECOND, Ordering::Relaxed))
+        }
+    }
+
+    impl TimeSource for Interrupted {
+        fn wall_nanos(&self) -> i128 {
+            self.0.load(Ordering::Relaxed).into()
+        }
+    }
+
+    #[test]
+    fn a_reader_that_was_interrupted_does_not_take_that_for_a_jump() {
+        let calendar = Calendar::new(Arc::new(Interrupted::default()));
+        for _ in 0..2 {
+            assert_eq!(calendar.print(Instant::from_nanos(0)), Timestamp::UNIX_EPOCH);
+        }
+    }
+
+    #[test]
     fn printing_rounds_down() {
         let clocks = Arc::new(Clocks::default());
         let calendar = Calendar::new(Arc::clone(&clocks) as Arc<dyn TimeSource>);

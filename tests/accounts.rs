@@ -54,6 +54,15 @@ fn a_first_start_with_nothing_configured_is_ready_to_use() {
 }
 
 #[test]
+fn a_database_is_its_owners_alone() {
+    let server = Setup::new().start();
+    server.alice().acquire("a", 60).ok();
+    for suffix in ["", "-wal", "-lock"] {
+        assert_eq!(mode(&server.setup.beside(suffix)), 0o600, "{suffix}");
+    }
+}
+
+#[test]
 fn a_file_of_tokens_must_be_its_owners_alone() {
     let setup = Setup::bare();
     let file = setup.folder().join("tokens");

@@ -95,6 +95,25 @@ fn a_client_gone_with_more_requests_on_the_way_leaves_no_lock() {
 }
 
 #[test]
+fn a_client_gone_and_its_retry_gone_too_leave_no_lock() {
+    let server = Setup::new().start();
+    for round in 0..4 {
+        let connections = taken(&server, 12);
+        server.pause();
+        for (index, mut connection) in connections.into_iter().enumerate() {
+            // With more to read, that nobody waits shows only when the answer is written.
+            let mut bytes = acquire(&server, &format!("r{round}-{}", index / 2));
+            bytes.extend(server.alice().bytes("GET", "/locks", b""));
+            connection.send(&bytes);
+        }
+        server.resume();
+        for index in 0..6 {
+            until_bob_gets(&server, &format!("r{round}-{index}"));
+        }
+    }
+}
+
+#[test]
 fn a_client_gone_with_an_answer_unread_leaves_no_lock() {
     let server = Setup::new().start();
     for round in 0..4 {

@@ -210,3 +210,13 @@ fn even_a_malformed_request_is_answered_with_an_id_and_a_code() {
     assert!(answer.header("x-request-id").is_some(), "{answer:?}");
     assert!(answer.json()["code"].is_string());
 }
+
+#[test]
+fn a_malformed_request_after_a_good_one_is_answered_with_a_code_too() {
+    let server = Setup::new().start();
+    let mut connection = server.connect();
+    connection.send(&server.alice().bytes("GET", "/locks", b""));
+    connection.read().ok();
+    connection.send(b"nonsense\r\n\r\n");
+    connection.read().refused(400, "malformed_request");
+}

@@ -55,6 +55,19 @@ fn an_account_has_several_tokens_and_sees_them() {
 }
 
 #[test]
+fn when_a_token_was_last_used_is_known_after_a_restart() {
+    let server = Setup::new().start();
+    let setup = server.setup.clone();
+    let (token, _) = make(&mut server.alice(), &json!({ "name": "ci" }));
+    Client::new(&server.address, &token).send("GET", "/auth/me", b"").ok();
+    server.stop();
+    let server = setup.start();
+    let listed = server.alice().send("GET", "/auth/tokens", b"").ok();
+    let ci = listed["tokens"].as_array().unwrap().iter().find(|token| token["name"] == "ci");
+    assert!(is_stamp(&ci.unwrap()["last_used_at"]), "{listed}");
+}
+
+#[test]
 fn tokens_are_listed_by_name_a_page_at_a_time() {
     let server = Setup::new().start();
     let mut alice = server.alice();
@@ -345,8 +358,10 @@ fn a_new_token_that_nobody_heard_of_is_none() {
     let connections: Vec<_> = (0..4).map(|_| server.connect()).collect();
     server.pause();
     let bytes = alice.bytes("POST", "/auth/tokens", br#"{"name":"ghost"}"#);
-    for mut connection in connections {
-        connection.send(&bytes);
+    // With more to read, that nobody waits shows only when the answer is written.
+    let more = alice.bytes("GET", "/locks", b"");
+    for (index, mut connection) in connections.into_iter().enumerate() {
+        connection.send(&[&*bytes, if index < 2 { &more } else { b"" }].concat());
     }
     server.resume();
     until("only the configured token is left", || {

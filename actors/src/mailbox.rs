@@ -373,6 +373,15 @@ mod standin {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use std::{
+        hint::spin_loop,
+        num::NonZeroUsize,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
+
     /// The contract both mailboxes keep. What needs two threads stands in `loom-tests`.
     macro_rules! contract {
         ($name:ident, $mailbox:path) => {
@@ -448,4 +457,44 @@ mod tests {
 
     contract!(channel, crate::mailbox::channel::mailbox);
     contract!(standin, crate::mailbox::standin::mailbox);
+
+    /// Waits until the other thread is here too.
+    fn meet(here: &AtomicUsize, round: usize) {
+        here.fetch_add(1, Ordering::SeqCst);
+        let mut spins = 0_u32;
+        while here.load(Ordering::SeqCst) < 2 * round {
+            spins += 1;
+            if spins.is_multiple_of(1_000) { std::thread::yield_now() } else { spin_loop() }
+        }
+    }
+
+    /// loom does not see into the channel: here two real threads meet, at another moment each time.
+    #[test]
+    fn one_outcome_what_is_sent_while_the_mailbox_closes_is_dropped_or_comes_back() {
+        const ROUNDS: usize = 100_000;
+        let (begun, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let ends: Vec<_> = (0..ROUNDS).map(|_| super::mailbox(NonZeroUsize::MIN)).collect();
+        let (addresses, mailboxes): (Vec<_>, Vec<_>) = ends.into_iter().unzip();
+        let mut left = Vec::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for (round, mailbox) in mailboxes.into_iter().enumerate() {
+                    meet(&begun, round + 1);
+                    (0..round / 16 % 16).for_each(|_| spin_loop());
+                    drop(mailbox);
+                    meet(&ended, round + 1);
+                }
+            });
+            for (round, address) in addresses.into_iter().enumerate() {
+                let message = Arc::new(());
+                meet(&begun, round + 1);
+                (0..round % 16).for_each(|_| spin_loop());
+                // What comes back is dropped here.
+                drop(address.try_send(Arc::clone(&message)));
+                meet(&ended, round + 1);
+                left.extend((Arc::strong_count(&message) > 1).then_some(round));
+            }
+        });
+        assert!(left.is_empty(), "nobody will look at what was sent in the rounds {left:?}");
+    }
 }

@@ -316,6 +316,68 @@ mod tests {
         assert!(directory.last_used(&token().hash).is_some(), "when it was used is not forgotten");
     }
 
+    /// A store that takes what it is given, or has no room for anything.
+    struct Disk {
+        has_room: bool,
+    }
+
+    impl Store for Disk {
+        fn commit(&mut self, _: &[Record]) -> Verdict {
+            if self.has_room { Verdict::Committed } else { Verdict::NoRoom }
+        }
+
+        fn patience(&self) -> Option<Duration> {
+            None
+        }
+
+        fn audit(&mut self, _: &AuditQuery) -> Result<AuditPage, StoreFailure> {
+            Ok(AuditPage::default())
+        }
+
+        fn snapshot(&mut self) -> Result<Option<Snapshot>, StoreFailure> {
+            Ok(None)
+        }
+
+        fn tend(&mut self, _: Pressure) -> Result<(), StoreFailure> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_token_opens_something_once_it_is_on_disk_and_not_if_there_was_no_room_for_it() {
+        for has_room in [false, true] {
+            let directory = Arc::new(directory());
+            let mut store = PublishingStore::new(Disk { has_room }, Arc::clone(&directory));
+            let fresh = Token { hash: BearerToken::hash_of(b"fresh"), ..token() };
+            store.commit(&[AccountRecord::Token(fresh).into()]);
+            assert_eq!(directory.authenticate(b"fresh", NOW).is_ok(), has_room);
+        }
+    }
+
+    #[test]
+    fn a_request_under_way_ends_with_its_token_whatever_was_changed_in_between() {
+        let used = Token { last_used_at: Some(NOW), ..token() };
+        let allowed = Allowance { locks: Some(Quota::new(7)), ..Allowance::default() };
+        let changed = Account { allowance: allowed, ..account() };
+        for between in [AccountRecord::Token(used), AccountRecord::Account(changed)] {
+            let directory = directory();
+            let before = enter(&directory).unwrap();
+            directory.publish(&[between]);
+            assert!(before.is_current(NOW));
+            directory.publish(&[AccountRecord::NoToken(token().hash)]);
+            assert!(!before.is_current(NOW));
+        }
+    }
+
+    #[test]
+    fn a_request_under_way_does_not_outlive_the_end_of_its_token() {
+        let directory = directory();
+        let ending = Token { expires_at: Some(NOW.plus_seconds(1)), ..token() };
+        directory.publish(&[AccountRecord::Token(ending)]);
+        let before = enter(&directory).unwrap();
+        assert!(before.is_current(NOW) && !before.is_current(NOW.plus_seconds(1)));
+    }
+
     #[test]
     fn use_counts_tokens_that_open_something() {
         let directory = directory();

@@ -126,4 +126,23 @@ mod tests {
         let weak = format!("W/{}", header(etag(1)).unwrap().to_str().unwrap());
         assert_eq!(expected(&headers(IF_MATCH, &weak)), Expected::OneOf(vec![]));
     }
+
+    #[test]
+    fn of_several_conditions_all_must_hold() {
+        let both = |present: &str, absent: &str| {
+            let mut all = headers(IF_MATCH, present);
+            all.extend(headers(IF_NONE_MATCH, absent));
+            expected(&all)
+        };
+        let list = format!("{}, {}", text(etag(1)), text(etag(2)));
+        let (one, two) = (text(etag(1)), text(etag(2)));
+        assert_eq!(both(&list, &one), Expected::OneOf(vec![etag(2)]));
+        assert_eq!(both(&one, &list), Expected::OneOf(vec![]));
+        assert_eq!(both(&list, "*"), Expected::OneOf(vec![]), "it is there, and is not");
+        assert_eq!(both("*", "*"), Expected::OneOf(vec![]));
+        // One list may come in several lines.
+        let mut lines = headers(IF_MATCH, &one);
+        lines.append(IF_MATCH, HeaderValue::from_str(&two).unwrap());
+        assert_eq!(expected(&lines), Expected::OneOf(vec![etag(1), etag(2)]));
+    }
 }

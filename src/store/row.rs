@@ -89,3 +89,37 @@ pub fn integer(number: u64) -> i64 {
 pub fn natural(number: i64) -> Result<u64, ()> {
     u64::try_from(number).map_err(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sum(values: &[ValueRef<'_>]) -> i64 {
+        let mut sum = Sum::default();
+        values.iter().for_each(|value| sum.add(*value));
+        sum.finish()
+    }
+
+    #[test]
+    fn values_that_look_alike_in_a_row_have_other_checksums() {
+        let text = |text: &'static str| ValueRef::Text(text.as_bytes());
+        let rows = [
+            vec![text("ab"), text("c")],
+            vec![text("a"), text("bc")],
+            vec![text("a\u{3}b"), text("c")],
+            vec![text("a"), text("b\u{3}c")],
+            vec![text("abc")],
+            vec![text("abc"), text("")],
+            vec![text("abc"), ValueRef::Null],
+            vec![ValueRef::Blob(b"ab"), text("c")],
+            vec![ValueRef::Null, text("abc")],
+            vec![ValueRef::Integer(1)],
+            vec![ValueRef::Blob(&[1, 0, 0, 0, 0, 0, 0, 0])],
+        ];
+        for (index, row) in rows.iter().enumerate() {
+            for other in &rows[index + 1..] {
+                assert_ne!(sum(row), sum(other), "{row:?} and {other:?}");
+            }
+        }
+    }
+}

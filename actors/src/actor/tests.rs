@@ -5,7 +5,8 @@
 
 use super::*;
 use crate::domain::{
-    lock::{Holder, Lease, LockCommand, LockMachine, LockOutcome, Tokens},
+    Record,
+    lock::{Holder, Lease, LockCommand, LockMachine, LockOutcome, LockRecord, Tokens},
     values::{AccountId, FencingToken, LeaseId, LockName, Quota, Ttl},
 };
 
@@ -286,4 +287,77 @@ fn when_very_many_leases_end_at_once_no_commit_is_full_of_them() {
     actor.progress.refuse();
     assert_eq!(end_as_many_as_may(&mut actor), 0, "that it was refused is noticed first");
     assert_eq!(end_as_many_as_may(&mut actor), first);
+}
+
+/// A clock that goes on by ten seconds in the moment it is first read, when somebody acquires a lock.
+struct SleptBy(Mutex<Option<Handle<LockMachine>>>);
+
+impl Clock for SleptBy {
+    fn now(&self) -> Instant {
+        let Some(handle) = lock(&self.0).take() else { return at(20) };
+        let _unheard = handle.ask(acquire(1));
+        at(10)
+    }
+}
+
+#[test]
+fn time_a_lease_counts_from_after_the_wait_for_its_command_and_not_from_before() {
+    let places = NonZeroUsize::new(10).unwrap();
+    let (journal, turns) = mailbox(places);
+    let last = FencingToken::new(1).unwrap();
+    let tokens = Tokens::new(last, last.saturating_add(100), 10);
+    let machine = LockMachine::new([lease(at(3_600))], tokens);
+    let clock = Arc::new(SleptBy(Mutex::new(None)));
+    let (mut actor, handle) =
+        Actor::new(machine, places, journal, Arc::clone(&clock) as Arc<dyn Clock>);
+    *lock(&clock.0) = Some(handle);
+    // To know how long it may wait, it looks at the clock before.
+    actor.turn(Patience::UntilDeadline);
+    let records: Vec<_> = sent(&turns).flat_map(|turn| turn.records).collect();
+    let [Record::Lock(LockRecord::Held(granted))] = &records[..] else { panic!("{records:?}") };
+    assert_eq!(granted.expires, at(20 + 60));
+}
+
+#[test]
+fn no_ghosts_what_comes_back_is_noticed_although_nobody_asks_anything() {
+    let (_actor, handle, _turns) = locks([]);
+    handle.give_back(LockOutcome::Granted(lease(at(60))));
+    assert_eq!(handle.queued(), 1, "the actor would sleep, and the lease go on");
+}
+
+/// Refuses what is on its way in the moment in which a turn is sent on.
+struct RefusesThen(Mutex<Option<Arc<Progress>>>);
+
+impl Watch for RefusesThen {
+    fn see(&self, _: Seen) {
+        if let Some(progress) = lock(&self.0).take() {
+            progress.refuse();
+        }
+    }
+}
+
+#[test]
+fn one_outcome_a_turn_that_was_decided_before_a_refusal_is_known_by_it() {
+    let (actor, handle, turns) = locks([]);
+    let watch = Arc::new(RefusesThen(Mutex::new(None)));
+    let mut actor = actor.with_watch(Arc::clone(&watch) as Arc<dyn Watch>);
+    let _waits = handle.ask(acquire(1)).unwrap();
+    *lock(&watch.0) = Some(Arc::clone(&actor.progress));
+    actor.turn(Patience::None);
+    let epochs: Vec<_> = sent(&turns).map(|turn| turn.epoch).collect();
+    assert_eq!(epochs.len(), 1);
+    assert_ne!(epochs[0], actor.progress.epoch(), "it stands on what has been undone");
+}
+
+#[test]
+fn time_a_mass_expiry_that_takes_longer_than_a_stall_is_none() {
+    let (mut actor, _handle, turns) = locks(ended(10_000));
+    let pause = Duration::from_millis(20);
+    for turn in 0..15 {
+        actor.clock = Arc::new(Still(at(10) + pause * turn));
+        actor.turn(Patience::None);
+        assert!(rows(&turns) > 0, "nothing ended in turn {turn}, and it was awake all the time");
+        actor.progress.advance(actor.effects.last());
+    }
+    assert!(pause * 14 > STALL);
 }

@@ -6,7 +6,7 @@
 use clap::{Args, Parser, Subcommand};
 use octostore_crashes::{
     Outcome,
-    attacks::{clock, controls, damage, faults, full, kill, power},
+    attacks::{clock, controls, copies, damage, faults, full, kill, power},
     lab::{Lab, isolated},
     report::Report,
     twin::SHIFTED,
@@ -100,7 +100,7 @@ fn attack(cli: &Cli) -> Outcome<ExitCode> {
     let begun = Instant::now();
     let reports = match &cli.attack {
         Attack::Kill(Times { times }) => vec![kill::run(&lab, *times)?],
-        Attack::Power(Times { times }) => vec![power::run(&lab, *times)?],
+        Attack::Power(Times { times }) => vec![power::run(&lab, *times)?, copies::run_all(&lab)?],
         Attack::Faults(Faults { requests, errors, step }) => {
             let (requests, step) = (*requests, *step);
             vec![faults::run(&lab, &faults::Extent { requests, errors: errors.clone(), step })?]

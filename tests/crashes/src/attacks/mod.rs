@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod controls;
+pub mod copies;
 pub mod damage;
 pub mod faults;
 pub mod full;

@@ -30,7 +30,7 @@ pub fn run(lab: &Lab, times: u64) -> Outcome<Report> {
 /// It cannot be tried.
 pub fn run_with(lab: &Lab, times: u64, how: impl Fn(Host) -> Host) -> Outcome<Report> {
     const PROMISES: &str = super::kill::PROMISES;
-    let disk = match disk(lab) {
+    let disk = match disk(lab, "power") {
         Ok(disk) => disk,
         Err(why) => return Ok(Report::skipped(PROMISES, ATTACK, why.to_string())),
     };
@@ -96,14 +96,15 @@ impl Drop for Boots {
     }
 }
 
-fn disk(lab: &Lab) -> Outcome<Disk> {
+/// A disk whose power can be cut, in a folder of that name.
+pub(super) fn disk(lab: &Lab, name: &str) -> Outcome<Disk> {
     if !lab::may_mount() {
         return Err("this user may not mount; run it as root".into());
     }
     if !lab::has("python3") {
         return Err("python3 is missing".into());
     }
-    let disk = Disk::new(&lab.folder("power")?, SIZE)?;
+    let disk = Disk::new(&lab.folder(name)?, SIZE)?;
     disk.prove()?;
     Ok(disk)
 }
