@@ -30,7 +30,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 enum Fatal {
     #[error(transparent)]
     Command(#[from] CommandError),
-    #[error("RUST_LOG: {0}; see octostore --help")]
+    #[error("RUST_LOG: {0}: give a level, as in info, or several, as in info,octostore=debug")]
     LogFilter(String),
     #[error("the runtime cannot be started: {0}")]
     Runtime(std::io::Error),

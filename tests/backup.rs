@@ -185,6 +185,8 @@ fn under_load_every_backup_is_one_moment() {
                 written.store(n, Ordering::SeqCst);
             }
         });
+        // If it fails too: who writes would go on for ever, and the test with it.
+        let _stops = Stops(&stop);
         for round in 0..3 {
             let before = until("more is written", || {
                 Some(written.load(Ordering::SeqCst)).filter(|&n| n >= (round + 1) * 20)
@@ -198,6 +200,14 @@ fn under_load_every_backup_is_one_moment() {
             assert!(second >= before, "{second} after {before}");
             assert!(first == second || first == second + 1, "{first} and {second}");
         }
-        stop.store(true, Ordering::SeqCst);
     });
+}
+
+/// Sets it when it goes out of scope.
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }

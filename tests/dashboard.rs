@@ -205,6 +205,16 @@ fn who_is_not_signed_in_is_told_so_on_a_page() {
 }
 
 #[test]
+fn whoever_opens_the_address_of_the_server_gets_to_the_page() {
+    let server = Setup::new().start();
+    for method in ["GET", "HEAD"] {
+        let answer = send(&server, method, "/", &[], "");
+        assert_eq!((answer.status, answer.header("location")), (303, Some("/dashboard")));
+    }
+    send(&server, "POST", "/", &[], "").refused(405, "method_not_allowed");
+}
+
+#[test]
 fn the_page_is_confined_and_loads_nothing_from_elsewhere() {
     let server = Setup::new().start();
     let get = |path: &str| send(&server, "GET", path, &[], "");

@@ -67,6 +67,7 @@ fn serve_is_what_it_does_without_a_command() {
 fn every_command_has_help_and_every_mistake_is_one_line() {
     let setup = Setup::new();
     let help = octostore(&setup, &["help"]).ok();
+    assert!(help.starts_with("Distributed locks"), "{help}");
     for command in ["serve", "backup", "restore", "check", "export", "import", "token", "health"] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
         assert!(octostore(&setup, &[command, "--help"]).ok().contains("Usage:"));
@@ -96,12 +97,15 @@ fn a_command_on_no_database_says_so_and_makes_none() {
     for command in [
         &["backup", "b"][..],
         &["check"],
+        &["check", "--database", "none.db"],
         &["export", "e"],
         &["token", "list"],
         &["restore", "none.backup", "--database", "new.db"],
         &["import", "none.jsonl"],
     ] {
-        octostore(&setup, command).refused(66);
+        let said = octostore(&setup, command).refused(66);
+        assert!(said.contains("there is no"), "{said}");
+        assert!(said.contains("--database") || said.contains("give the path"), "{said}");
     }
     let left: Vec<_> = std::fs::read_dir(setup.folder())
         .unwrap()
@@ -146,6 +150,7 @@ fn health_says_whether_a_server_answers() {
     let server = setup.start();
     let at = server.url().replace("http://", "");
     assert_eq!(octostore(&setup, &["health", "--server", &at]).ok(), "ready\n");
+    octostore(&setup, &["health", "--server", &server.url()]).ok();
     let by_variable = setup.clone().variable("BIND_ADDR", &at);
     octostore(&by_variable, &["health"]).ok();
     server.stop();
@@ -200,7 +205,9 @@ fn what_commands_write_is_their_owners_alone_and_replaces_nothing_unasked() {
         assert_eq!(std::fs::read(&file).unwrap(), b"precious");
         octostore(&setup, &[command, command, "--force"]).ok();
         assert_eq!(mode(&file), 0o600);
-        octostore(&setup, &[command, "no/such/folder"]).refused(73);
+        let said = octostore(&setup, &[command, "no/such/folder"]).refused(73);
+        assert!(said.contains("no/such/folder cannot be written: its folder does not"), "{said}");
+        assert!(!said.contains(".tmp"), "{said}");
     }
     octostore(&setup, &["restore", "backup"]).refused(73);
     octostore(&setup, &["import", "export"]).refused(73);

@@ -71,10 +71,7 @@ pub fn run(arguments: &BackupArguments) -> Result<String, CommandError> {
 
 /// Where a server listens that has the database open.
 fn address(holder: &Holder) -> Result<Bind, ClientError> {
-    let known = holder
-        .addresses
-        .iter()
-        .find_map(|address| address.strip_prefix("http://").unwrap_or(address).parse().ok());
+    let known = holder.addresses.iter().find_map(|address| address.parse().ok());
     known.ok_or(ClientError::NoAddress)
 }
 

@@ -1,6 +1,6 @@
 //! `octostore check FILE`: is it whole?
 
-use super::{CommandError, count};
+use super::{CommandError, Database, count};
 use crate::{
     settings::DatabasePath,
     store::{self, Checked, Contents},
@@ -10,12 +10,15 @@ use std::path::Path;
 #[derive(Debug, clap::Args)]
 pub struct CheckArguments {
     /// A database that no server has open, or a backup. It stays as it is.
-    #[arg(env = "DATABASE_URL", default_value = "octostore.db")]
-    file: DatabasePath,
+    file: Option<DatabasePath>,
+
+    #[command(flatten)]
+    database: Database,
 }
 
 pub fn run(arguments: &CheckArguments) -> Result<String, CommandError> {
-    report(&arguments.file.0, &arguments.file.0)
+    let file = &arguments.file.as_ref().unwrap_or(&arguments.database.database).0;
+    report(file, file)
 }
 
 /// What was found in the file at `path`, which is to be called `name`.

@@ -23,7 +23,7 @@ mod token;
 use crate::{
     clock::{Calendar, SystemClock},
     settings::{DatabasePath, Settings, SettingsError},
-    store::{BackupError, OpenError},
+    store::{BackupError, OpenError, why_not_read, why_not_written},
 };
 use clap::{CommandFactory, Parser, Subcommand};
 use octostore_actors::domain::values::WallTime;
@@ -31,7 +31,12 @@ use std::{ffi::OsString, io, path::PathBuf, sync::Arc};
 
 /// A command line that begins with a command.
 #[derive(Debug, Parser)]
-#[command(name = "octostore", version, max_term_width = 100)]
+#[command(
+    name = "octostore",
+    version,
+    max_term_width = 100,
+    about = "Distributed locks with fencing tokens over plain HTTP. Without a command it serves."
+)]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -85,7 +90,7 @@ pub enum CommandError {
     #[error("there is no database at {0}: give its --database")]
     NoDatabase(PathBuf),
     /// A file cannot be written.
-    #[error("{path} cannot be written: {source}")]
+    #[error("{path} cannot be written: {}", why_not_written(source))]
     Write {
         /// The file.
         path: PathBuf,
@@ -93,7 +98,7 @@ pub enum CommandError {
         source: io::Error,
     },
     /// A file cannot be read.
-    #[error("{path} cannot be read: {source}")]
+    #[error("{path} cannot be read: {}", why_not_read(source))]
     Read {
         /// The file.
         path: PathBuf,

@@ -186,6 +186,7 @@ async fn answer(
         Resource::Probe(probe) => Ok(answer_probe(context.service, probe)),
         Resource::OpenApi(form) => Ok(openapi::document(context, form)),
         Resource::Page(page) => Ok(pages::show(context, page)),
+        Resource::Root => Ok(pages::to_the_dashboard()),
         Resource::Asset(file) => pages::asset(context, file),
         Resource::Metrics => metrics::page(context).await,
         Resource::SignIn(provider) => sign_in::begin(context, provider).await,

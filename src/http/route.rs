@@ -28,6 +28,7 @@ routes! {
     Metrics "/metrics"
     OpenApiYaml "/openapi.yaml"
     OpenApiJson "/openapi.json"
+    Root "/"
     Docs "/docs"
     Dashboard "/dashboard"
     Session "/dashboard/session"
@@ -86,6 +87,7 @@ impl Route {
             Resource::Metrics => Self::Metrics,
             Resource::OpenApi(Form::Yaml) => Self::OpenApiYaml,
             Resource::OpenApi(Form::Json) => Self::OpenApiJson,
+            Resource::Root => Self::Root,
             Resource::Page(Page::Docs) => Self::Docs,
             Resource::Page(Page::Dashboard) => Self::Dashboard,
             Resource::Session => Self::Session,

@@ -14,6 +14,8 @@ pub enum Resource<'a> {
     OpenApi(Form),
     /// `/docs`, `/dashboard`.
     Page(Page),
+    /// `/`.
+    Root,
     /// `/assets/{file}`.
     Asset(RawName<'a>),
     /// `/metrics`.
@@ -159,6 +161,7 @@ impl<'a> Resource<'a> {
             [Some("openapi.yaml"), None, ..] => Self::OpenApi(Form::Yaml),
             [Some("openapi.json"), None, ..] => Self::OpenApi(Form::Json),
             [Some("docs"), None, ..] => Self::Page(Page::Docs),
+            [Some(""), None, ..] => Self::Root,
             [Some("assets"), Some(file), None, ..] => Self::Asset(RawName(file)),
             [Some("metrics"), None, ..] => Self::Metrics,
             [Some("locks"), None, ..] => Self::Locks,
@@ -222,6 +225,7 @@ impl<'a> Resource<'a> {
             Self::Probe(_)
             | Self::OpenApi(_)
             | Self::Page(_)
+            | Self::Root
             | Self::Asset(_)
             | Self::Metrics
             | Self::Locks
@@ -342,9 +346,7 @@ mod tests {
 
     #[test]
     fn unknown_paths_are_unknown() {
-        for path in
-            ["", "*", "/", "/lock", "/locks/a/steal", "/locks/a/acquire/", "/health/x", "//"]
-        {
+        for path in ["", "*", "/lock", "/locks/a/steal", "/locks/a/acquire/", "/health/x", "//"] {
             assert_eq!(Resource::of(path), None, "{path}");
         }
         for path in ["", "/", "/locks", "/accounts/a/b", "/accounts/a/enable/x", "/audit/x"] {

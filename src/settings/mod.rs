@@ -434,9 +434,13 @@ mod tests {
 
     #[test]
     fn addresses_and_paths_are_read_as_people_write_them() {
-        let settings = parse(&["--bind", "[::1]:80,unix:/run/o.sock,localhost:1"]).unwrap();
-        let text: Vec<_> = settings.bind.iter().map(Bind::to_string).collect();
-        assert_eq!(text, ["http://[::1]:80", "unix:/run/o.sock", "http://127.0.0.1:1"]);
+        let wanted = ["http://[::1]:80", "unix:/run/o.sock", "http://127.0.0.1:1"];
+        // As they are printed, too.
+        for given in ["[::1]:80,unix:/run/o.sock,localhost:1", &wanted.join(",")] {
+            let settings = parse(&["--bind", given]).unwrap();
+            let text: Vec<_> = settings.bind.iter().map(Bind::to_string).collect();
+            assert_eq!(text, wanted);
+        }
         for path in ["a.db", "sqlite:a.db", "sqlite://a.db"] {
             assert_eq!(parse(&["--database", path]).unwrap().database.0, PathBuf::from("a.db"));
         }

@@ -56,12 +56,17 @@ impl FromStr for Bind {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.trim().strip_prefix("unix:") {
+        let text = text.trim();
+        match text.strip_prefix("unix:") {
             Some("") => Err("unix: wants the path of a socket, as in unix:/run/octostore.sock"),
             Some(path) => Ok(Self::Unix(path.into())),
-            None => text.trim().replace("localhost:", "127.0.0.1:").parse().map(Self::Tcp).map_err(
-                |_| "wanted ADDRESS:PORT, as in 127.0.0.1:3000 or [::1]:3000, or unix:PATH",
-            ),
+            None => {
+                // As a start prints it.
+                let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+                address.replace("localhost:", "127.0.0.1:").parse().map(Self::Tcp).map_err(
+                    |_| "wanted ADDRESS:PORT, as in 127.0.0.1:3000 or [::1]:3000, or unix:PATH",
+                )
+            }
         }
     }
 }

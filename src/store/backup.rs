@@ -13,7 +13,7 @@ use super::{
     is_full, lock,
     lock_file::{Holder, LockFile, NotLocked},
     open::Opening,
-    refusal::OpenError,
+    refusal::{OpenError, why_not_read, why_not_written},
     statements::Statements,
 };
 use crate::ids;
@@ -65,7 +65,7 @@ pub enum BackupError {
     #[error("{0} exists and was left as it is: move it away first")]
     Exists(PathBuf),
     /// A file cannot be read.
-    #[error("{path} cannot be read: {source}")]
+    #[error("{path} cannot be read: {}", why_not_read(source))]
     Read {
         /// The file.
         path: PathBuf,
@@ -73,7 +73,7 @@ pub enum BackupError {
         source: io::Error,
     },
     /// A file cannot be written.
-    #[error("{path} cannot be written: {source}")]
+    #[error("{path} cannot be written: {}", why_not_written(source))]
     Write {
         /// The file.
         path: PathBuf,

@@ -37,7 +37,7 @@ pub use files::{Files, JournalSize, SystemFiles, folder_of};
 pub use fill::{AuditRows, fill};
 pub use lock_file::{Holder, LockFile, NotLocked};
 pub use open::{Recovered, TOKEN_BLOCK, open, open_on};
-pub use refusal::OpenError;
+pub use refusal::{OpenError, why_not_read, why_not_written};
 
 use crate::metrics::store::{StoreCounts, StoreWatch};
 use octostore_actors::{

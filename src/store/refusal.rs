@@ -126,3 +126,29 @@ impl OpenError {
         }
     }
 }
+
+/// Why the system does not let a file be read, and what to do.
+pub fn why_not_read(source: &io::Error) -> String {
+    let kind = source.kind();
+    if kind == io::ErrorKind::NotFound {
+        "there is no such file; give the path of one".to_owned()
+    } else if kind == io::ErrorKind::IsADirectory {
+        "it is a folder; give a file in it".to_owned()
+    } else if kind == io::ErrorKind::PermissionDenied {
+        "this user may not; give it the file (chown), or be another".to_owned()
+    } else {
+        source.to_string()
+    }
+}
+
+/// Why the system does not let a file be written, and what to do.
+pub fn why_not_written(source: &io::Error) -> String {
+    let kind = source.kind();
+    if kind == io::ErrorKind::NotFound {
+        "its folder does not exist; make that first, with mkdir -p".to_owned()
+    } else if matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) {
+        "this user may not write in its folder; give another path".to_owned()
+    } else {
+        source.to_string()
+    }
+}

@@ -189,8 +189,54 @@ test("who was slower to write is told that somebody else was faster", async () =
   await ask("PUT", "/config/contested", { value: 2 });
   await page.getByRole("dialog").getByLabel("Value").fill("3");
   await page.getByRole("button", { name: "Write" }).click();
-  await page.locator("#said .failed").waitFor();
+  await page.getByRole("dialog").getByRole("alert").filter({ hasText: /\S/ }).waitFor();
   assert.equal((await (await ask("GET", "/config/contested")).json()).value, 2);
+  well();
+  await context.close();
+});
+
+test("what was typed stays there when it is refused", async () => {
+  const { page, context, well } = await dashboard("tokens");
+  const dialog = page.getByRole("dialog");
+  const refused = async (words) => dialog.getByRole("alert").filter({ hasText: words }).waitFor();
+  await page.getByRole("button", { name: "New token" }).click();
+  await page.getByLabel("Name").fill("refused");
+  await page.getByLabel("Scopes").fill("lokcs:read");
+  await page.getByRole("button", { name: "Create" }).click();
+  await refused(/AREA:ACCESS/);
+  assert.equal(await page.getByLabel("Scopes").inputValue(), "lokcs:read");
+  await dialog.getByRole("button", { name: "Cancel" }).click();
+
+  await page.goto(`${server.url}/dashboard#config`);
+  await heading(page, "Config").waitFor();
+  await page.getByRole("button", { name: "New key" }).click();
+  await page.getByLabel("Key", { exact: true }).fill("typed");
+  await page.getByLabel("Value").fill('{"a": ');
+  await page.getByRole("button", { name: "Create" }).click();
+  await refused(/no JSON/);
+  await page.getByLabel("Value").fill('{"a": 1}');
+  await page.getByLabel("Description").fill("what it is for");
+  await page.getByRole("button", { name: "Create" }).click();
+  await heading(page, "typed").waitFor();
+
+  // Whoever changes the value keeps what it is for.
+  await page.getByRole("button", { name: "Change" }).click();
+  await dialog.getByLabel("Value").fill('{"a": 2}');
+  await page.getByRole("button", { name: "Write" }).click();
+  await page.getByRole("button", { name: /Version 2/ }).waitFor();
+  assert.equal((await (await ask("GET", "/config/typed")).json()).description, "what it is for");
+  well();
+  await context.close();
+});
+
+test("what ends is counted down by the server's clock", async () => {
+  await acquire("by-its-clock", 600);
+  const { page, context, well } = await open(browser, `${server.url}/dashboard`);
+  await page.clock.install({ time: Date.now() + 3_600_000 });
+  await page.reload();
+  await signIn(page);
+  await row(page, "by-its-clock").waitFor();
+  assert.match(await row(page, "by-its-clock").locator("time").textContent(), /^(10 min 00|9 min \d\d) s$/);
   well();
   await context.close();
 });
@@ -235,6 +281,13 @@ test("an administrator disables accounts, ends leases, and reads who did what", 
   await page.getByRole("button", { name: "Seek" }).click();
   await page.getByText("lock.force_release").waitFor({ state: "detached" });
   assert.match(await page.getByRole("table").textContent(), /account\.disable/);
+  await page.getByLabel("Action").fill("");
+  await page.getByLabel("Account").fill("alice");
+  await page.getByRole("button", { name: "Seek" }).click();
+  await page.getByText("lock.force_release").first().waitFor();
+  await page.getByLabel("Account").fill("nobody");
+  await page.getByRole("button", { name: "Seek" }).click();
+  await page.getByText("No account is called nobody").waitFor();
   well();
   await context.close();
 });
@@ -286,8 +339,14 @@ test("it works by keyboard alone", async () => {
   await row(page, "by-keyboard").waitFor();
   await press(page, "Release by-keyboard");
   await page.getByRole("dialog").waitFor();
+  await page.keyboard.press("Escape");
+  assert.equal(await page.evaluate(() => document.activeElement.ariaLabel), "Release by-keyboard", "the focus comes back");
+  await page.keyboard.press("Enter");
+  await page.getByRole("dialog").waitFor();
   await press(page, "Release");
   await page.getByText("by-keyboard is free").waitFor();
+  await row(page, "by-keyboard").waitFor({ state: "detached" });
+  await page.waitForFunction(() => document.activeElement.id === "main");
   well();
   await context.close();
 });
@@ -322,6 +381,7 @@ test("every field and button has a name, in every view", async () => {
 async function fill() {
   await acquire("deploy/eu-1", 1500, { owner: "pod-7", metadata: "build 812" });
   await acquire("nightly-backup", 3000);
+  await acquire(`long/${"name".repeat(30)}`, 3000, { owner: "o".repeat(128), metadata: "m".repeat(1024) });
   for (let sent = 0; sent < 4; sent += 1) await ask("POST", "/limits/emails/check", { max_requests: 5, window_seconds: 3600 });
   await ask("POST", "/limits/login%3Aalice/check", { max_requests: 1, window_seconds: 60 });
   await ask("PUT", "/flags/new-checkout", { enabled: true, percentage: 25 });

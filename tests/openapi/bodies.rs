@@ -85,6 +85,7 @@ fn files(server: &Server) {
         let known = [("if-none-match", whole.header("etag").unwrap())];
         assert_eq!(raw(server, &file, &known, b"").read().status, 304);
     }
+    assert_eq!(send(server, &operation("getRoot"), None), 303);
     let none = Operation { template: "/assets/none".to_owned(), ..asset };
     raw(server, &none, &[], b"").read().refused(404, "not_found");
     let metrics = operation("getMetrics");

@@ -1,6 +1,6 @@
 // What administrators do: accounts, locks of others, and the audit log.
 
-import { all, ask, button, confirmed, field, head, inPath, say, table, when } from "./dashboard-lib.js";
+import { all, ask, button, confirmed, failed, field, head, inPath, Mistake, say, table, when } from "./dashboard-lib.js";
 import { el } from "./dom.js";
 
 const QUOTAS = { locks: "Locks", limits: "Limits", flags: "Flags", configs: "Config keys", requests_per_second: "Requests a second" };
@@ -8,8 +8,9 @@ const QUOTAS = { locks: "Locks", limits: "Limits", flags: "Flags", configs: "Con
 export async function accounts({ again, me }) {
   const { items, more } = await all("/admin/accounts", "accounts");
   const act = (account, action, title, text) => async () => {
-    if (!(await confirmed(`${title} ${account.name}?`, text, title))) return;
-    await ask("POST", `/admin/accounts/${account.id}/${action}`);
+    const change = () => ask("POST", `/admin/accounts/${account.id}/${action}`);
+    if (!(await confirmed(`${title} ${account.name}?`, text, title, change, [], action === "enable" ? "go" : "bad"))) return;
+    say(`${account.name}: done`);
     await again();
   };
   const rows = items.map((account) => {
@@ -22,7 +23,7 @@ export async function accounts({ again, me }) {
         : ["Disable", "disable", "None of its tokens opens anything any more. The locks it holds stay until they expire."];
       const role = account.admin ? ["Demote", "demote", "It will administer nothing."] : ["Promote", "promote", "It may do everything that is here."];
       for (const [title, action, text] of [access, role])
-        doing.push(button(title, action === "disable" ? "bad" : "", act(account, action, title, text), { "aria-label": `${title} ${account.name}`, "data-key": `${action} ${account.id}` }));
+        doing.push(button(title, action === "disable" ? "bad" : "", act(account, action, title, text), { "aria-label": `${title} ${account.name}` }));
     }
     const has = `${account.use.locks} locks, ${account.use.limits} limits, ${account.use.flags} flags, ${account.use.configs} keys`;
     return [el("span", {}, account.name, el("span", { class: "faint block" }, account.origin)), state, has, when(account.last_used_at), el("div", {}, doing)];
@@ -36,10 +37,12 @@ async function quotas(account, again) {
     const input = el("input", { type: "number", min: 0, max: 1_000_000, step: 1, value: account.quotas[name] ?? "", "data-name": name });
     return [name, input, field(label, input)];
   });
-  const text = "An empty one is what everybody has.";
-  if (!(await confirmed(`Quotas of ${account.name}`, text, "Set", inputs.map(([, , field]) => field), "go"))) return;
-  const asked = inputs.filter(([, input]) => input.value !== "").map(([name, input]) => [name, Number(input.value)]);
-  await ask("PUT", `/admin/accounts/${account.id}/quotas`, Object.fromEntries(asked));
+  const text = "These hold now. An empty one is what everybody has; what the account has already it keeps.";
+  const act = () => {
+    const asked = inputs.filter(([, input]) => input.value !== "").map(([name, input]) => [name, Number(input.value)]);
+    return ask("PUT", `/admin/accounts/${account.id}/quotas`, Object.fromEntries(asked));
+  };
+  if (!(await confirmed(`Quotas of ${account.name}`, text, "Set", act, inputs.map(([, , field]) => field), "go"))) return;
   say(`Quotas of ${account.name} are set`);
   await again();
 }
@@ -48,24 +51,39 @@ async function forceRelease(again) {
   const name = el("input", { required: true, maxlength: 128, autocomplete: "off", spellcheck: "false" });
   const reason = el("input", { required: true, maxlength: 500, autocomplete: "off" });
   const text = "Whoever holds it is not told. If that one is not dead but slow, the fencing token is all that keeps it off what the lock guards.";
-  if (!(await confirmed("Force-release a lock", text, "Release", [field("Lock", name), field("Reason", reason, "for the audit log")]))) return;
-  await ask("POST", `/admin/locks/${inPath(name.value)}/release`, { reason: reason.value });
+  const act = () => ask("POST", `/admin/locks/${inPath(name.value)}/release`, { reason: reason.value });
+  if (!(await confirmed("Force-release a lock", text, "Release", act, [field("Lock", name), field("Reason", reason, "for the audit log")]))) return;
   say(`${name.value} is free`);
   await again();
 }
 
-const sought = { account: "", action: "", before: "" };
+/** What is sought, as the query has it; and what the account is called. */
+const sought = { account: "", action: "", before: "", name: "" };
+
+/** The log knows accounts by their ids. */
+async function idOf(name) {
+  if (!name || /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(name)) return name;
+  const { accounts } = await ask("GET", `/admin/accounts?prefix=${encodeURIComponent(name)}`);
+  const same = accounts.filter((account) => account.name === name);
+  if (same.length === 1) return same[0].id;
+  throw new Mistake(same.length ? `Several accounts are called ${name}: give the id of one` : `No account is called ${name}`);
+}
 
 export async function audit({ again }) {
   const query = new URLSearchParams({ limit: "50" });
-  for (const [key, value] of Object.entries(sought)) if (value) query.set(key, value);
+  for (const key of ["account", "action", "before"]) if (sought[key]) query.set(key, sought[key]);
   const { entries, next } = await ask("GET", `/admin/audit?${query}`);
   const action = el("input", { value: sought.action, placeholder: "flag.set", autocomplete: "off", spellcheck: "false", "data-key": "action" });
-  const account = el("input", { value: sought.account, placeholder: "id of an account", autocomplete: "off", spellcheck: "false", "data-key": "account" });
+  const account = el("input", { value: sought.name, placeholder: "name or id", autocomplete: "off", spellcheck: "false", "data-key": "account" });
   const seek = async (event) => {
     event.preventDefault();
-    Object.assign(sought, { action: action.value.trim(), account: account.value.trim(), before: "" });
-    await again();
+    try {
+      const asked = account.value.trim();
+      Object.assign(sought, { action: action.value.trim(), name: asked, account: await idOf(asked), before: "" });
+      await again();
+    } catch (error) {
+      failed(error);
+    }
   };
   const to = (before) => async () => {
     sought.before = before;
@@ -73,7 +91,7 @@ export async function audit({ again }) {
     document.getElementById("main").focus();
   };
   const rows = entries.map((entry) => [
-    el("span", { class: "num" }, when(entry.at)),
+    el("span", { class: "num" }, when(entry.at, "medium")),
     el("span", {}, entry.account ?? entry.who.replace("_", " "), el("span", { class: "faint block" }, entry.from)),
     el("span", { class: "code" }, entry.action),
     el("span", {}, entry.target, entry.detail && el("span", { class: "faint block" }, entry.detail)),

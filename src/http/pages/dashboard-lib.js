@@ -31,6 +31,7 @@ export async function ask(method, path, body, headers = {}) {
   } catch {
     throw new Refused(0, { error: "The server cannot be reached" });
   }
+  heed(answer.headers.get("date"));
   const text = await answer.text();
   let read = {};
   try {
@@ -41,6 +42,15 @@ export async function ask(method, path, body, headers = {}) {
   if (!answer.ok) throw new Refused(answer.status, read);
   read.etag = answer.headers.get("etag");
   return read;
+}
+
+let ahead = 0;
+
+/** By how much this machine's clock is ahead of the server's, in milliseconds: ends are the server's
+ * times. It tells whole seconds, so less than two are none. */
+function heed(date) {
+  const differs = Date.now() - Date.parse(date);
+  ahead = Math.abs(differs) > 2000 ? differs : 0;
 }
 
 /** JSON, in which a number that is not what JavaScript would make of it (`250.00`, 2^60) stays as it
@@ -69,61 +79,102 @@ export async function all(path, field, most = 1000) {
   return { items, more: after !== undefined };
 }
 
-/** A button that cannot be pressed again while what it does goes on. */
+/** A button that does nothing more while what it does goes on. It is not disabled meanwhile: that would
+ * take the focus away. */
 export function button(text, kind, what, properties = {}) {
-  const pressed = async (event) => {
-    const made = event.currentTarget;
-    made.disabled = true;
+  let goesOn = false;
+  const pressed = async () => {
+    if (goesOn) return;
+    goesOn = true;
     try {
       await what();
     } catch (error) {
       failed(error);
     } finally {
-      made.disabled = false;
+      goesOn = false;
     }
   };
-  return el("button", { type: "button", class: kind, onclick: pressed, ...properties }, text);
+  const key = properties["aria-label"] ?? text;
+  return el("button", { type: "button", class: kind, onclick: pressed, "data-key": key, ...properties }, text);
 }
 
-/** Says something for a while, to ears as well. */
+/** Says something for a while, to ears as well. What went wrong stays until it is dismissed, or something
+ * else is said. */
 export function say(text, kind = "") {
   const line = el("p", { class: kind }, text);
+  for (const old of document.querySelectorAll("#said .failed")) old.remove();
+  if (kind === "failed") line.append(el("button", { type: "button", onclick: () => line.remove() }, "Dismiss"));
+  else setTimeout(() => line.remove(), 6000);
   document.getElementById("said").append(line);
-  setTimeout(() => line.remove(), 6000);
+}
+
+/** What went wrong, in words. */
+export function inWords(error) {
+  if (!(error instanceof Refused)) console.error(error);
+  if (error.status === 401) dispatchEvent(new Event("signed-out"));
+  return error.details ? `${error.message}: ${error.details}` : error.message;
 }
 
 /** Says what went wrong. */
 export function failed(error) {
-  if (!(error instanceof Refused)) console.error(error);
-  if (error.status === 401) dispatchEvent(new Event("signed-out"));
-  const more = error.details ? `: ${error.details}` : "";
-  say(`${error.message}${more}`, "failed");
+  say(inWords(error), "failed");
 }
 
-/** Asks before something is done; `fields` are more elements of the form. True if confirmed. */
-export function confirmed(title, text, verb, fields = [], kind = "bad") {
+/** A mistake of whoever filled in a form, not of ours. */
+export class Mistake extends Refused {
+  constructor(message) {
+    super(0, { error: message });
+  }
+}
+
+/** Asks before something is done, and does it: `act` runs while the dialog is open, so that whatever was
+ * typed is still there if it is refused. `fields` are more elements of the form. True if it was done. */
+export function confirmed(title, text, verb, act, fields = [], kind = "bad") {
+  const only = kind === "only";
   return new Promise((answer) => {
+    const wrong = el("p", { class: "wrong", role: "alert" });
+    const go = el("button", { class: only ? "go" : kind }, verb);
+    let done = false;
+    let goesOn = false;
+    const submit = async (event) => {
+      event.preventDefault();
+      if (goesOn) return;
+      goesOn = true;
+      wrong.textContent = "";
+      try {
+        await act();
+        done = true;
+        dialog.close();
+      } catch (error) {
+        wrong.textContent = inWords(error);
+        if (error.status === 401) dialog.close();
+      } finally {
+        goesOn = false;
+      }
+    };
     const form = el(
       "form",
-      { method: "dialog" },
+      { onsubmit: submit },
       el("h2", { id: "asked" }, title),
-      text && el("p", {}, text),
+      text && el("p", { id: "asked-more" }, text),
       fields,
-      el(
-        "div",
-        { class: "tools end" },
-        el("button", { type: "button", onclick: () => dialog.close("") }, "Cancel"),
-        el("button", { class: kind, value: "yes" }, verb),
-      ),
+      wrong,
+      el("div", { class: "tools end" }, !only && el("button", { type: "button", onclick: () => dialog.close() }, "Cancel"), go),
     );
-    const dialog = el("dialog", { "aria-labelledby": "asked", class: fields.length > 3 ? "big" : "" }, form);
+    const labels = { "aria-labelledby": "asked", "aria-describedby": text ? "asked-more" : null };
+    const dialog = el("dialog", { ...labels, class: fields.some((one) => one.querySelector("textarea")) ? "big" : "" }, form);
     dialog.addEventListener("close", () => {
       dialog.remove();
-      answer(dialog.returnValue === "yes");
+      answer(done);
     });
     document.body.append(dialog);
     dialog.showModal();
   });
+}
+
+/** Shows something that is not shown again. */
+export function told(title, text, verb, shown) {
+  return confirmed(title, text, verb, () => {}, shown, "only");
 }
 
 let fields = 0;
@@ -139,13 +190,26 @@ export function field(label, input, hint, kind = "") {
   );
 }
 
-/** A line to paste, with a button that copies it. */
+/** A line to paste, with a button that copies it, or marks it where a page may not copy (over plain HTTP
+ * from another machine). */
 export function paste(line) {
+  const shown = el("pre", {}, line);
   const copy = async () => {
-    await navigator.clipboard.writeText(line);
-    say("Copied");
+    let copied = true;
+    try {
+      await navigator.clipboard.writeText(line);
+    } catch {
+      copied = false;
+      getSelection().selectAllChildren(shown);
+    }
+    made.textContent = copied ? "Copied" : "Marked";
+    spoken.textContent = copied ? "Copied" : "It is marked: copy it by hand";
+    setTimeout(() => (made.textContent = "Copy"), 2000);
   };
-  return el("div", { class: "paste" }, el("pre", {}, line), button("Copy", "", copy));
+  // Beside it, because what is outside of an open dialog is not read out.
+  const spoken = el("span", { class: "unseen", role: "status" });
+  const made = button("Copy", "", copy);
+  return el("div", { class: "paste" }, shown, made, spoken);
 }
 
 /** What stands where a list would, and how to fill it. */
@@ -159,19 +223,21 @@ export function curl(method, path, body) {
   return `curl -X ${method} ${location.origin}${path} \\\n  -H "Authorization: Bearer $TOKEN"${data}`;
 }
 
-/** A table; each row is an array of cells, or of elements that are cells. */
+/** A table; each row is an array of cells, or of elements that are cells. The roles are said because some
+ * browsers forget them where a narrow page shows rows as blocks. */
 export function table(caption, columns, rows) {
   const cell = (content, index) => {
     const label = columns[index];
-    if (index === 0) return el("th", { scope: "row" }, content);
-    return el("td", label ? { "data-label": label } : { class: "do" }, content);
+    if (index === 0) return el("th", { scope: "row", role: "rowheader" }, content);
+    return el("td", { role: "cell", ...(label ? { "data-label": label } : { class: "do" }) }, content);
   };
+  const names = columns.map((column) => el("th", { scope: "col", role: "columnheader" }, column || el("span", { class: "unseen" }, "Actions")));
   return el(
     "table",
-    {},
+    { role: "table" },
     el("caption", {}, caption),
-    el("thead", {}, el("tr", {}, columns.map((column) => el("th", { scope: "col" }, column)))),
-    el("tbody", {}, rows.map((row) => el("tr", {}, row.map(cell)))),
+    el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, names)),
+    el("tbody", { role: "rowgroup" }, rows.map((row) => el("tr", { role: "row" }, row.map(cell)))),
   );
 }
 
@@ -185,11 +251,11 @@ export function head(title, text, ...tools) {
   );
 }
 
-/** A date and time of this machine's place, exact when pointed at. */
-export function when(stamp) {
+/** A date and time of this machine's place, exact when pointed at; `timeStyle` is `medium` with seconds. */
+export function when(stamp, timeStyle = "short") {
   if (!stamp) return el("span", { class: "faint" }, "never");
   const date = new Date(stamp);
-  const shown = date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  const shown = date.toLocaleString(undefined, { dateStyle: "medium", timeStyle });
   return el("time", { datetime: stamp, title: stamp }, shown);
 }
 
@@ -201,16 +267,26 @@ export function countdown(stamp, over) {
 }
 
 function tick(time) {
-  const left = Math.ceil((new Date(time.dataset.until) - Date.now()) / 1000);
+  const left = Math.ceil((new Date(time.dataset.until) - Date.now() + ahead) / 1000);
   time.classList.toggle("soon", left <= 10);
   time.textContent = left > 0 ? span(left) : time.dataset.over;
 }
 
+/** A whole number of hours, minutes or seconds, whichever is shortest. */
+export function windowInWords(seconds) {
+  const [size, unit] = [[3600, "h"], [60, "min"], [1, "s"]].find(([size]) => seconds % size === 0);
+  return `${seconds / size} ${unit}`;
+}
+
 function span(seconds) {
   const two = (number) => String(number).padStart(2, "0");
-  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  const [days, hours, minutes] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
+  if (days) return `${days} d ${two(hours)} h`;
   if (hours) return `${hours} h ${two(minutes)} min`;
   return minutes ? `${minutes} min ${two(seconds % 60)} s` : `${seconds} s`;
 }
 
-setInterval(() => document.querySelectorAll("[data-until]").forEach(tick), 1000);
+/** Brings all countdowns up to date. */
+export const tickAll = (within = document) => within.querySelectorAll("[data-until]").forEach(tick);
+
+setInterval(tickAll, 1000, document);

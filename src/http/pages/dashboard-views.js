@@ -1,6 +1,6 @@
 // Locks, limits, flags and tokens of the account that is signed in.
 
-import { all, ask, button, confirmed, countdown, curl, empty, field, head, inPath, paste, say, table, when } from "./dashboard-lib.js";
+import { all, ask, button, confirmed, countdown, curl, empty, failed, field, head, inPath, Mistake, paste, say, table, told, when, windowInWords } from "./dashboard-lib.js";
 import { el } from "./dom.js";
 
 const more = (there, what) => there && el("p", { class: "faint" }, `These are the first of them: ask for the others with GET ${what}?after=…`);
@@ -9,22 +9,22 @@ export async function locks({ again, me }) {
   const { items, more: rest } = await all("/locks", "locks");
   const release = (lock) => async () => {
     const text = "Whoever works under it is not told, and the next one may begin at once.";
-    if (!(await confirmed(`Release ${lock.name}?`, text, "Release"))) return;
-    await ask("POST", `/locks/${inPath(lock.name)}/release`, { lease_id: lock.lease_id });
+    const act = () => ask("POST", `/locks/${inPath(lock.name)}/release`, { lease_id: lock.lease_id });
+    if (!(await confirmed(`Release ${lock.name}?`, text, "Release", act))) return;
     say(`${lock.name} is free`);
     await again();
   };
-  const top = head("Locks", `What ${me.name} holds: ${items.length} of ${me.quotas.locks}.`, button("Refresh", "", again, { "data-key": "refresh" }));
+  const top = head("Locks", `What ${me.name} holds: ${items.length} of ${me.quotas.locks}.`, button("Refresh", "", again));
   if (!items.length) {
     const line = curl("POST", "/locks/my-first-lock/acquire", { ttl_seconds: 60 });
     return [top, empty("No lock is held", "A lock is there while somebody holds it. Take one:", line)];
   }
   const rows = items.map((lock) => [
     lock.name,
-    el("span", {}, lock.owner ?? me.name, lock.metadata && el("span", { class: "faint block" }, lock.metadata)),
+    el("span", {}, lock.owner ?? me.name, lock.metadata && el("span", { class: "faint clamped", title: lock.metadata }, lock.metadata)),
     el("span", { class: "num" }, String(lock.fencing_token)),
     countdown(lock.expires_at, "over"),
-    button("Release", "bad", release(lock), { "aria-label": `Release ${lock.name}`, "data-key": `release ${lock.name}` }),
+    button("Release", "bad", release(lock), { "aria-label": `Release ${lock.name}` }),
   ]);
   return [top, table("Locks that are held", ["Name", "Holder", "Fencing token", "Expires in", ""], rows), more(rest, "/locks")].filter(Boolean);
 }
@@ -33,21 +33,28 @@ export async function limits({ again }) {
   const { items, more: rest } = await all("/limits", "limits");
   const remove = (limit) => async () => {
     const text = "What it has counted is forgotten: the next check begins anew.";
-    if (!(await confirmed(`Remove ${limit.name}?`, text, "Remove"))) return;
-    await ask("DELETE", `/limits/${inPath(limit.name)}`);
+    const act = () => ask("DELETE", `/limits/${inPath(limit.name)}`);
+    if (!(await confirmed(`Remove ${limit.name}?`, text, "Remove", act))) return;
+    say(`${limit.name} is removed`);
     await again();
   };
-  const top = head("Limits", "How much of each window is used.", button("Refresh", "", again, { "data-key": "refresh" }));
+  const top = head("Limits", "How much of each window is used.", button("Refresh", "", again));
   if (!items.length) {
     const line = curl("POST", "/limits/emails/check", { max_requests: 100, window_seconds: 60 });
     return [top, empty("No limit was checked yet", "A limit is made by its first check, which says how many are allowed in how long:", line)];
   }
-  const rows = items.map((limit) => [limit.name, use(limit), el("span", { class: "num" }, `${limit.max_requests} in ${limit.window_seconds} s`), countdown(limit.reset_at, "now"), button("Remove", "bad", remove(limit), { "aria-label": `Remove ${limit.name}`, "data-key": `remove ${limit.name}` })]);
-  return [top, table("Rate limits", ["Name", "Used", "Allowed", "Room again in", ""], rows), more(rest, "/limits")].filter(Boolean);
+  const rows = items.map((limit) => [
+    limit.name,
+    use(limit),
+    el("span", { class: "num" }, `${limit.max_requests} in ${windowInWords(limit.window_seconds)}`),
+    countdown(limit.reset_at, "now"),
+    button("Remove", "bad", remove(limit), { "aria-label": `Remove ${limit.name}` }),
+  ]);
+  return [top, table("Rate limits", ["Name", "Used", "Allowed", "All free in", ""], rows), more(rest, "/limits")].filter(Boolean);
 }
 
 function use({ name, current_count: used, max_requests: most }) {
-  const bar = el("div", { class: used >= most ? "bar full" : "bar", role: "meter", "aria-label": `Use of ${name}`, "aria-valuemin": 0, "aria-valuemax": most, "aria-valuenow": used }, el("span"));
+  const bar = el("div", { class: used >= most ? "bar full" : "bar", role: "meter", "aria-label": `Use of ${name}`, "aria-valuemin": 0, "aria-valuemax": most, "aria-valuenow": used, "aria-valuetext": `${used} of ${most}` }, el("span"));
   // The policy of the page forbids styles in markup, not those a script sets.
   bar.firstChild.style.width = `${Math.min(100, (100 * used) / Math.max(1, most))}%`;
   return el("div", {}, el("span", { class: "num" }, `${used} of ${most}`), bar);
@@ -57,13 +64,20 @@ export async function flags({ again }) {
   const { items, more: rest } = await all("/flags", "flags");
   const put = async (name, body) => {
     await ask("PUT", `/flags/${inPath(name)}`, body);
+    await changed(name, body);
+  };
+  const changed = async (name, body) => {
     say(`${name} is ${body.enabled ? `on for ${body.percentage} %` : "off"}`);
     await again();
   };
   const add = async () => {
     const name = el("input", { required: true, maxlength: 128, autocomplete: "off", spellcheck: "false" });
-    if (!(await confirmed("New flag", "It is off until you switch it on.", "Create", [field("Name", name)], "go"))) return;
-    await put(name.value, { enabled: false, percentage: 100 });
+    const begun = { enabled: false, percentage: 100 };
+    const act = async () => {
+      if (items.some((flag) => flag.name === name.value)) throw new Mistake(`There is a flag ${name.value} already`);
+      await ask("PUT", `/flags/${inPath(name.value)}`, begun);
+    };
+    if (await confirmed("New flag", "It is off until you switch it on.", "Create", act, [field("Name", name)], "go")) await changed(name.value, begun);
   };
   const top = head("Flags", "What is switched on, and for how many.", button("New flag", "go", add));
   if (!items.length) {
@@ -79,26 +93,27 @@ function flagRow(flag, put, again) {
   const percentage = flag.percentage ?? 100;
   const toggle = el("input", { type: "checkbox", role: "switch", checked: enabled, "aria-label": `Switch of ${name}`, "data-key": `switch ${name}` });
   const label = el("label", { class: "switch" }, toggle, enabled ? "On" : "Off");
-  toggle.addEventListener("change", () => put(name, { enabled: toggle.checked, percentage }).catch((error) => ((toggle.checked = enabled), say(error.message, "failed"))));
+  toggle.addEventListener("change", () => put(name, { enabled: toggle.checked, percentage }).catch((error) => ((toggle.checked = enabled), failed(error))));
   const share = el("input", { type: "number", min: 0, max: 100, step: 1, value: String(percentage), "aria-label": `Percentage of ${name}`, "data-key": `percentage ${name}` });
   share.addEventListener("change", () => {
     if (!share.reportValidity()) return;
-    put(name, { enabled, percentage: Number(share.value) }).catch((error) => ((share.value = percentage), say(error.message, "failed")));
+    put(name, { enabled, percentage: Number(share.value) }).catch((error) => ((share.value = percentage), failed(error)));
   });
   const remove = async () => {
-    if (!(await confirmed(`Delete ${name}?`, "Whoever asks for it is told that there is none.", "Delete"))) return;
-    await ask("DELETE", `/flags/${inPath(name)}`);
+    const act = () => ask("DELETE", `/flags/${inPath(name)}`);
+    if (!(await confirmed(`Delete ${name}?`, "Whoever asks for it is told that it is off.", "Delete", act))) return;
+    say(`${name} is deleted`);
     await again();
   };
-  return [name, label, el("div", { class: "roll" }, share, "%"), when(flag.updated_at), button("Delete", "bad", remove, { "aria-label": `Delete ${name}`, "data-key": `delete ${name}` })];
+  return [name, label, el("div", { class: "roll" }, share, "%"), when(flag.updated_at), button("Delete", "bad", remove, { "aria-label": `Delete ${name}` })];
 }
 
 export async function tokens({ again, me }) {
   const { items, more: rest } = await all("/auth/tokens", "tokens");
   const revoke = (token) => async () => {
     const text = token.current ? "This is the one you are signed in with: you will be signed out." : "Whatever uses it is refused from now on.";
-    if (!(await confirmed(`Revoke ${token.name}?`, text, "Revoke"))) return;
-    await ask("DELETE", `/auth/tokens/${token.id}`);
+    const act = () => ask("DELETE", `/auth/tokens/${token.id}`);
+    if (!(await confirmed(`Revoke ${token.name}?`, text, "Revoke", act))) return;
     say(`${token.name} is revoked`);
     await again();
   };
@@ -108,7 +123,7 @@ export async function tokens({ again, me }) {
     el("span", { class: "code" }, token.scopes.map((scope) => (scope === "*" ? "everything" : scope)).join(" ")),
     when(token.last_used_at),
     token.expires_at ? countdown(token.expires_at, "over") : el("span", { class: "faint" }, "never"),
-    token.source === "static" ? el("span", { class: "faint" }, "of the settings") : button("Revoke", "bad", revoke(token), { "aria-label": `Revoke ${token.name}`, "data-key": `revoke ${token.id}` }),
+    token.source === "static" ? el("span", { class: "faint" }, "from the settings") : button("Revoke", "bad", revoke(token), { "aria-label": `Revoke ${token.name}`, "data-key": `revoke ${token.id}` }),
   ]);
   return [top, table("Tokens", ["Name", "Scopes", "Last used", "Ends in", ""], rows), more(rest, "/auth/tokens")].filter(Boolean);
 }
@@ -118,11 +133,14 @@ async function newToken(again) {
   const scopes = el("input", { autocomplete: "off", spellcheck: "false", placeholder: "locks:write:deploy/ flags:read" });
   const days = el("input", { type: "number", min: 1, max: 3650, value: "90" });
   const fields = [field("Name", name), field("Scopes", scopes, "AREA:ACCESS[:PREFIX]; empty is all that you may"), field("Ends after", days, "days; empty is never")];
-  if (!(await confirmed("New token", "", "Create", fields, "go"))) return;
-  const body = { name: name.value };
-  if (scopes.value.trim()) body.scopes = scopes.value.trim().split(/[\s,]+/);
-  if (days.value) body.expires_in_seconds = Number(days.value) * 86_400;
-  const made = await ask("POST", "/auth/tokens", body);
-  await confirmed("Your new token", "It is shown this once: put it where it is used.", "I have it", [paste(made.token)], "go");
+  let made;
+  const act = async () => {
+    const body = { name: name.value };
+    if (scopes.value.trim()) body.scopes = scopes.value.trim().split(/[\s,]+/);
+    if (days.value) body.expires_in_seconds = Number(days.value) * 86_400;
+    made = await ask("POST", "/auth/tokens", body);
+  };
+  if (!(await confirmed("New token", "", "Create", act, fields, "go"))) return;
+  await told("Your new token", "It is shown this once: put it where it is used.", "I have it", [paste(made.token)]);
   await again();
 }

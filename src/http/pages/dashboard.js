@@ -1,6 +1,6 @@
 // The session, and which view is shown.
 
-import { ask, button, carry, failed, field, paste, say } from "./dashboard-lib.js";
+import { ask, button, carry, failed, field, inWords, paste, tickAll } from "./dashboard-lib.js";
 import { el } from "./dom.js";
 import { flags, limits, locks, tokens } from "./dashboard-views.js";
 import { config } from "./dashboard-config.js";
@@ -32,12 +32,13 @@ async function start() {
   me = session.signed_in ? await ask("GET", "/auth/me") : null;
   nav.hidden = who.hidden = !me;
   if (!me) return signIn(session.providers ?? []);
-  who.replaceChildren(el("span", {}, me.name, me.admin && el("span", { class: "role" }, " (administrator)")), button("Sign out", "", signOut));
+  who.replaceChildren(el("a", { href: "/docs" }, "API"), el("span", {}, me.name, me.admin && el("span", { class: "role" }, " (administrator)")), button("Sign out", "", signOut));
   await show();
 }
 
 function signIn(providers) {
-  const token = el("input", { type: "password", autocomplete: "current-password", required: true, spellcheck: "false" });
+  const wrong = el("p", { class: "wrong", role: "alert", id: "wrong-token" });
+  const token = el("input", { type: "password", autocomplete: "current-password", required: true, spellcheck: "false", "aria-describedby": "wrong-token" });
   const submit = async (event) => {
     event.preventDefault();
     try {
@@ -46,9 +47,9 @@ function signIn(providers) {
       await start();
       main.focus();
     } catch (error) {
-      const wrong = error.status === 401;
-      say(wrong ? "No account has this token" : error.message, "failed");
-      token.focus();
+      wrong.textContent = error.status === 401 ? "No account has this token" : inWords(error);
+      token.setAttribute("aria-invalid", "true");
+      token.select();
     }
   };
   document.title = "Sign in – OctoStore";
@@ -64,10 +65,12 @@ function signIn(providers) {
         "form",
         { onsubmit: submit },
         field("Token", token, links.length ? "in place of signing in" : ""),
+        wrong,
         el("button", { class: "go" }, "Use this token"),
       ),
-      el("p", { class: "faint block" }, "The first start of a server writes one into a file beside its data:"),
+      el("p", { class: "faint block" }, "Where no accounts are configured, the first start of a server writes one into a file beside its data:"),
       paste("cat octostore.db.admin-token"),
+      el("p", { class: "faint block" }, "What can be done with one over HTTP is in the ", el("a", { href: "/docs" }, "documentation of the API"), "."),
     ),
   );
   token.focus();
@@ -93,17 +96,27 @@ async function show({ quietly = false } = {}) {
   );
   document.title = `${view.title} – OctoStore`;
   try {
-    const shown = await view.show({ me, again: () => show({ quietly: true }) });
+    const shown = [await view.show({ me, again: () => show({ quietly: true }) })].flat();
     if (turn !== showing) return;
-    const focused = document.activeElement?.dataset?.key;
-    main.replaceChildren(...[shown].flat());
-    if (focused) main.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
-    else if (!quietly) main.focus();
+    if (quietly && same(shown)) return;
+    const focused = main.contains(document.activeElement) && document.activeElement.dataset.key;
+    main.replaceChildren(...shown);
+    const again = focused && main.querySelector(`[data-key="${CSS.escape(focused)}"]`);
+    // What had the focus is gone with what it stood for: the view goes on at its beginning.
+    if (again) again.focus();
+    else if (focused || !quietly) main.focus();
   } catch (error) {
     if (turn !== showing || quietly) return;
-    main.replaceChildren(el("div", { class: "card" }, el("h1", {}, "This could not be shown"), el("p", {}, error.message)));
-    failed(error);
+    main.replaceChildren(el("div", { class: "card" }, el("h1", {}, "This could not be shown"), el("p", {}, inWords(error))));
+    main.focus();
   }
+}
+
+/** Is this what is shown already? Then it stays, with whatever somebody reads or has marked in it. */
+function same(shown) {
+  tickAll();
+  shown.forEach((one) => tickAll(one));
+  return shown.length === main.children.length && shown.every((one, index) => one.isEqualNode(main.children[index]));
 }
 
 const isBusy = () => document.hidden || document.querySelector("dialog[open]") || main.querySelector("input:focus, textarea:focus");

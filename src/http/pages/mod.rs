@@ -11,12 +11,12 @@ mod files;
 
 pub use files::{Page, asset, show};
 
-use super::{Reply, reply};
+use super::{Reply, empty, reply};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hyper::{
     HeaderMap, StatusCode,
     header::{
-        CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY,
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, LOCATION, REFERRER_POLICY,
         X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
     },
 };
@@ -42,6 +42,13 @@ pub fn page(status: StatusCode, title: &str, main: &str) -> Reply {
     let headers = reply.headers_mut();
     confine(headers, POLICY.clone());
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
+}
+
+/// `GET /`: whoever opens the address that the server says it listens on gets the page for people.
+pub fn to_the_dashboard() -> Reply {
+    let mut reply = empty(StatusCode::SEE_OTHER);
+    reply.headers_mut().insert(LOCATION, HeaderValue::from_static("/dashboard"));
     reply
 }
 
@@ -123,6 +130,7 @@ label { display: block; margin-bottom: .25rem; font-weight: 600; }
 input { width: 100%; margin-bottom: 1rem; padding: .75rem; font: 1.25rem ui-monospace, monospace;
   text-transform: uppercase; letter-spacing: .1em; color: inherit; background: transparent;
   border: 1px solid var(--line); border-radius: .5rem; }
+::placeholder { color: var(--faint); opacity: 1; }
 .do { display: flex; flex-wrap: wrap; gap: .75rem; }
 button, a.button { flex: 1 1 8rem; min-height: 3rem; padding: .75rem 1rem; font: inherit;
   font-weight: 600; text-align: center; text-decoration: none; cursor: pointer;
