@@ -1,8 +1,8 @@
-//! Between the runtime and the actors' threads: what happens in one turn of the runtime's loop
+//! Between the runtime and the actors' threads: what comes in a few turns of the runtime's loop
 //! crosses over together.
 //!
 //! A thread that sleeps costs a system call to wake, and a context switch. Commands that come in
-//! one turn go to their actor as one message; answers that come with one commit wake one task,
+//! one burst go to their actor as one message; answers that come with one commit wake one task,
 //! which wakes the others where they run.
 
 use crate::traces::{Hop, hop};
