@@ -1,0 +1,184 @@
+//! The mailbox on threads: a crossbeam channel, and a bell.
+
+use super::{Received, Refused};
+use crate::bell::{Bell, Woken};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering, fence},
+    },
+    time::Duration,
+};
+
+/// Makes a mailbox that holds at most `capacity` messages.
+pub fn mailbox<T>(capacity: NonZeroUsize) -> (Address<T>, Mailbox<T>) {
+    let (sender, receiver) = crossbeam_channel::bounded(capacity.get());
+    let rest = Rest { receiver, shared: Arc::default() };
+    let presence = Presence::begin(&rest.shared);
+    (Address { sender, rest: rest.clone(), _presence: presence }, Mailbox(rest))
+}
+
+/// What both ends share besides the channel.
+#[derive(Default)]
+struct Shared {
+    /// The mailbox is gone.
+    closed: AtomicBool,
+    /// How many addresses there are.
+    senders: AtomicUsize,
+    /// Where the receiver sleeps.
+    bell: Bell,
+}
+
+/// A sender, as the receiver counts them: if the last is gone, he must not sleep on.
+struct Presence(Arc<Shared>);
+
+impl Presence {
+    fn begin(shared: &Arc<Shared>) -> Self {
+        shared.senders.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.0.senders.fetch_sub(1, Ordering::Release);
+        self.0.bell.ring();
+    }
+}
+
+/// What is left in the channel when its mailbox is gone.
+///
+/// A bounded crossbeam channel keeps it as long as a sender lives; its messages must be
+/// dropped at once, because whoever waits for an answer learns from the drop that none will
+/// come. So the mailbox closes first and empties the channel afterwards, and a sender looks
+/// whether it was closed after it has sent: whichever comes second finds the message.
+struct Rest<T> {
+    receiver: Receiver<T>,
+    shared: Arc<Shared>,
+}
+
+impl<T> Clone for Rest<T> {
+    fn clone(&self) -> Self {
+        Self { receiver: self.receiver.clone(), shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<T> Rest<T> {
+    fn is_closed(&self) -> bool {
+        self.shared.closed.load(Ordering::SeqCst)
+    }
+
+    /// Whether every sender is gone.
+    fn is_abandoned(&self) -> bool {
+        self.shared.senders.load(Ordering::Acquire) == 0
+    }
+
+    fn close(&self) {
+        self.shared.closed.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        self.empty();
+    }
+
+    fn after_send(&self) {
+        fence(Ordering::SeqCst);
+        if self.is_closed() {
+            self.empty();
+        }
+        self.shared.bell.ring();
+    }
+
+    fn empty(&self) {
+        while self.receiver.try_recv().is_ok() {}
+    }
+}
+
+/// Where to send to. Clones share the one mailbox.
+pub struct Address<T> {
+    sender: Sender<T>,
+    rest: Rest<T>,
+    /// Dropped after the sender, and so not counted when that is gone.
+    _presence: Presence,
+}
+
+impl<T> Clone for Address<T> {
+    fn clone(&self) -> Self {
+        Self {
+            sender: self.sender.clone(),
+            rest: self.rest.clone(),
+            _presence: Presence::begin(&self.rest.shared),
+        }
+    }
+}
+
+impl<T> Address<T> {
+    /// Puts `message` in, or gives it back at once.
+    pub fn try_send(&self, message: T) -> Result<(), Refused<T>> {
+        if self.rest.is_closed() {
+            return Err(Refused::Closed(message));
+        }
+        self.sender.try_send(message).map_err(|error| match error {
+            TrySendError::Full(message) => Refused::Full(message),
+            TrySendError::Disconnected(message) => Refused::Closed(message),
+        })?;
+        self.rest.after_send();
+        Ok(())
+    }
+
+    /// Puts `message` in, waiting for room. Gives it back if the receiver is gone.
+    pub fn send(&self, message: T) -> Result<(), T> {
+        if self.rest.is_closed() {
+            return Err(message);
+        }
+        self.sender.send(message).map_err(|error| error.0)?;
+        self.rest.after_send();
+        Ok(())
+    }
+
+    /// How many messages wait, at this moment.
+    pub fn queued(&self) -> usize {
+        self.sender.len()
+    }
+}
+
+/// The receiving end. Dropping it drops the messages that are still in it.
+pub struct Mailbox<T>(Rest<T>);
+
+impl<T> Drop for Mailbox<T> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl<T> Mailbox<T> {
+    /// Waits for the next message: for ever, or `patience` long.
+    pub fn receive(&self, patience: Option<Duration>) -> Received<T> {
+        loop {
+            match self.0.receiver.try_recv() {
+                Ok(message) => return Received::Message(message),
+                Err(TryRecvError::Disconnected) => return Received::Closed,
+                Err(TryRecvError::Empty) => {}
+            }
+            let news = || !self.is_empty() || self.0.is_abandoned();
+            if self.0.shared.bell.sleep_unless(news, patience) == Woken::TimedOut {
+                return Received::TimedOut;
+            }
+        }
+    }
+
+    /// Takes the next message if there is one.
+    pub fn try_receive(&self) -> Option<T> {
+        self.0.receiver.try_recv().ok()
+    }
+
+    /// How many messages wait.
+    pub fn len(&self) -> usize {
+        self.0.receiver.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.0.receiver.is_empty()
+    }
+}
