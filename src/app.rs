@@ -3,6 +3,9 @@
 //! Stopping goes the way a request goes: first nobody is let in any more, then every connection
 //! answers what it has taken, then each actor handles what is queued, then the persistence actor
 //! commits the last of it, then the file is closed.
+#[cfg(test)]
+pub(crate) mod tests;
+
 use crate::{
     auth::{
         BearerToken, Directory, Gate, OnDisk, Provisioned, PublishingStore,

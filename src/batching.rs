@@ -124,3 +124,60 @@ async fn rouse(sleepers: Arc<Gather<Waker>>) {
         sleepers.take().into_iter().for_each(Waker::wake);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        task::Wake,
+        time::Duration,
+    };
+    use tokio::time::timeout;
+
+    /// Tasks that sleep, and how many of them were woken.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Woken {
+        fn sleepers(self: &Arc<Self>, count: usize) -> Vec<Waker> {
+            vec![Waker::from(Arc::clone(self)); count]
+        }
+
+        fn count(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    #[tokio::test]
+    async fn everybody_who_sleeps_is_woken_alone_or_with_others() {
+        let (alarm, woken) = (RuntimeAlarm::new(), Arc::new(Woken::default()));
+        let mut all = 0;
+        for count in [0, 1, 2, 1, 3, 100] {
+            alarm.wake(woken.sleepers(count));
+            all += count;
+            let waken = async {
+                while woken.count() < all {
+                    yield_now().await;
+                }
+            };
+            timeout(Duration::from_secs(60), waken).await.expect("one of them sleeps for ever");
+            assert_eq!(woken.count(), all);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_alarm_that_goes_wakes_those_who_still_wait_for_it() {
+        let (alarm, woken) = (RuntimeAlarm::new(), Arc::new(Woken::default()));
+        alarm.wake(woken.sleepers(3));
+        assert_eq!(woken.count(), 0, "the runtime has not come to it");
+        drop(alarm);
+        assert_eq!(woken.count(), 3);
+    }
+}

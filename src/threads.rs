@@ -154,6 +154,16 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{batching::RuntimeAlarm, clock::SystemClock};
+    use octostore_actors::{
+        domain::{Effects, Moment, Ticket},
+        mailbox::mailbox,
+        progress::Seq,
+        reply::Lost,
+        time::Instant,
+    };
+    use std::time::Duration;
+    use tokio::time::timeout;
 
     #[test]
     fn a_panic_in_an_actor_ends_the_process_with_a_clear_message() {
@@ -163,5 +173,74 @@ mod tests {
         thread.join().unwrap();
         let said = failures.blocking_recv().unwrap().to_string();
         assert!(said.contains("locks") && said.contains("two holders"), "{said}");
+    }
+    /// Begins a command, and does not end it before it may.
+    struct Busy {
+        begun: std::sync::mpsc::Sender<()>,
+        may_end: std::sync::mpsc::Receiver<()>,
+    }
+
+    impl Machine for Busy {
+        type Command = ();
+        type Outcome = ();
+
+        fn apply(&mut self, _: Moment, ticket: Ticket, (): (), effects: &mut Effects<()>) {
+            self.begun.send(()).unwrap();
+            // Once nobody can say so any more, all may.
+            let _may = self.may_end.recv();
+            effects.answer(ticket, (), Seq::NONE);
+        }
+
+        fn undelivered(&mut self, (): (), _: &mut Effects<()>) {}
+
+        fn next_deadline(&self) -> Option<Instant> {
+            None
+        }
+
+        fn on_deadline(&mut self, _: Instant, _: &mut Effects<()>) {}
+
+        fn settle(&mut self, _: Seq) {}
+
+        fn rewind(&mut self, _: Seq) {}
+
+        fn close(&mut self, _: &mut Effects<()>) {}
+    }
+
+    async fn until(mut condition: impl FnMut() -> bool) {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn bounded_an_actor_that_is_busy_lets_as_many_messages_wait_as_the_setting_says() {
+        let (sender, _failures) = mpsc::unbounded_channel();
+        let (journal, _messages) = mailbox(NonZeroUsize::MIN);
+        let mut actors = Actors {
+            threads: &mut Threads::new(sender),
+            journal,
+            capacity: NonZeroUsize::new(3).unwrap(),
+            clock: Arc::new(SystemClock),
+            alarm: Arc::new(RuntimeAlarm::new()),
+            watched: Vec::new(),
+        };
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let (end, may_end) = std::sync::mpsc::channel();
+        let outbox = actors.start("busy", Busy { begun, may_end }).unwrap();
+        let first = outbox.ask(());
+        until(|| has_begun.try_recv().is_ok()).await;
+        let queued = || (actors.watched[0].queued)();
+        let mut waiting = Vec::new();
+        for number in 1..=3 {
+            waiting.push(outbox.ask(()));
+            until(|| queued() == number).await;
+        }
+        let refused = timeout(Duration::from_secs(60), outbox.ask(())).await.expect("no room");
+        assert_eq!(refused, Err(Lost::Overloaded));
+        drop(end);
+        assert_eq!(first.await, Ok(()));
+        for one in waiting {
+            assert_eq!(one.await, Ok(()));
+        }
     }
 }

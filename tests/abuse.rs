@@ -1,7 +1,12 @@
 //! What one account or one address can do to the others: nothing.
 
-use crate::common::{Address, Client, Connection, Server, Setup, request};
+use crate::{
+    admin::setup,
+    caller::Caller,
+    common::{Address, Client, Connection, Server, Setup, request},
+};
 use serde_json::Value;
+use std::time::{Duration, Instant};
 
 /// Asks `path` as whoever `X-Forwarded-For` says.
 fn forwarded(connection: &mut Connection, path: &str, from: &str, secret: &str) -> (u16, Value) {
@@ -45,6 +50,38 @@ fn an_account_that_asks_too_fast_is_told_so_and_others_are_not() {
     let again = std::iter::repeat_with(|| server.alice().send("GET", "/flags", b""))
         .find(|answer| answer.status != 200);
     again.unwrap().refused(429, "rate_limited");
+}
+
+#[test]
+fn who_asks_too_fast_waits_for_the_answer_that_says_so() {
+    let server = Setup::new().flag("--requests-per-second", "1").start();
+    let mut alice = server.alice();
+    let mut answers = std::iter::repeat_with(|| {
+        let asked = Instant::now();
+        (alice.list("").status, asked.elapsed())
+    });
+    let (_, took) = answers.find(|(status, _)| *status == 429).unwrap();
+    assert!(took >= Duration::from_millis(20), "{took:?}");
+}
+
+#[test]
+fn nobody_washes_out_of_the_audit_log_what_was_done_by_being_refused() {
+    let server = setup().flag("--failed-sign-ins", "100000").start();
+    let mut stranger = Caller::new(&server.address, None);
+    let begun = Instant::now();
+    for _ in 0..1_500 {
+        let wrong = [("x-admin-key", "wrong")];
+        stranger.call(("GET", "/admin/audit"), &wrong, "").refused(401, "unauthorized");
+    }
+    // So many at once, and then one every tenth of a second.
+    let most = 600 + 10 * (begun.elapsed().as_secs() + 1);
+    let setup = server.setup.clone();
+    server.stop();
+    let database = rusqlite::Connection::open(setup.database()).unwrap();
+    let count = "SELECT count(*) FROM audit WHERE outcome = 'refused'";
+    let noted: u64 =
+        database.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap().cast_unsigned();
+    assert!((600..=most).contains(&noted), "{noted}");
 }
 
 #[test]

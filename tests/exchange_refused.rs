@@ -1,6 +1,7 @@
 //! Tokens and requests that are refused: whatever is wrong with them, and in the same words.
 
 use crate::{
+    admin::{act, setup},
     common::{
         Answer, Client, Issuer, Server, Setup,
         jwt::{Signer, encode},
@@ -161,6 +162,21 @@ fn who_fails_too_often_is_told_so_and_who_has_a_token_is_not() {
     answer.refused(429, "temporarily_unavailable");
     assert!(answer.header("retry-after").is_some());
     trade(&server, &signer.token(&issuer.claims(&job(&json!({})))), &[]).ok();
+}
+
+#[test]
+fn a_token_that_is_accepted_once_and_bought_nothing_may_be_shown_again() {
+    let signer = Signer::new("ES256", "k");
+    let issuer = Issuer::start(&[&signer]);
+    let server = serve(setup(), &format!("{}single_use = true\n", github(&issuer)));
+    let token = |id: &str| signer.token(&issuer.claims(&job(&json!({ "jti": id }))));
+    trade(&server, &token("one"), &[]).ok();
+    act(&server, "ci", "disable");
+    let refused = token("two");
+    trade(&server, &refused, &[]).refused(400, "invalid_request");
+    act(&server, "ci", "enable");
+    trade(&server, &refused, &[]).ok();
+    trade(&server, &refused, &[]).refused(400, "invalid_request");
 }
 
 /// Answers to requests with a good token and something else wrong.

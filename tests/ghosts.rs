@@ -1,6 +1,9 @@
 //! A client that goes away in the instant of its grant leaves no lock that nobody holds.
 
-use crate::common::{Connection, Server, Setup, at_once, until};
+use crate::{
+    common::{Connection, Server, Setup, at_once, until},
+    metrics::Page,
+};
 use serde_json::json;
 
 const FOREVER: &[u8] = b"{\"ttl_seconds\": 3600}";
@@ -160,6 +163,21 @@ fn a_client_that_goes_away_at_any_moment_was_told_or_leaves_no_lock() {
             }
         }
     });
+}
+
+#[test]
+fn what_was_delivered_outlives_its_connection() {
+    let server = Setup::new().start();
+    let mut alice = server.alice();
+    let lease = alice.acquire("a", 3600).lease();
+    let rotated = alice.send("POST", "/auth/token/rotate", b"").ok();
+    let rotated = rotated["token"].as_str().unwrap();
+    drop(alice);
+    until("the scraper alone is connected", || {
+        (Page::of(&server.address).get("octostore_http_connections_open") == 1.0).then_some(())
+    });
+    assert_eq!(server.bob().acquire("a", 60).status, 409);
+    server.client(rotated).renew("a", &lease, 60).ok();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Clients that mean no good: everybody else is served all the same.
 
-use crate::common::{ALICE, Client, Connection, Server, Setup, request, until};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use crate::common::{ALICE, Client, Connection, Server, Setup, is_late, request, until};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use std::time::Duration;
 
 /// Somebody who behaves gets everything done meanwhile.
@@ -55,6 +55,10 @@ fn many_slow_senders_hold_nobody_up() {
 #[test]
 fn who_is_too_slow_is_cut_off() {
     let server = Setup::new().flag("--header-timeout", "1").flag("--body-timeout", "1").start();
+    let mut says_nothing = server.connect();
+    let mut says_no_more = server.connect();
+    says_no_more.send(&request("GET", "/health", &[], b""));
+    says_no_more.read();
     let mut half_a_head = server.connect();
     half_a_head.send(b"GET /health HTTP/1.1\r\nhost:");
     let mut half_a_body = server.connect();
@@ -62,6 +66,7 @@ fn who_is_too_slow_is_cut_off() {
     half_a_body.send(&bytes[..bytes.len() - 1]);
     half_a_body.read().refused(408, "body_timeout");
     half_a_head.drain();
+    assert!(says_nothing.is_closed() && says_no_more.is_closed());
     others_are_served(&server);
     assert_eq!(server.bob().get("slow").ok()["status"], "available");
 }
@@ -76,14 +81,18 @@ fn who_never_reads_holds_nobody_up_and_is_cut_off() {
     }
     // Each answer has 80 KiB: soon the socket is full, and then nothing more may be taken in.
     let list = alice.bytes("GET", "/locks", b"").repeat(100);
-    let deaf: Vec<_> = (0..4)
+    let mut deaf: Vec<_> = (0..4)
         .map(|_| {
             let address = server.address.clone();
             let list = list.clone();
             std::thread::spawn(move || {
                 let mut connection = Connection::open(&address);
-                // Until the server gives up on us.
-                while connection.try_send(&list).is_ok() {}
+                let error = loop {
+                    if let Err(error) = connection.try_send(&list) {
+                        break error;
+                    }
+                };
+                assert!(!is_late(&error), "the server has not given up: {error}");
             })
         })
         .collect();
@@ -93,6 +102,27 @@ fn who_never_reads_holds_nobody_up_and_is_cut_off() {
         assert!(memory < 150 << 20, "{memory} bytes are taken for answers nobody reads");
         deaf.iter().all(std::thread::JoinHandle::is_finished).then_some(())
     });
+    deaf.drain(..).for_each(|thread| thread.join().unwrap());
+}
+
+#[test]
+fn when_the_system_has_no_more_to_give_those_who_come_later_are_served_all_the_same() {
+    let server = Setup::new().start();
+    server.alice().list("").ok();
+    let pid = Pid::from_raw(server.pid().cast_signed());
+    let limit = |current| {
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        prlimit(pid, Resource::Nofile, Rlimit { current, maximum }).unwrap()
+    };
+    let before = limit(Some(3));
+    let mut early = server.connect();
+    until("the server cannot take it", || {
+        server.err().contains("a connection could not be taken").then_some(())
+    });
+    limit(before.current);
+    early.send(&request("GET", "/health", &[], b""));
+    assert_eq!(early.read().text(), "OK");
+    others_are_served(&server);
 }
 
 #[test]

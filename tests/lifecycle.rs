@@ -1,7 +1,10 @@
 //! Stopping: what was taken is answered, what was acknowledged is on disk, and nobody who dawdles
 //! keeps the process alive.
 
-use crate::common::{ALICE, Connection, Server, Setup, at_once, request, until};
+use crate::{
+    common::{ALICE, Connection, Server, Setup, at_once, request, until},
+    metrics::Page,
+};
 use rustix::process::Signal;
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -60,6 +63,29 @@ fn what_is_in_flight_at_a_signal_is_answered_and_kept() {
             alice.renew(name, &lease, 3600).ok();
         }
     }
+}
+
+#[test]
+fn whoever_asks_while_it_stops_is_told_that_it_is_not_ready() {
+    let probe = request("GET", "/readyz", &[], b"");
+    let (most, end) = probe.split_at(probe.len() - 2);
+    // A machine that does nothing else for seconds may come too late to ask.
+    let was_told = (0..5).any(|_| {
+        let server = patient().start();
+        let mut asks = server.connect();
+        asks.send(most);
+        until("it has begun to be read, and the scraper alone is there besides", || {
+            let page = Page::of(&server.address);
+            let count = |what: &str| page.get(&format!("octostore_http_connections_{what}"));
+            (count("open") == 2.0 && count("resting") == 0.0).then_some(())
+        });
+        server.signal(Signal::TERM);
+        until_nobody_is_let_in(&server);
+        let Ok(answer) = asks.try_send(end).and_then(|()| asks.try_read()) else { return false };
+        assert_eq!((answer.status, &*answer.text()), (503, "going down"));
+        true
+    });
+    assert!(was_told);
 }
 
 #[test]

@@ -68,11 +68,36 @@ impl Bell {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "a sleeper needs a thread to sleep on")]
+
     use super::*;
+    use std::{
+        sync::{Arc, mpsc::channel},
+        thread::{spawn, yield_now},
+    };
+
+    /// Only what is broken takes longer than this.
+    const FOR_EVER: Duration = Duration::from_secs(60);
 
     #[test]
     fn nobody_sleeps_who_has_something_to_do() {
-        assert_eq!(Bell::default().sleep_unless(|| true, None), Woken::Rung);
+        assert_eq!(Bell::default().sleep_unless(|| true, Some(FOR_EVER)), Woken::Rung);
+    }
+
+    #[test]
+    fn whoever_sleeps_is_woken_by_the_bell() {
+        for patience in [None, Some(10 * FOR_EVER)] {
+            let bell = Arc::new(Bell::default());
+            let (awake, is_awake) = channel();
+            let sleeper = Arc::clone(&bell);
+            let thread = spawn(move || awake.send(sleeper.sleep_unless(|| false, patience)));
+            while !*lock(&bell.asleep) {
+                yield_now();
+            }
+            bell.ring();
+            assert_eq!(is_awake.recv_timeout(FOR_EVER), Ok(Woken::Rung));
+            thread.join().unwrap().unwrap();
+        }
     }
 
     #[test]

@@ -218,6 +218,12 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use octostore_actors::domain::{
+        account::{
+            Allowance, Origin, Standing, Subject, TokenName, TokenSource, TokenState, scope::Scope,
+        },
+        values::{AccountName, TokenId},
+    };
 
     #[test]
     fn pace_lets_through_a_second_s_worth_and_then_one_at_a_time() {
@@ -235,5 +241,49 @@ mod tests {
             assert_eq!(pace.step(at(5000), quota), Ok(()), "rest is not saved up beyond a burst");
         }
         assert!(pace.step(at(5000), quota).is_err());
+    }
+    #[test]
+    fn a_use_is_written_down_when_the_last_one_on_disk_is_an_hour_old() {
+        let at = |minutes: i64| WallTime::from_millis(1_700_000_000_000 + minutes * MINUTE_MILLIS);
+        let account = Account {
+            id: AccountId::from_bytes([1; 16]),
+            origin: Origin::Static,
+            subject: Subject::new("ci").unwrap(),
+            name: AccountName::new("ci").unwrap(),
+            role: Role::Member,
+            standing: Standing::Enabled,
+            allowance: Allowance::default(),
+            created_at: at(0),
+        };
+        let token = Token {
+            hash: TokenHash::from_bytes([3; 32]),
+            id: TokenId::from_bytes([2; 16]),
+            account: account.id,
+            name: TokenName::new("a token").unwrap(),
+            source: TokenSource::Issued,
+            scope: Scope::Everything,
+            created_at: at(0),
+            expires_at: None,
+            last_used_at: None,
+            state: TokenState::Live,
+        };
+        let quotas = crate::settings::Settings::from_args(["octostore"]).unwrap().quotas();
+        let identity = |last_used_at| {
+            let token = Token { last_used_at, ..token.clone() };
+            Identity::new(Arc::new(Pass::new(
+                account.clone().into(),
+                token,
+                Arc::default(),
+                &quotas,
+            )))
+        };
+        let never_used = identity(None);
+        assert_eq!(never_used.used(at(0)), Some(token.hash));
+        assert_eq!(never_used.used(at(0)), None, "the same minute");
+        let used = identity(Some(at(0)));
+        for minutes in [0, 1, 2, 30, 59] {
+            assert_eq!(used.used(at(minutes)), None, "{minutes} minutes later");
+        }
+        assert_eq!(used.used(at(60)), Some(token.hash));
     }
 }

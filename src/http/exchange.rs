@@ -53,7 +53,7 @@ pub async fn exchange(context: &Context<'_>, asked: &Parameters) -> Result<Reply
     match issue(context, &admission, scope, life).await {
         Ok(reply) => Ok(reply),
         Err(error) => {
-            if !matches!(error, ApiError::OutcomeUnknown) {
+            if has_bought_nothing(&error) {
                 workload.give_back(&admission);
             }
             if matches!(error, ApiError::AccountDisabled) {
@@ -63,6 +63,12 @@ pub async fn exchange(context: &Context<'_>, asked: &Parameters) -> Result<Reply
             Err(error.into())
         }
     }
+}
+
+/// Whether it is certain that no token of ours was issued: then one that is accepted once may be
+/// shown again.
+fn has_bought_nothing(error: &ApiError) -> bool {
+    !matches!(error, ApiError::OutcomeUnknown)
 }
 
 /// What is asked for.
@@ -189,6 +195,19 @@ impl<'a> TokenBody<'a> {
             token_type: "Bearer",
             expires_in: life.as_secs(),
             scope: token.scope.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_have_bought_a_token_is_not_accepted_again() {
+        assert!(!has_bought_nothing(&ApiError::OutcomeUnknown));
+        for certain in [ApiError::AccountDisabled, ApiError::StoreFull, ApiError::Overloaded] {
+            assert!(has_bought_nothing(&certain), "{certain}");
         }
     }
 }

@@ -22,6 +22,7 @@ use octostore_actors::domain::{
     },
 };
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// IETF draft-ietf-httpapi-ratelimit-headers-10, section 4: how much is left, until when.
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -131,8 +132,7 @@ fn respond(context: &Context<'_>, outcome: LimitOutcome) -> Result<Reply, ApiErr
 
 fn with_headers(context: &Context<'_>, standing: &Standing, mut reply: Reply) -> Reply {
     let until = standing.reset_at.since(context.service.calendar.now());
-    let left =
-        format!("\"default\";r={};t={}", standing.remaining, until.as_millis().div_ceil(1000));
+    let left = format!("\"default\";r={};t={}", standing.remaining, whole_seconds(until));
     let policy = format!(
         "\"default\";q={};w={}",
         standing.policy.max_requests.get(),
@@ -191,4 +191,24 @@ struct ListBody<'a> {
     limits: Vec<ItemBody<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<&'a str>,
+}
+
+/// Rounded up, but for the part of a millisecond by which times of a limiter are rounded themselves:
+/// a window of a minute is never told to take 61 seconds.
+fn whole_seconds(span: Duration) -> u128 {
+    span.as_millis().div_ceil(1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_waits_as_many_seconds_as_are_told_does_not_come_too_early() {
+        for (millis, seconds) in [(0, 0), (1, 1), (999, 1), (1_000, 1), (1_001, 2)] {
+            assert_eq!(whole_seconds(Duration::from_millis(millis)), seconds, "{millis} ms");
+        }
+        let tick = Duration::from_nanos(1 << 18);
+        assert_eq!(whole_seconds(Duration::from_secs(60) + tick), 60);
+    }
 }

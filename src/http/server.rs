@@ -1,5 +1,8 @@
 //! Sockets and connections: taking them, bounding them, and the order of stopping.
 
+#[cfg(test)]
+mod tests;
+
 use super::{
     delivery::{Delivery, too_many_connections},
     handle,

@@ -231,3 +231,112 @@ impl AsyncWrite for Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{app::tests::Inside, http::delivery::Fragile};
+    use octostore_actors::domain::lock::LockOutcome;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        join,
+        time::timeout,
+    };
+
+    /// More than a kernel holds of what nobody reads.
+    const MUCH: usize = 4 << 20;
+
+    /// Only what is broken takes longer than this.
+    const FOR_EVER: Duration = Duration::from_secs(60);
+
+    const FROM_HYPER: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+
+    /// A stream, what its answers are known by, and the peer.
+    fn stream(inside: &Inside, patience: Duration) -> (Stream, Arc<Delivery>, UnixStream) {
+        let (socket, peer) = UnixStream::pair().unwrap();
+        let delivery = Delivery::new(Arc::clone(&inside.service));
+        (Stream::new(Socket::Unix(socket), patience, Arc::clone(&delivery)), delivery, peer)
+    }
+
+    async fn read(peer: &mut UnixStream, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        peer.read_exact(&mut bytes).await.unwrap();
+        bytes
+    }
+
+    #[tokio::test]
+    async fn our_own_words_come_whole_to_who_reads_them_in_parts() {
+        let inside = Inside::start();
+        let (mut stream, _, peer) = stream(&inside, FOR_EVER);
+        let ours: Vec<u8> = (0..MUCH).map(|at| (at % 251) as u8).collect();
+        stream.instead = Some(ours.clone());
+        let write = async {
+            let written = stream.write(FROM_HYPER).await;
+            drop(stream);
+            written
+        };
+        let mut came = Vec::new();
+        // What never ends must not take all memory with it.
+        let mut peer = peer.take(2 * MUCH as u64);
+        let (written, _) = join!(timeout(FOR_EVER, write), peer.read_to_end(&mut came));
+        let written = written.expect("the end of our words");
+        assert_eq!(written.unwrap(), FROM_HYPER.len());
+        assert!(came == ours, "{} of {MUCH} bytes came", came.len());
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_delivered_when_the_kernel_has_all_of_it() {
+        let inside = Inside::start();
+        let (mut stream, delivery, mut peer) = stream(&inside, FOR_EVER);
+        delivery.answered();
+        delivery.holds(Fragile::Lock(LockOutcome::Released));
+        let written = stream.write(&vec![b'x'; MUCH]).await.unwrap();
+        assert!(written < MUCH && delivery.is_fragile() && delivery.is_answering());
+        read(&mut peer, written).await;
+        stream.write_all(b"the rest").await.unwrap();
+        assert_eq!(read(&mut peer, 8).await, b"the rest");
+        assert!(!delivery.is_fragile() && !delivery.is_answering());
+    }
+
+    #[tokio::test]
+    async fn what_reads_like_hypers_own_in_the_middle_of_an_answer_is_left_alone() {
+        let inside = Inside::start();
+        let (mut stream, delivery, mut peer) = stream(&inside, FOR_EVER);
+        delivery.answered();
+        stream.write_all(b"the first piece").await.unwrap();
+        read(&mut peer, 15).await;
+        let written = stream.write(&vec![b'x'; MUCH]).await.unwrap();
+        assert!(written < MUCH);
+        read(&mut peer, written).await;
+        stream.write_all(FROM_HYPER).await.unwrap();
+        assert_eq!(read(&mut peer, FROM_HYPER.len()).await, FROM_HYPER);
+        // Behind the answer it is hyper's own.
+        stream.write_all(FROM_HYPER).await.unwrap();
+        drop(stream);
+        let mut ours = String::new();
+        peer.read_to_string(&mut ours).await.unwrap();
+        assert!(ours.contains("malformed_request"), "{ours}");
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_is_given_up_whoever_s_words_it_does_not_take() {
+        let inside = Inside::start();
+        for own in [None, Some(vec![0; MUCH])] {
+            let (mut stream, _, _peer) = stream(&inside, Duration::from_millis(1));
+            stream.instead = own;
+            let much = vec![0; MUCH];
+            let written = timeout(FOR_EVER, stream.write_all(&much)).await.unwrap();
+            assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_takes_something_is_waited_for_anew() {
+        let inside = Inside::start();
+        let (mut stream, _, mut peer) = stream(&inside, FOR_EVER);
+        let much = vec![0; MUCH];
+        let (written, _) = join!(stream.write_all(&much), read(&mut peer, MUCH));
+        written.unwrap();
+        assert!(stream.stalled.is_none());
+    }
+}

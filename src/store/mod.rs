@@ -155,7 +155,14 @@ impl SqliteStore {
 
     /// Writes all of `records`, or nothing of them.
     fn write_or_undo(&self, records: &[Record]) -> Verdict {
-        let Err(error) = self.write(records) else { return Verdict::Committed };
+        match self.write(records) {
+            Ok(()) => Verdict::Committed,
+            Err(error) => self.undo(error),
+        }
+    }
+
+    /// What a commit that ended in `error` has come to: if there was no room, to nothing.
+    fn undo(&self, error: rusqlite::Error) -> Verdict {
         if !is_full(&error) {
             return Verdict::Unknown(failure(error));
         }
@@ -208,14 +215,7 @@ impl SqliteStore {
 
     /// Makes room in the journal. A full disk is no reason to stop: the journal just grows on.
     fn tidy(&mut self) -> Result<(), StoreFailure> {
-        match self.checkpoint(CheckpointMode::PASSIVE) {
-            Ok(_) => Ok(()),
-            Err(error) if is_full(&error) => {
-                tracing::warn!("the disk is full: the journal cannot be checkpointed");
-                Ok(())
-            }
-            Err(error) => Err(failure(error)),
-        }
+        unless_full(self.checkpoint(CheckpointMode::PASSIVE)).map(drop)
     }
 }
 
@@ -277,11 +277,20 @@ impl Store for SqliteStore {
         if self.main.is_none() {
             return Ok(None);
         }
-        match self.checkpoint(CheckpointMode::PASSIVE) {
-            Ok(all_moved) => Ok(all_moved.then(|| self.hold.give_out())),
-            Err(error) if is_full(&error) => Ok(None),
-            Err(error) => Err(failure(error)),
+        let all_moved = unless_full(self.checkpoint(CheckpointMode::PASSIVE))?;
+        Ok((all_moved == Some(true)).then(|| self.hold.give_out()))
+    }
+}
+
+/// What a checkpoint says; nothing if the disk was full.
+fn unless_full(checkpoint: rusqlite::Result<bool>) -> Result<Option<bool>, StoreFailure> {
+    match checkpoint {
+        Ok(all_moved) => Ok(Some(all_moved)),
+        Err(error) if is_full(&error) => {
+            tracing::warn!("the disk is full: the journal cannot be checkpointed");
+            Ok(None)
         }
+        Err(error) => Err(failure(error)),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The commit, the checkpoints between commits, and what a start makes of what an earlier one left.
 
+mod full_disk;
+
 use super::*;
 use crate::clock::BootId;
 use octostore_actors::{

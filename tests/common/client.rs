@@ -200,6 +200,8 @@ impl Connection {
         let length = loop {
             match self.socket.read(&mut chunk) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Nothing came, and nobody closed: that is never what a test waits for.
+                Err(error) if is_late(&error) => panic!("waited in vain for the server: {error}"),
                 read => break read?,
             }
         };
@@ -209,6 +211,11 @@ impl Connection {
         self.unread.extend_from_slice(&chunk[..length]);
         Ok(())
     }
+}
+
+/// Whether patience ended, and not the connection.
+pub fn is_late(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 /// The bytes of a request.

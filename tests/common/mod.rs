@@ -13,7 +13,7 @@ mod server;
 pub mod terminal;
 
 pub use answer::{Answer, is_stamp, is_uuid};
-pub use client::{Address, Client, Connection, request};
+pub use client::{Address, Client, Connection, is_late, request};
 pub use issuer::{Issuer, now};
 pub use server::{Server, Setup};
 

@@ -154,3 +154,30 @@ fn bounded_what_is_gone_leaves_nothing_behind() {
     world.settle();
     assert_eq!(format!("{:?}", world.machine), format!("{:?}", World::new().machine));
 }
+
+#[test]
+fn rounding_makes_no_request_count_a_thousandth_of_the_window_longer() {
+    let tick = Duration::from_nanos(1 << 18);
+    for seconds in [1, 2, 3, 10, 60] {
+        let window = policy(10_000, seconds).window;
+        let mut history = History::default();
+        let origin = Instant::from_nanos(123);
+        history.admit(origin, 1, window);
+        // Each just after a tick, which is rounded up nearly a whole one.
+        let far = origin + tick * 1_000;
+        let mut asked = vec![origin];
+        let per_window = window.as_duration().as_nanos().div_ceil(tick.as_nanos());
+        for number in 0..u32::try_from(per_window / 3).unwrap() {
+            let now = far + tick * number + Duration::from_nanos(1);
+            history.admit(now, 1, window);
+            asked.push(now);
+        }
+        let mut asked = asked.into_iter();
+        for entry in history.iter() {
+            let first = asked.next().unwrap();
+            asked.by_ref().take(entry.count as usize - 1).for_each(drop);
+            let late = entry.at.since(first);
+            assert!(late < window.as_duration() / 1_000, "{late:?} of {seconds} s");
+        }
+    }
+}

@@ -96,3 +96,32 @@ fn deleting_needs_no_room() {
     let gone = LimitRecord::Gone(account(1), limit("a"));
     assert_eq!(world.on_its_way(), [&gone]);
 }
+
+#[test]
+fn a_limiter_whose_deletion_is_refused_builds_on_no_row_that_was_refused_with_it() {
+    let hundred = policy(100, 60);
+    let mut world = World::new();
+    world.admit(hundred, 1);
+    world.settle();
+    while world.on_its_way().is_empty() {
+        world.admit(hundred, 1);
+    }
+    assert_eq!(world.delete(), LimitOutcome::Deleted);
+    world.disk_is_full();
+    world.catch_up();
+    world.take_told();
+    // Rows of others come to the disk in the meantime.
+    let before = u64::from(world.status().unwrap().count);
+    let mut told = before;
+    for number in 0..30 {
+        world.check_of(1, "another", policy(10_000, 60), 1_001 + number);
+        world.commit(usize::MAX);
+        let asked = world.check_of(1, "a", hundred, 1);
+        assert!(matches!(asked.outcome, LimitOutcome::Admitted(_)), "{asked:?}");
+        told += u64::from(!world.waits(&asked));
+        let counts = world.counts_after_a_crash(1, "a");
+        assert!(told <= counts, "{told} were told, and {counts} count after a crash");
+        world.catch_up();
+    }
+    assert!(told > before);
+}

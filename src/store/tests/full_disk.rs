@@ -1,0 +1,31 @@
+//! What SQLite says when a disk is full, and what the store makes of it.
+
+use super::*;
+use rusqlite::ffi::{Error as Code, SQLITE_FULL, SQLITE_IOERR};
+
+fn sqlite_says(code: i32) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(Code::new(code), None)
+}
+
+#[test]
+fn what_sqlite_leaves_half_done_for_want_of_room_is_undone() {
+    let disk = Disk::new();
+    let mut store = disk.start();
+    commit(&mut store, &[account(), held(1)]);
+    // It undoes the statement alone where it can.
+    store.connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let freed = LockRecord::Free(lease(1, 61).name);
+    lock::write(&mut Statements::new(&store.connection), &freed).unwrap();
+    assert!(lock::leases(&store.connection).unwrap().is_empty());
+    assert!(matches!(store.undo(sqlite_says(SQLITE_FULL)), Verdict::NoRoom));
+    assert_eq!(lock::leases(&store.connection).unwrap(), [lease(1, 61)]);
+    commit(&mut store, &[held(2)]);
+}
+
+#[test]
+fn a_full_disk_is_no_failure_of_a_checkpoint_and_a_broken_one_is() {
+    assert_eq!(unless_full(Ok(true)).unwrap(), Some(true));
+    assert_eq!(unless_full(Ok(false)).unwrap(), Some(false));
+    assert_eq!(unless_full(Err(sqlite_says(SQLITE_FULL))).unwrap(), None);
+    unless_full(Err(sqlite_says(SQLITE_IOERR))).unwrap_err();
+}
