@@ -10,7 +10,7 @@ use octostore_actors::{
     actor::{Asked, Handle},
     domain::Machine,
     gather::Gather,
-    reply::{Alarm, Waiting},
+    reply::{Alarm, Lost, Waiting},
 };
 use std::{sync::Arc, task::Waker};
 use tokio::task::{JoinHandle, yield_now};
@@ -24,7 +24,7 @@ impl Drop for Owned {
     }
 }
 
-/// Asks one actor, a turn's commands at a time.
+/// Asks one actor, what comes in a burst together.
 pub struct Outbox<M: Machine> {
     name: &'static str,
     handle: Handle<M>,
@@ -54,11 +54,30 @@ where
         answer
     }
 
+    /// Asks what changes nothing. What it would have told may be of a change that is undone then,
+    /// because the disk has no room for it: that is no reason to refuse a look, and the actor is
+    /// asked again.
+    pub async fn look(&self, command: M::Command) -> Result<M::Outcome, Lost>
+    where
+        M::Command: Clone,
+    {
+        for _ in 1..MOST_LOOKS {
+            match self.ask(command.clone()).await {
+                Err(Lost::StoreFull) => {}
+                told => return told,
+            }
+        }
+        self.ask(command).await
+    }
+
     /// Takes back an answer that was picked up, and then could not be passed on.
     pub fn give_back(&self, outcome: M::Outcome) {
         self.handle.give_back(outcome);
     }
 }
+
+/// How often in a row what a look sees may be undone before it is refused.
+const MOST_LOOKS: u32 = 3;
 
 /// For how many turns of the runtime's loop commands are gathered while more come.
 const MOST_TURNS: usize = 4;
@@ -128,7 +147,23 @@ async fn rouse(sleepers: Arc<Gather<Waker>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::SystemClock;
+    use octostore_actors::{
+        actor::{Actor, Flow, Patience},
+        commit::{Persistence, Pressure, Store, StoreFailure, Verdict},
+        domain::{
+            Effects, Moment, Record, Ticket,
+            audit::{AuditPage, AuditQuery},
+            lock::LockRecord,
+            values::FencingToken,
+        },
+        mailbox::mailbox,
+        progress::Seq,
+        snapshot::Snapshot,
+        time::Instant,
+    };
     use std::{
+        num::NonZeroUsize,
         sync::atomic::{AtomicUsize, Ordering},
         task::Wake,
         time::Duration,
@@ -170,6 +205,99 @@ mod tests {
             timeout(Duration::from_secs(60), waken).await.expect("one of them sleeps for ever");
             assert_eq!(woken.count(), all);
         }
+    }
+
+    /// Tells of changes that are not on disk so many times, and then of none.
+    struct Doubtful {
+        changes: u32,
+    }
+
+    impl Machine for Doubtful {
+        type Command = ();
+        type Outcome = u32;
+
+        fn apply(&mut self, _: Moment, ticket: Ticket, (): (), effects: &mut Effects<u32>) {
+            let mut seen = Seq::NONE;
+            if let Some(left) = self.changes.checked_sub(1) {
+                seen = effects.record(LockRecord::TokenMark(FencingToken::ZERO));
+                self.changes = left;
+            }
+            effects.answer(ticket, self.changes, seen);
+        }
+
+        fn undelivered(&mut self, _: u32, _: &mut Effects<u32>) {}
+
+        fn next_deadline(&self) -> Option<Instant> {
+            None
+        }
+
+        fn on_deadline(&mut self, _: Instant, _: &mut Effects<u32>) {}
+
+        fn settle(&mut self, _: Seq) {}
+
+        fn rewind(&mut self, _: Seq) {}
+
+        fn close(&mut self, _: &mut Effects<u32>) {}
+    }
+
+    /// Has no room.
+    struct Full;
+
+    impl Store for Full {
+        fn commit(&mut self, _: &[Record]) -> Verdict {
+            Verdict::NoRoom
+        }
+
+        fn patience(&self) -> Option<Duration> {
+            None
+        }
+
+        fn audit(&mut self, _: &AuditQuery) -> Result<AuditPage, StoreFailure> {
+            unreachable!("nobody reads the log")
+        }
+
+        fn snapshot(&mut self) -> Result<Option<Snapshot>, StoreFailure> {
+            Ok(None)
+        }
+
+        fn tend(&mut self, _: Pressure) -> Result<(), StoreFailure> {
+            Ok(())
+        }
+    }
+
+    /// What is told on a full disk when so many changes are undone, by `ask` of the outbox.
+    async fn told<A: AsyncFnOnce(&Outbox<Doubtful>) -> Result<u32, Lost>>(
+        changes: u32,
+        ask: A,
+    ) -> Result<u32, Lost> {
+        let places = NonZeroUsize::new(8).unwrap();
+        let (journal, turns) = mailbox(places);
+        let (mut actor, handle) =
+            Actor::new(Doubtful { changes }, places, journal, Arc::new(SystemClock));
+        let mut persistence = Persistence::new(Full, turns);
+        let outbox = Outbox::new("doubtful", handle);
+        let steps = async {
+            loop {
+                assert_eq!(actor.turn(Patience::None), Flow::Continue);
+                persistence.step().unwrap();
+                yield_now().await;
+            }
+        };
+        tokio::select! {
+            told = ask(&outbox) => told,
+            () = steps => unreachable!("they have no end"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_look_that_saw_what_was_undone_looks_again_and_a_change_is_refused() {
+        let ask = async |outbox: &Outbox<Doubtful>| outbox.ask(()).await;
+        let look = async |outbox: &Outbox<Doubtful>| outbox.look(()).await;
+        assert_eq!(told(1, ask).await, Err(Lost::StoreFull));
+        for changes in 0..MOST_LOOKS {
+            assert_eq!(told(changes, look).await, Ok(0));
+        }
+        assert_eq!(told(MOST_LOOKS, look).await, Err(Lost::StoreFull), "it has an end");
     }
 
     #[tokio::test]

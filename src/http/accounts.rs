@@ -70,7 +70,7 @@ async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiEr
         scope: identity.token().scope.clone(),
         at: context.service.calendar.wall(),
     };
-    let outcome = context.service.accounts.ask(command).await?;
+    let outcome = context.service.accounts.look(command).await?;
     let AccountOutcome::Tokens(tokens) = outcome else {
         unreachable!("a list is answered by a list");
     };

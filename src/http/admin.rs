@@ -58,7 +58,7 @@ pub async fn answer(
 async fn accounts(context: &Context<'_>) -> Result<Reply, ApiError> {
     administrator(context, (Area::AdminAccounts, Access::Read), "").await?;
     let command = AccountCommand::Accounts(context.selection()?);
-    let outcome = context.service.accounts.ask(command).await?;
+    let outcome = context.service.accounts.look(command).await?;
     let AccountOutcome::Accounts(page) = outcome else {
         unreachable!("a list is answered by a list");
     };
@@ -71,7 +71,7 @@ async fn accounts(context: &Context<'_>) -> Result<Reply, ApiError> {
 async fn account(context: &Context<'_>, id: RawName<'_>) -> Result<Reply, ApiError> {
     administrator(context, (Area::AdminAccounts, Access::Read), "").await?;
     let command = AccountCommand::Account(account_id(id)?);
-    respond(context, context.service.accounts.ask(command).await?).await
+    respond(context, context.service.accounts.look(command).await?).await
 }
 
 /// `POST /admin/accounts/{id}/{action}`
@@ -247,10 +247,10 @@ impl<'a> AccountBody<'a> {
     async fn of_all(context: &Context<'_>, all: &'a [Account]) -> Result<Vec<Self>, ApiError> {
         let service = context.service;
         let accounts: Vec<AccountId> = all.iter().map(|account| account.id).collect();
-        let locks = service.locks.ask(LockCommand::Use { accounts: accounts.clone() });
-        let limits = service.limiters.ask(LimitCommand::Use { accounts: accounts.clone() });
-        let flags = service.flags.ask(FlagCommand::Use { accounts: accounts.clone() });
-        let config = service.config.ask(ConfigCommand::Use { accounts });
+        let locks = service.locks.look(LockCommand::Use { accounts: accounts.clone() });
+        let limits = service.limiters.look(LimitCommand::Use { accounts: accounts.clone() });
+        let flags = service.flags.look(FlagCommand::Use { accounts: accounts.clone() });
+        let config = service.config.look(ConfigCommand::Use { accounts });
         let (
             LockOutcome::Use(locks),
             LimitOutcome::Use(limits),

@@ -58,7 +58,9 @@ pub async fn one(
                 let number = text.parse().ok().filter(|_| digits);
                 number.and_then(Version::new).ok_or(ApiError::ConfigNotFound)
             });
-            ConfigCommand::Get { account, key: existing(key)?, version: version.transpose()? }
+            let (key, version) = (existing(key)?, version.transpose()?);
+            let look = ConfigCommand::Get { account, key, version };
+            return respond(context, context.service.config.look(look).await?);
         }
     };
     respond(context, context.service.config.ask(command).await?)
@@ -72,7 +74,7 @@ pub async fn history(
 ) -> Result<Reply, ApiError> {
     let account = identity.may(Area::Config, Access::Read, &text(key))?;
     let command = ConfigCommand::History { account, key: existing(key)? };
-    respond(context, context.service.config.ask(command).await?)
+    respond(context, context.service.config.look(command).await?)
 }
 
 /// `POST /config/{key}/rollback`
@@ -101,7 +103,7 @@ pub async fn rollback(
 pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
     let (account, selection) = context.visible(identity, Area::Config)?;
     let command = ConfigCommand::List { account, selection };
-    respond(context, context.service.config.ask(command).await?)
+    respond(context, context.service.config.look(command).await?)
 }
 
 #[derive(Deserialize)]

@@ -40,7 +40,7 @@ pub async fn one(
 pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
     let (account, selection) = context.visible(identity, Area::Flags)?;
     let command = FlagCommand::List { account, selection };
-    respond(context.service.flags.ask(command).await?)
+    respond(context.service.flags.look(command).await?)
 }
 
 #[derive(Deserialize)]
@@ -80,7 +80,7 @@ async fn evaluate(
     let flag = match FlagName::new(text) {
         Ok(name) => {
             let command = FlagCommand::Get { account, name };
-            let outcome = context.service.flags.ask(command).await?;
+            let outcome = context.service.flags.look(command).await?;
             let FlagOutcome::Status(flag) = outcome else {
                 unreachable!("a get is answered by a status");
             };

@@ -68,18 +68,21 @@ pub async fn one(
     let text = name.decode().unwrap_or_default();
     let account = identity.may(Area::Limits, verb.access(), &text)?;
     let name = LimitName::new(&text).map_err(|_| ApiError::LimitNotFound)?;
-    let command = match verb {
-        Verb::Delete => LimitCommand::Delete { account, name },
-        Verb::Get | Verb::Put | Verb::Post => LimitCommand::Get { account, name },
+    let limiters = &context.service.limiters;
+    let outcome = match verb {
+        Verb::Delete => limiters.ask(LimitCommand::Delete { account, name }).await?,
+        Verb::Get | Verb::Put | Verb::Post => {
+            limiters.look(LimitCommand::Get { account, name }).await?
+        }
     };
-    respond(context, context.service.limiters.ask(command).await?)
+    respond(context, outcome)
 }
 
 /// `GET /limits`
 pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
     let (account, selection) = context.visible(identity, Area::Limits)?;
     let command = LimitCommand::List { account, selection };
-    respond(context, context.service.limiters.ask(command).await?)
+    respond(context, context.service.limiters.look(command).await?)
 }
 
 #[derive(Deserialize)]

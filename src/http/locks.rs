@@ -56,7 +56,7 @@ pub async fn get(
     let name = lock_name(name)?;
     identity.may(Area::Locks, Access::Read, name.as_str())?;
     let command = LockCommand::Get { name: name.clone() };
-    let outcome = context.service.locks.ask(command).await?;
+    let outcome = context.service.locks.look(command).await?;
     respond(context, identity, &name, None, &outcome)
 }
 
@@ -64,7 +64,7 @@ pub async fn get(
 pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
     let (account, selection) = context.visible(identity, Area::Locks)?;
     let command = LockCommand::List { account, selection };
-    let outcome = context.service.locks.ask(command).await?;
+    let outcome = context.service.locks.look(command).await?;
     let LockOutcome::Leases(page) = outcome else {
         unreachable!("a list is answered by a list");
     };
