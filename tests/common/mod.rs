@@ -15,7 +15,7 @@ pub mod terminal;
 pub use answer::{Answer, is_stamp, is_uuid};
 pub use client::{Address, Client, Connection, is_late, request};
 pub use issuer::{Issuer, now};
-pub use server::{Server, Setup};
+pub use server::{Server, Setup, measured};
 
 use std::time::{Duration, Instant};
 

@@ -3,6 +3,7 @@
 use super::{ALICE, Address, BOB, Client, Connection, until};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
+    ffi::OsString,
     io::Read,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -11,8 +12,11 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Set while the coverage of the tests is measured.
-const MEASURED: &str = "LLVM_PROFILE_FILE";
+/// Where a program writes which of its lines it ran, while the coverage of the tests is measured.
+pub fn measured() -> Option<(&'static str, OsString)> {
+    const VARIABLE: &str = "LLVM_PROFILE_FILE";
+    std::env::var_os(VARIABLE).map(|file| (VARIABLE, file))
+}
 
 /// How a server is started. Starting from the same one again uses the same file.
 #[derive(Clone)]
@@ -123,8 +127,7 @@ impl Setup {
             .arg("--database")
             .arg(&self.database)
             .args(&self.arguments)
-            // Where a server writes which of its lines it ran, when that is measured.
-            .envs(std::env::var_os(MEASURED).map(|file| (MEASURED, file)));
+            .envs(measured());
         command
     }
 
