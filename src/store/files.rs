@@ -184,3 +184,17 @@ pub fn folder_of(path: &Path) -> &Path {
         Some(_) | None => Path::new("."),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_bit_is_put_right_and_nothing_else_changes() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), [1, 2, 3]).unwrap();
+        SystemFiles.flip(file.path(), 1, 0b100).unwrap();
+        assert_eq!(std::fs::read(file.path()).unwrap(), [1, 6, 3]);
+        assert!(SystemFiles.flip(file.path(), 3, 1).is_err(), "there is no such byte");
+    }
+}

@@ -152,3 +152,25 @@ pub fn why_not_written(source: &io::Error) -> String {
         source.to_string()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use io::ErrorKind::{IsADirectory, NotFound, PermissionDenied, TimedOut};
+
+    #[test]
+    fn what_keeps_a_file_from_being_used_comes_with_what_to_do() {
+        let ways_out = [
+            (why_not_read(&NotFound.into()), "give the path"),
+            (why_not_read(&IsADirectory.into()), "give a file in it"),
+            (why_not_read(&PermissionDenied.into()), "chown"),
+            (why_not_read(&TimedOut.into()), "timed out"),
+            (why_not_written(&NotFound.into()), "mkdir -p"),
+            (why_not_written(&PermissionDenied.into()), "another path"),
+            (why_not_written(&TimedOut.into()), "timed out"),
+        ];
+        for (said, way_out) in ways_out {
+            assert!(said.contains(way_out), "{said}");
+        }
+    }
+}
