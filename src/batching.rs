@@ -82,6 +82,9 @@ const MOST_LOOKS: u32 = 3;
 /// For how many turns of the runtime's loop commands are gathered while more come.
 const MOST_TURNS: usize = 4;
 
+/// So many commands are work for a while, and their actor may as well begin when it can.
+const MANY: usize = 4;
+
 async fn flush<M: Machine>(queue: Arc<Gather<Asked<M>>>, handle: Handle<M>) {
     loop {
         queue.filled().await;
@@ -94,7 +97,14 @@ async fn flush<M: Machine>(queue: Arc<Gather<Asked<M>>>, handle: Handle<M>) {
                 break;
             }
         }
-        handle.ask_all(queue.take());
+        let asked = queue.take();
+        let few = asked.len() < MANY;
+        handle.ask_all(asked);
+        if few {
+            // The actor may have been woken on the core of this thread, and would wait for as long
+            // as the system lets that go on: milliseconds, for what takes it microseconds.
+            std::thread::yield_now();
+        }
     }
 }
 
