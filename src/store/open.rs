@@ -227,7 +227,7 @@ impl Opening<'_> {
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(sqlite)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(sqlite)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(sqlite)?;
-        connection.pragma_update(None, "cache_size", -65_536).map_err(sqlite)?;
+        connection.pragma_update(None, "cache_size", -16_384).map_err(sqlite)?;
         Ok(connection)
     }
 
