@@ -1,7 +1,7 @@
 //! The bounded mailbox of an actor: many senders, one receiver, first in first out.
 //!
 //! On threads it is a crossbeam channel, whose receiver sleeps at a [`Bell`](crate::bell::Bell).
-//! loom cannot see into crossbeam, so under loom a stand-in of a mutex and a condition variable
+//! loom cannot see into crossbeam, so under loom a stand-in of a mutex and threads that park
 //! takes its place; both pass the same contract tests. The bell has a model of its own.
 
 #[cfg(not(loom))]

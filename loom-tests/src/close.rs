@@ -4,12 +4,12 @@ use crate::{
     join,
     mailbox::{Receiving, Sending},
     service::{Disk, First, Parts, acquire, spoken_of},
-    spawn,
+    spawn, wait_restlessly,
 };
 use octostore_actors::{
     domain::lock::LockOutcome,
     reply::{Home, Lost, Reply, reply},
-    sync::{Arc, block_on},
+    sync::Arc,
 };
 
 struct Nowhere;
@@ -28,7 +28,7 @@ pub fn what_a_closing_mailbox_took_is_answered(
     let closes = spawn(move || drop(mailbox));
     let (reply, waiting) = reply(Arc::new(Nowhere) as Arc<dyn Home<u32>>);
     if address.try_send(reply).is_ok() {
-        assert_eq!(block_on(waiting), Err(Lost::OutcomeUnknown));
+        assert_eq!(wait_restlessly(waiting), Err(Lost::OutcomeUnknown));
     }
     join(closes);
 }
@@ -40,7 +40,7 @@ pub fn what_a_stopping_service_took_is_answered(parts: Parts) {
     let running = parts.build(&disk, 1).start();
     let asks = {
         let service = Arc::clone(&running.service);
-        spawn(move || service.ask(acquire(1)).map(block_on))
+        spawn(move || service.ask(acquire(1)).map(wait_restlessly))
     };
     running.service.stop();
     let answer = join(asks);

@@ -5,13 +5,13 @@ use crate::{
     service::{
         Disk, First, HandClock, Parts, acquire, call, get, insist, lease, release, spoken_of,
     },
-    spawn,
+    spawn, wait_restlessly,
 };
 use octostore_actors::{
     actor::{NotTaken, ROOM_RETRY},
     domain::lock::{Lease, LockCommand, LockOutcome},
     reply::{Lost, Waiting},
-    sync::{Arc, block_on},
+    sync::Arc,
     time::Clock,
 };
 
@@ -21,7 +21,7 @@ const SECOND: u8 = 2;
 /// Waits for an answer and holds it against the disk in the instant it comes: a lease it speaks
 /// of is there.
 fn checked(disk: &Disk, answer: Waiting<LockOutcome>) -> LockOutcome {
-    let outcome = block_on(answer).expect("nothing failed");
+    let outcome = wait_restlessly(answer).expect("nothing failed");
     if let Some(lease) = spoken_of(&outcome) {
         assert_eq!(disk.lease().as_ref(), Some(lease), "told before it was on disk");
     }
@@ -84,7 +84,7 @@ pub fn a_release_makes_room_for_the_next(parts: Parts) {
     let releases = {
         let (disk, old) = (disk.clone(), old.clone());
         spawn(move || {
-            let answer = block_on(first).expect("nothing failed");
+            let answer = wait_restlessly(first).expect("nothing failed");
             assert_eq!(answer, LockOutcome::Released);
             assert_ne!(disk.lease(), Some(old), "told before it was on disk");
         })
@@ -107,8 +107,8 @@ pub fn after_a_failed_commit_nothing_succeeds(parts: Parts) {
     let running = built.start();
     // The persistence actor may be gone by now, and the lock actor with it.
     let second = insist(&running.service, &acquire(SECOND));
-    let answers = [second.map(block_on), Ok(block_on(first))];
-    let later = insist(&running.service, &acquire(SECOND)).map(block_on);
+    let answers = [second.map(wait_restlessly), Ok(wait_restlessly(first))];
+    let later = insist(&running.service, &acquire(SECOND)).map(wait_restlessly);
     for answer in answers.into_iter().chain([later]) {
         assert!(
             matches!(answer, Err(NotTaken::Stopped) | Ok(Err(Lost::OutcomeUnknown))),
@@ -133,7 +133,7 @@ pub fn a_grant_without_room_never_was(parts: Parts) {
         matches!(second, Err(Lost::StoreFull) | Ok(LockOutcome::NoRoom)),
         "a grant that never was is spoken of: {second:?}"
     );
-    assert_eq!(block_on(first), Err(Lost::StoreFull));
+    assert_eq!(wait_restlessly(first), Err(Lost::StoreFull));
     // The machine notices now, if it did not before.
     let second = call(&running.service, &acquire(SECOND));
     assert_eq!(second, Ok(LockOutcome::NoRoom), "a grant that never was is spoken of again");

@@ -1,10 +1,10 @@
 //! What a list that many fill and one empties promises.
 
-use crate::{join, spawn};
+use crate::{join, spawn, wait_restlessly};
 use octostore_actors::{
     gather::Gather,
     reply::{Home, reply},
-    sync::{Arc, block_on},
+    sync::Arc,
 };
 use std::{
     future::poll_fn,
@@ -38,7 +38,7 @@ impl<T: Send + 'static> Gathering<T> for Gather<T> {
 }
 
 fn collect<T>(gather: &impl Gathering<T>) -> Vec<T> {
-    block_on(poll_fn(|cx| gather.poll_filled(cx)));
+    wait_restlessly(poll_fn(|cx| gather.poll_filled(cx)));
     gather.take()
 }
 
@@ -81,7 +81,7 @@ pub fn a_sleeper_is_woken_by_another<G: Gathering<Option<Waker>>>() {
             }
         })
     };
-    assert_eq!(block_on(waiting), Ok(7));
+    assert_eq!(wait_restlessly(waiting), Ok(7));
     join(answers);
     gather.add(None);
     join(wakes);

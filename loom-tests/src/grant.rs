@@ -3,11 +3,12 @@
 use crate::{
     reply::look,
     service::{Disk, First, Parts, Service, acquire, call, get, insist, spoken_of},
+    wait_restlessly,
 };
 use octostore_actors::{
     domain::lock::{Lease, LockOutcome},
     reply::Waiting,
-    sync::{Arc, block_on},
+    sync::Arc,
 };
 
 const FIRST: u8 = 1;
@@ -63,7 +64,7 @@ pub fn a_grant_meets_a_disconnect(parts: Parts, order: Second) {
             (running, second, hang_up(first))
         }
     };
-    let second = block_on(second).expect("nothing failed");
+    let second = wait_restlessly(second).expect("nothing failed");
     match taken {
         Some(answer) => {
             let lease = granted(answer).expect("it was the first");

@@ -23,6 +23,7 @@ pub mod service;
 use octostore_actors::sync::thread::{self, JoinHandle};
 use std::{
     env,
+    io::{self, Write as _},
     process::Command,
     sync::{
         Arc,
@@ -51,7 +52,12 @@ pub fn explore(model: &str, scenario: impl Fn() + Send + Sync + 'static) {
         counter.fetch_add(1, Ordering::Relaxed);
         scenario();
     });
-    println!("{how}: {model}: {}", executions.load(Ordering::Relaxed));
+    let executions = executions.load(Ordering::Relaxed);
+    println!("{how}: {model}: {executions}");
+    if cfg!(loom) {
+        // At once, past the test runner, which keeps the line above to itself until all have run.
+        let _unheard = writeln!(io::stderr(), "explored: {model}: {executions}");
+    }
 }
 
 /// Runs the `scenario` of a twin, which must panic.
@@ -122,6 +128,13 @@ fn in_every_way(scenario: impl Fn() + Send + Sync + 'static) -> &'static str {
     (0..RUNS).for_each(|_| scenario());
     "ran on threads"
 }
+
+/// Waits for a future. Under loom whoever waits is also woken once without cause, at any moment, and
+/// every use of its waker is a step of its own. That multiplies the ways there are.
+#[cfg(loom)]
+pub(crate) use loom::future::block_on as wait_restlessly;
+#[cfg(not(loom))]
+pub(crate) use octostore_actors::sync::block_on as wait_restlessly;
 
 /// Starts a thread of a scenario. loom allows for five, the one that runs the scenario included.
 #[cfg_attr(

@@ -1,9 +1,9 @@
 //! What a reply promises when its two ends move at once.
 
-use crate::{join, spawn};
+use crate::{join, spawn, wait_restlessly};
 use octostore_actors::{
     reply::{Home, Lost, Reply},
-    sync::{Arc, Mutex, block_on, lock},
+    sync::{Arc, Mutex, lock},
 };
 use std::{
     pin::Pin,
@@ -82,7 +82,7 @@ pub fn the_last_waker_is_woken<R: Answering, W: Awaiting>(
     let answers = spawn(move || reply.answer(7));
     let answer = match look(&mut waiting) {
         Some(answer) => answer,
-        None => join(spawn(move || block_on(waiting))),
+        None => join(spawn(move || wait_restlessly(waiting))),
     };
     assert_eq!(answer, Ok(7));
     join(answers);
@@ -96,7 +96,7 @@ pub fn a_dropped_reply_is_noticed<R: Answering, W: Awaiting>(
     let home = Arc::new(Returned::default());
     let (reply, waiting) = reply(Arc::clone(&home) as Arc<dyn Home<u32>>);
     let drops = spawn(move || drop(reply));
-    assert_eq!(block_on(waiting), Err(Lost::OutcomeUnknown));
+    assert_eq!(wait_restlessly(waiting), Err(Lost::OutcomeUnknown));
     join(drops);
     assert!(lock(&home.0).is_empty(), "there was nothing to come home");
 }

@@ -1,7 +1,7 @@
 //! The lock service in the small: what ships, over a disk in memory and a clock that stands
 //! still.
 
-use crate::{join, spawn};
+use crate::{join, spawn, wait_restlessly};
 use octostore_actors::{
     actor::{Actor, Handle, NotTaken},
     commit::{JournalMessage, Persistence, Pressure, Store, StoreFailure, Verdict},
@@ -15,12 +15,12 @@ use octostore_actors::{
     reply::{Lost, Waiting},
     snapshot::Snapshot,
     sync::{
-        Arc, AtomicU64, Condvar, Mutex, Ordering, block_on, lock,
-        thread::{JoinHandle, yield_now},
+        Arc, AtomicU64, Mutex, Ordering, lock,
+        thread::{self, JoinHandle, Thread, yield_now},
     },
     time::{Clock, Instant},
 };
-use std::{num::NonZeroUsize, sync::PoisonError, time::Duration};
+use std::{num::NonZeroUsize, time::Duration};
 
 /// A client, and what it calls itself: account, owner-less holder and lease come from it.
 pub type Who = u8;
@@ -273,7 +273,7 @@ pub fn insist(service: &Service, command: &LockCommand) -> Result<Waiting<LockOu
 /// # Panics
 /// If the service has stopped.
 pub fn call(service: &Service, command: &LockCommand) -> Result<LockOutcome, Lost> {
-    block_on(insist(service, command).expect("the service is running"))
+    wait_restlessly(insist(service, command).expect("the service is running"))
 }
 
 /// What the disk does with the first commit it is asked for. Those after it go well.
@@ -289,40 +289,39 @@ pub enum First {
 
 /// A disk with one lock on it. Clones are the same disk.
 #[derive(Clone)]
-pub struct Disk(Arc<Platter>);
-
-struct Platter {
-    state: Mutex<State>,
-    /// The lock was written as free.
-    freed: Condvar,
-}
+pub struct Disk(Arc<Mutex<State>>);
 
 struct State {
     lease: Option<Lease>,
+    /// The lock was written as free.
     freed: bool,
+    /// Who waits for that.
+    waits: Option<Thread>,
     first: First,
 }
 
 impl Disk {
     /// A disk that has `lease` on it and does `first` with the first commit.
     pub fn new(lease: Option<Lease>, first: First) -> Self {
-        Self(Arc::new(Platter {
-            state: Mutex::new(State { lease, freed: false, first }),
-            freed: Condvar::new(),
-        }))
+        Self(Arc::new(Mutex::new(State { lease, freed: false, waits: None, first })))
     }
 
     /// How the lock stands there now.
     pub fn lease(&self) -> Option<Lease> {
-        lock(&self.0.state).lease.clone()
+        lock(&self.0).lease.clone()
     }
 
     /// Waits until the lock has been written as free since the service was started. If nobody
     /// frees it that is for ever, and loom says so.
     pub fn wait_until_freed(&self) {
-        let mut state = lock(&self.0.state);
-        while !state.freed {
-            state = self.0.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let mut state = lock(&self.0);
+            if state.freed {
+                return;
+            }
+            state.waits = Some(thread::current());
+            drop(state);
+            thread::park();
         }
     }
 }
@@ -332,8 +331,7 @@ pub struct Writer(Disk);
 
 impl Store for Writer {
     fn commit(&mut self, records: &[Record]) -> Verdict {
-        let platter = &self.0.0;
-        let mut state = lock(&platter.state);
+        let mut state = lock(&self.0.0);
         match std::mem::replace(&mut state.first, First::Kept) {
             First::Kept => {}
             First::NoRoom => return Verdict::NoRoom,
@@ -348,12 +346,13 @@ impl Store for Writer {
                 LockRecord::Free(_) => {
                     state.lease = None;
                     state.freed = true;
+                    if let Some(waits) = state.waits.take() {
+                        waits.unpark();
+                    }
                 }
                 LockRecord::TokenMark(_) => {}
             }
         }
-        drop(state);
-        platter.freed.notify_all();
         Verdict::Committed
     }
 

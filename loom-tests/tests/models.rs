@@ -158,6 +158,16 @@ mod reply_slot {
         });
     }
 
+    #[test]
+    fn the_last_waker_is_woken_by_a_release() {
+        explore("reply: held and released, against a changed waker", || {
+            slot::the_last_waker_is_woken(|home| {
+                let (reply, waiting) = reply::<u32>(home);
+                (slot::Parked(reply), waiting)
+            });
+        });
+    }
+
     #[cfg(loom)]
     #[test]
     #[should_panic(expected = "deadlock")]

@@ -1,37 +1,65 @@
-//! The mailbox under loom: a mutex and a condition variable.
+//! The mailbox under loom: a mutex, and threads that sleep.
+//!
+//! loom tries every order of whatever synchronizes. So this does so as little as it can: once an
+//! operation, and whoever sleeps is woken within it.
 
 use super::{Received, Refused};
-use crate::sync::{Arc, Condvar, Mutex, lock};
-use std::{collections::VecDeque, num::NonZeroUsize, sync::PoisonError, time::Duration};
+use crate::sync::{
+    Arc, Mutex, MutexGuard, lock,
+    thread::{self, Thread},
+};
+use std::{collections::VecDeque, num::NonZeroUsize, time::Duration};
 
 /// As [`super::mailbox`] promises.
 pub fn mailbox<T>(capacity: NonZeroUsize) -> (Address<T>, Mailbox<T>) {
-    let shared = Arc::new(Shared {
-        state: Mutex::new(State {
-            queue: VecDeque::new(),
-            capacity: capacity.get(),
-            senders: 1,
-            receiving: true,
-        }),
-        arrived: Condvar::new(),
-        room: Condvar::new(),
-    });
+    let shared = Arc::new(Shared(Mutex::new(State {
+        queue: VecDeque::new(),
+        capacity: capacity.get(),
+        senders: 1,
+        receiving: true,
+        asleep: Vec::new(),
+    })));
     (Address(Arc::clone(&shared)), Mailbox(shared))
 }
 
-struct Shared<T> {
-    state: Mutex<State<T>>,
-    /// A message came, or the last sender went.
-    arrived: Condvar,
-    /// A message was taken, or the receiver went.
-    room: Condvar,
-}
+struct Shared<T>(Mutex<State<T>>);
 
 struct State<T> {
     queue: VecDeque<T>,
     capacity: usize,
     senders: usize,
     receiving: bool,
+    /// The receiver, if it waits for a message, or those who wait for room.
+    asleep: Vec<Thread>,
+}
+
+impl<T> State<T> {
+    /// Wakes whoever sleeps, to look again.
+    fn wake(&mut self) {
+        self.asleep.drain(..).for_each(|sleeper| sleeper.unpark());
+    }
+
+    fn push(&mut self, message: T) {
+        self.queue.push_back(message);
+        self.wake();
+    }
+
+    fn pop(&mut self) -> Option<T> {
+        let message = self.queue.pop_front()?;
+        self.wake();
+        Some(message)
+    }
+}
+
+impl<T> Shared<T> {
+    /// Sleeps until something has changed. Under loom nothing comes between the entry in the list
+    /// and the sleep, and nobody is woken who has no entry there.
+    fn sleep<'a>(&'a self, mut state: MutexGuard<'a, State<T>>) -> MutexGuard<'a, State<T>> {
+        state.asleep.push(thread::current());
+        drop(state);
+        thread::park();
+        lock(&self.0)
+    }
 }
 
 /// As [`super::Address`] promises.
@@ -39,52 +67,51 @@ pub struct Address<T>(Arc<Shared<T>>);
 
 impl<T> Clone for Address<T> {
     fn clone(&self) -> Self {
-        lock(&self.0.state).senders += 1;
+        lock(&self.0.0).senders += 1;
         Self(Arc::clone(&self.0))
     }
 }
 
 impl<T> Drop for Address<T> {
     fn drop(&mut self) {
-        lock(&self.0.state).senders -= 1;
-        self.0.arrived.notify_one();
+        let mut state = lock(&self.0.0);
+        state.senders -= 1;
+        if state.senders == 0 {
+            state.wake();
+        }
     }
 }
 
 impl<T> Address<T> {
     /// As [`super::Address::try_send`] promises.
     pub fn try_send(&self, message: T) -> Result<(), Refused<T>> {
-        let mut state = lock(&self.0.state);
+        let mut state = lock(&self.0.0);
         if !state.receiving {
             return Err(Refused::Closed(message));
         }
         if state.queue.len() == state.capacity {
             return Err(Refused::Full(message));
         }
-        state.queue.push_back(message);
-        drop(state);
-        self.0.arrived.notify_one();
+        state.push(message);
         Ok(())
     }
 
     /// As [`super::Address::send`] promises.
     pub fn send(&self, message: T) -> Result<(), T> {
-        let mut state = lock(&self.0.state);
+        let mut state = lock(&self.0.0);
         while state.receiving && state.queue.len() == state.capacity {
-            state = self.0.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.0.sleep(state);
         }
         if !state.receiving {
             return Err(message);
         }
-        state.queue.push_back(message);
-        drop(state);
-        self.0.arrived.notify_one();
+        state.push(message);
         Ok(())
     }
 
     /// As [`super::Address::queued`] promises.
     pub fn queued(&self) -> usize {
-        lock(&self.0.state).queue.len()
+        lock(&self.0.0).queue.len()
     }
 }
 
@@ -94,57 +121,43 @@ pub struct Mailbox<T>(Arc<Shared<T>>);
 impl<T> Drop for Mailbox<T> {
     fn drop(&mut self) {
         let left = {
-            let mut state = lock(&self.0.state);
+            let mut state = lock(&self.0.0);
             state.receiving = false;
+            state.wake();
             std::mem::take(&mut state.queue)
         };
-        self.0.room.notify_all();
         // Outside the lock: a message may own what sends to this very mailbox.
         drop(left);
     }
 }
 
 impl<T> Mailbox<T> {
-    /// As [`super::Mailbox::receive`] promises; under loom no patience ever ends.
+    /// As [`super::Mailbox::receive`] promises, but for the patience: it ends at once if there is
+    /// none at all, and otherwise never.
     pub fn receive(&self, patience: Option<Duration>) -> Received<T> {
-        let mut state = lock(&self.0.state);
+        let mut state = lock(&self.0.0);
         loop {
-            if let Some(message) = state.queue.pop_front() {
-                drop(state);
-                self.0.room.notify_one();
+            if let Some(message) = state.pop() {
                 return Received::Message(message);
             }
             if state.senders == 0 {
                 return Received::Closed;
             }
-            let Some(patience) = patience else {
-                state = self.0.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            let (guard, wait) = self
-                .0
-                .arrived
-                .wait_timeout(state, patience)
-                .unwrap_or_else(PoisonError::into_inner);
-            state = guard;
-            if wait.timed_out() && state.queue.is_empty() {
+            if patience == Some(Duration::ZERO) {
                 return Received::TimedOut;
             }
+            state = self.0.sleep(state);
         }
     }
 
     /// As [`super::Mailbox::try_receive`] promises.
     pub fn try_receive(&self) -> Option<T> {
-        let message = lock(&self.0.state).queue.pop_front();
-        if message.is_some() {
-            self.0.room.notify_one();
-        }
-        message
+        lock(&self.0.0).pop()
     }
 
     /// As [`super::Mailbox::len`] promises.
     pub fn len(&self) -> usize {
-        lock(&self.0.state).queue.len()
+        lock(&self.0.0).queue.len()
     }
 
     /// As [`super::Mailbox::is_empty`] promises.
