@@ -107,6 +107,11 @@ pub fn run(command: &mut Command) -> Outcome<Output> {
 /// # Errors
 /// There is no such program, or it preloads nothing.
 pub fn preloaded_by(program: &str, arguments: &[&str]) -> Outcome<OsString> {
+    if !has(program) {
+        return Err(
+            format!("{program} is missing; to install it: apt-get install {program}").into()
+        );
+    }
     let output = run(Command::new(program).args(arguments).args(["printenv", "LD_PRELOAD"]))?;
     let path = String::from_utf8(output.stdout)?;
     Ok(path.trim().trim_start_matches(':').into())
