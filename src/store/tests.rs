@@ -67,9 +67,11 @@ impl Files for SmallJournal {
         SystemFiles.flip(path, at, mask)
     }
 
-    fn sync(&self, path: &Path) -> io::Result<()> {
-        self.synced.borrow_mut().push(std::fs::read(path).unwrap_or_default());
-        SystemFiles.sync(path)
+    fn settle(&self, path: &Path, part: Part) -> io::Result<()> {
+        if path.to_string_lossy().ends_with("-wal") {
+            self.synced.borrow_mut().push(std::fs::read(path).unwrap_or_default());
+        }
+        SystemFiles.settle(path, part)
     }
 
     fn journal_size(&self) -> JournalSize {

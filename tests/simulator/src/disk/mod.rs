@@ -307,6 +307,14 @@ impl Disk {
         Ok(())
     }
 
+    /// What is seen of the first `length` bytes of a file, as far as it need not be written any more,
+    /// is what lies on the disk.
+    fn forget(&mut self, name: &str, length: usize) -> Result<(), Failed> {
+        self.check_alive()?;
+        self.files.get_mut(name).ok_or(Failed::Io)?.forget(length);
+        Ok(())
+    }
+
     fn check_alive(&self) -> Result<(), Failed> {
         if self.alive { Ok(()) } else { Err(Failed::Io) }
     }
@@ -316,6 +324,16 @@ impl File {
     fn write(&mut self, at: usize, bytes: &[u8]) {
         put(&mut self.seen, at, bytes);
         self.pending.push(Change::Write { at, bytes: bytes.into() });
+    }
+
+    /// Shows of the first `length` bytes what is durable. It stays as long as it is seen to be.
+    fn forget(&mut self, length: usize) {
+        if self.pending.is_empty() {
+            let part = self.seen.len().min(length);
+            let durable = part.min(self.durable.len());
+            self.seen[..durable].copy_from_slice(&self.durable[..durable]);
+            self.seen[durable..part].fill(0);
+        }
     }
 
     /// Everything seen is durable.
