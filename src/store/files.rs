@@ -6,7 +6,6 @@ use rustix::fs::{Advice, fadvise};
 use std::{
     fs::{File, OpenOptions},
     io::{self, BufReader, Read, Seek, Write},
-    num::NonZeroU64,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -39,25 +38,6 @@ impl JournalSize {
 impl Default for JournalSize {
     fn default() -> Self {
         Self { idle: 256, busy: 1000, slack: 100 }
-    }
-}
-
-/// A part of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Its first page of 4 KiB.
-    Head,
-    /// All of it.
-    All,
-}
-
-impl Part {
-    /// How many bytes from the beginning; `None` is to the end.
-    pub fn length(self) -> Option<NonZeroU64> {
-        match self {
-            Self::Head => NonZeroU64::new(4096),
-            Self::All => None,
-        }
     }
 }
 
@@ -110,13 +90,13 @@ pub trait Files {
     /// It cannot be read or written.
     fn flip(&self, path: &Path, at: u64, mask: u8) -> io::Result<()>;
 
-    /// What is in the file is on disk when this returns, and what is read of this part of it afterwards
-    /// is what is there: after a sync that failed the system goes on showing what was written, as if
-    /// it were safe, and never writes it again. A file that does not exist has nothing.
+    /// What is in the file is on disk when this returns, and what is read of it afterwards is what is
+    /// there: after a sync that failed the system goes on showing what was written, as if it were
+    /// safe, and never writes it again. A file that does not exist has nothing.
     ///
     /// # Errors
     /// It cannot be written.
-    fn settle(&self, path: &Path, part: Part) -> io::Result<()>;
+    fn settle(&self, path: &Path) -> io::Result<()>;
 
     /// How large the journal may grow.
     fn journal_size(&self) -> JournalSize {
@@ -178,7 +158,7 @@ impl Files for SystemFiles {
         file.sync_all()
     }
 
-    fn settle(&self, path: &Path, part: Part) -> io::Result<()> {
+    fn settle(&self, path: &Path) -> io::Result<()> {
         let file = match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             opened => opened?,
@@ -186,7 +166,7 @@ impl Files for SystemFiles {
         file.sync_all()?;
         // What is not to be written any more is forgotten, and read from the disk. Where there is no
         // such advice there is no disk behind the file either.
-        let _none_needed = fadvise(&file, 0, part.length(), Advice::DontNeed);
+        let _none_needed = fadvise(&file, 0, None, Advice::DontNeed);
         Ok(())
     }
 

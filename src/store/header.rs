@@ -4,7 +4,7 @@ use super::{
     open::{Opening, VERSION},
     refusal::OpenError,
 };
-use std::io::{self, Read};
+use std::io::Read;
 
 /// "octo": says in the header of a SQLite file whose file it is.
 pub const APPLICATION_ID: u32 = 0x6f63_746f;
@@ -31,17 +31,7 @@ pub enum Kind {
     Backup,
 }
 
-/// What SQLite writes at the places 18 and 19 of the header of a file with a write-ahead log.
-const WRITE_AHEAD_LOG: [u8; 2] = [2, 2];
-
 impl Opening<'_> {
-    /// Whether the header says that the file has a write-ahead log.
-    pub fn has_write_ahead_log(&self) -> io::Result<bool> {
-        let mut header = Vec::new();
-        self.files.read(self.path)?.take(20).read_to_end(&mut header)?;
-        Ok(header.get(18..) == Some(&WRITE_AHEAD_LOG[..]))
-    }
-
     /// Refuses what is not ours, is damaged there, or newer than this program.
     pub fn kind(&self) -> Result<Kind, OpenError> {
         let mut header = Vec::new();
@@ -70,7 +60,7 @@ impl Opening<'_> {
         };
         // In any other mode SQLite would not look at the journal: ours is a write-ahead log, or was
         // about to become one.
-        if header[18..20] != WRITE_AHEAD_LOG && header[18..20] != [1, 1] {
+        if !matches!(header[18..20], [2, 2] | [1, 1]) {
             return Err(self.damaged("its header names another journal".to_owned()));
         }
         let found = number(60);

@@ -33,7 +33,7 @@ pub use audit::Retention;
 pub use backup::{BackupError, Restored, backup, copy_main_file, restore};
 pub use check::{Checked, check};
 pub use contents::{Contents, Contradiction};
-pub use files::{Files, JournalSize, Part, SystemFiles, folder_of};
+pub use files::{Files, JournalSize, SystemFiles, folder_of};
 pub use fill::{AuditRows, fill};
 pub use lock_file::{Holder, LockFile, NotLocked};
 pub use open::{Recovered, TOKEN_BLOCK, open, open_on};

@@ -6,7 +6,7 @@
 use super::{
     Retention, SqliteStore, boot as boot_row,
     contents::{Contents, Contradiction},
-    files::{Files, JournalSize, Part, SystemFiles, folder_of},
+    files::{Files, JournalSize, SystemFiles, folder_of},
     header::{APPLICATION_ID, Kind},
     is_full,
     journal::{self, Standing, WrongBit},
@@ -121,10 +121,10 @@ impl Opening<'_> {
         boot: &BootId,
         now: Instant,
     ) -> Result<(SqliteStore, Recovered), OpenError> {
-        self.settle()?;
         if self.kind()? == Kind::Backup {
             return Err(OpenError::Backup { path: self.path.to_owned() });
         }
+        self.settle_journal()?;
         let journal = self.check_journal()?;
         let main = self.hold_open()?;
         let mut connection = self.connect()?;
@@ -183,24 +183,15 @@ impl Opening<'_> {
         }
     }
 
-    /// What is read from here on is on disk. A process that was killed may have written a transaction
-    /// and not synced it, or have failed to: it is built upon from here on, so it must not vanish any
-    /// more. If the next one outlived it, the journal would look as if it had lost a commit; and if it
-    /// vanished while it is moved into the main file, a part of it would stay there.
+    /// What is read of the journal from here on is on disk. A process that was killed may have written
+    /// a transaction and not synced it, or failed to: it is built upon, so it must not vanish any
+    /// more. If the next one outlived it, the journal would look as if it had lost a commit; and if
+    /// it vanished while it is moved into the main file, a part of it would stay there.
     ///
-    /// Of the main file that matters while it is made, without a write-ahead log. Later on whatever
-    /// was not synced in it is in the journal too, and is moved once more.
-    fn settle(&self) -> Result<(), OpenError> {
-        let settle = || {
-            self.files.settle(&self.journal(), Part::All)?;
-            self.files.settle(self.path, Part::Head)?;
-            if self.has_write_ahead_log()? {
-                Ok(())
-            } else {
-                self.files.settle(self.path, Part::All)
-            }
-        };
-        settle().map_err(|source| self.io(source))
+    /// Nothing like that can be in the main file: what was not synced there is still in the journal,
+    /// and is moved once more.
+    fn settle_journal(&self) -> Result<(), OpenError> {
+        self.files.settle(&self.journal()).map_err(|source| self.io(source))
     }
 
     fn journal(&self) -> PathBuf {

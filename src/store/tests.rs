@@ -67,11 +67,9 @@ impl Files for SmallJournal {
         SystemFiles.flip(path, at, mask)
     }
 
-    fn settle(&self, path: &Path, part: Part) -> io::Result<()> {
-        if path.to_string_lossy().ends_with("-wal") {
-            self.synced.borrow_mut().push(std::fs::read(path).unwrap_or_default());
-        }
-        SystemFiles.settle(path, part)
+    fn settle(&self, path: &Path) -> io::Result<()> {
+        self.synced.borrow_mut().push(std::fs::read(path).unwrap_or_default());
+        SystemFiles.settle(path)
     }
 
     fn journal_size(&self) -> JournalSize {

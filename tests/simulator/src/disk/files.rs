@@ -1,7 +1,7 @@
 //! The files of the simulated disk, as the store asks for them.
 
 use super::{Failed, SharedDisk, vfs};
-use octostore::store::{Files, JournalSize, LockFile, NotLocked, Part};
+use octostore::store::{Files, JournalSize, LockFile, NotLocked};
 use std::{
     io::{self, Cursor, Read},
     path::{Path, PathBuf},
@@ -62,14 +62,13 @@ impl Files for SimulatedFiles {
         disk.sync(name).map_err(error)
     }
 
-    fn settle(&self, path: &Path, part: Part) -> io::Result<()> {
+    fn settle(&self, path: &Path) -> io::Result<()> {
         let (mut disk, name) = (self.disk.get(), name(path));
         if !disk.exists(name) {
             return Ok(());
         }
         disk.sync(name).map_err(error)?;
-        let length = part.length().and_then(|length| usize::try_from(length.get()).ok());
-        disk.forget(name, length.unwrap_or(usize::MAX)).map_err(error)
+        disk.forget(name).map_err(error)
     }
 
     fn journal_size(&self) -> JournalSize {

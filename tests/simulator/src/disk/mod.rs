@@ -307,11 +307,10 @@ impl Disk {
         Ok(())
     }
 
-    /// What is seen of the first `length` bytes of a file, as far as it need not be written any more,
-    /// is what lies on the disk.
-    fn forget(&mut self, name: &str, length: usize) -> Result<(), Failed> {
+    /// What is seen of a file that need not be written any more is what lies on the disk.
+    fn forget(&mut self, name: &str) -> Result<(), Failed> {
         self.check_alive()?;
-        self.files.get_mut(name).ok_or(Failed::Io)?.forget(length);
+        self.files.get_mut(name).ok_or(Failed::Io)?.forget();
         Ok(())
     }
 
@@ -326,13 +325,12 @@ impl File {
         self.pending.push(Change::Write { at, bytes: bytes.into() });
     }
 
-    /// Shows of the first `length` bytes what is durable. It stays as long as it is seen to be.
-    fn forget(&mut self, length: usize) {
+    /// Shows what is durable, if nothing is on its way. The file is as long as it was seen to be.
+    fn forget(&mut self) {
         if self.pending.is_empty() {
-            let part = self.seen.len().min(length);
-            let durable = part.min(self.durable.len());
-            self.seen[..durable].copy_from_slice(&self.durable[..durable]);
-            self.seen[durable..part].fill(0);
+            let length = self.seen.len();
+            self.seen.clone_from(&self.durable);
+            self.seen.resize(length, 0);
         }
     }
 

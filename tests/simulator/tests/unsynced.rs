@@ -1,0 +1,153 @@
+//! A sync that failed: what was written is seen as if it were safe, and is not. Whatever a start makes
+//! of it, a power cut in the middle of that start leaves all of a transaction or nothing.
+
+use octostore::{
+    clock::BootId,
+    store::{JournalSize, Recovered, SqliteStore, open_on},
+};
+use octostore_actors::{
+    commit::{Store, Verdict},
+    domain::{
+        Record,
+        account::{Account, AccountRecord, Allowance, Origin, Role, Standing, Subject},
+        lock::{Holder, Lease, LockRecord},
+        values::{
+            AccountId, AccountName, FencingToken, LeaseId, LockName, Metadata, Ttl, WallTime,
+        },
+    },
+    time::Instant,
+};
+use octostore_simulator::{
+    dice::Dice,
+    disk::{Disk, Image, Kind, Mounted, SharedDisk, SimulatedFiles, Syncs, Trap, Trouble},
+};
+
+const SIZE: JournalSize = JournalSize { idle: 60, busy: 120, slack: 60 };
+
+/// So many leases in each transaction: several pages.
+const LEASES: u64 = 30;
+
+const HOLDER: AccountId = AccountId::from_bytes([7; 16]);
+
+fn account() -> Record {
+    AccountRecord::Account(Account {
+        id: HOLDER,
+        origin: Origin::Static,
+        subject: Subject::new("ci").unwrap(),
+        name: AccountName::new("ci").unwrap(),
+        role: Role::Member,
+        standing: Standing::Enabled,
+        allowance: Allowance::default(),
+        created_at: WallTime::from_millis(0),
+    })
+    .into()
+}
+
+/// Leases of one transaction, as they are written.
+fn leases(from: u64) -> Vec<Record> {
+    let lease = |number: u64| Lease {
+        name: LockName::new(&format!("lock-{number}")).unwrap(),
+        holder: Holder { account: HOLDER, owner: None },
+        id: LeaseId::from_bytes(u128::from(number).to_be_bytes()),
+        token: FencingToken::new(number + 1).unwrap(),
+        ttl: Ttl::from_seconds(60).unwrap(),
+        expires: Instant::from_nanos(1 << 40),
+        metadata: Some(Metadata::new(&"m".repeat(500)).unwrap()),
+    };
+    (from..from + LEASES).map(|number| LockRecord::Held(lease(number)).into()).collect()
+}
+
+/// One machine with a database.
+struct Machine {
+    disk: SharedDisk,
+    mounted: Mounted,
+    files: SimulatedFiles,
+    boot: BootId,
+}
+
+impl Machine {
+    fn new(seed: u64) -> Self {
+        let disk = SharedDisk::new(Disk::new(&Image::new(), Dice::new(seed, 0), Syncs::Honest));
+        Self {
+            mounted: Mounted::new(disk.clone()),
+            files: SimulatedFiles { disk: disk.clone(), size: SIZE },
+            disk,
+            boot: BootId::read().unwrap(),
+        }
+    }
+
+    fn open(&self) -> Result<(SqliteStore, Recovered), String> {
+        let opened = open_on(&self.files, &self.mounted.path(), &self.boot, Instant::default());
+        opened.map_err(|error| error.to_string())
+    }
+}
+
+/// How many leases there are in the end, if the start after the failed sync dies at its operation
+/// `dies_after`, and then the power goes.
+fn left(seed: u64, dies_after: u32) -> Result<usize, String> {
+    let machine = Machine::new(seed);
+    let (disk, open) = (&machine.disk, || machine.open());
+
+    let mut store = open()?.0;
+    assert!(matches!(store.commit(&[account()]), Verdict::Committed));
+    assert!(matches!(store.commit(&leases(0)), Verdict::Committed));
+    disk.get().set_trap(Trap { after: 0, kind: Some(Kind::Sync), trouble: Trouble::Once });
+    assert!(matches!(store.commit(&leases(LEASES)), Verdict::Unknown(_)));
+    disk.get().kill();
+    drop(store);
+
+    disk.get().revive();
+    disk.get().die_after(dies_after);
+    drop(open());
+    disk.get().kill();
+    disk.get().cut_power();
+
+    disk.get().revive();
+    Ok(open()?.1.leases.len())
+}
+
+/// How many leases there are in the end, if the sync number `failing` of the first start failed, the
+/// next one served, and then the power went.
+fn left_after_making(seed: u64, failing: u32) -> Result<usize, String> {
+    let machine = Machine::new(seed);
+    let (disk, open) = (&machine.disk, || machine.open());
+
+    disk.get().set_trap(Trap { after: failing, kind: Some(Kind::Sync), trouble: Trouble::Once });
+    drop(open());
+    disk.get().kill();
+
+    disk.get().revive();
+    disk.get().clear_trap();
+    let mut store = open()?.0;
+    assert!(matches!(store.commit(&[account()]), Verdict::Committed));
+    assert!(matches!(store.commit(&leases(0)), Verdict::Committed));
+    disk.get().kill();
+    disk.get().cut_power();
+
+    disk.get().revive();
+    Ok(open()?.1.leases.len())
+}
+
+#[test]
+fn a_failed_sync_and_a_power_cut_leave_all_of_a_transaction_or_nothing() {
+    let (once, twice) = (LEASES as usize, 2 * LEASES as usize);
+    let mut seen = [false; 2];
+    for seed in 0..40 {
+        for dies_after in 0..40 {
+            let left = left(seed, dies_after);
+            assert!(left == Ok(once) || left == Ok(twice), "{left:?}: {seed}, {dies_after}");
+            seen[usize::from(left == Ok(twice))] = true;
+        }
+    }
+    assert_eq!(seen, [true; 2], "the disk sometimes has it, and sometimes has not");
+}
+
+#[test]
+fn a_database_that_was_made_while_a_sync_failed_keeps_what_it_acknowledges() {
+    for seed in 0..40 {
+        for failing in 0..12 {
+            let left = left_after_making(seed, failing);
+            assert_eq!(left, Ok(LEASES as usize), "{seed}, {failing}");
+        }
+    }
+}
