@@ -33,8 +33,8 @@ fn account() -> Record {
     AccountRecord::Account(Account {
         id: HOLDER,
         origin: Origin::Static,
-        subject: Subject::new("ci").unwrap(),
-        name: AccountName::new("ci").unwrap(),
+        subject: Subject::new("ci").expect("in its bounds"),
+        name: AccountName::new("ci").expect("in its bounds"),
         role: Role::Member,
         standing: Standing::Enabled,
         allowance: Allowance::default(),
@@ -46,13 +46,13 @@ fn account() -> Record {
 /// Leases of one transaction, as they are written.
 fn leases(from: u64) -> Vec<Record> {
     let lease = |number: u64| Lease {
-        name: LockName::new(&format!("lock-{number}")).unwrap(),
+        name: LockName::new(&format!("lock-{number}")).expect("in its bounds"),
         holder: Holder { account: HOLDER, owner: None },
         id: LeaseId::from_bytes(u128::from(number).to_be_bytes()),
-        token: FencingToken::new(number + 1).unwrap(),
-        ttl: Ttl::from_seconds(60).unwrap(),
+        token: FencingToken::new(number + 1).expect("in its bounds"),
+        ttl: Ttl::from_seconds(60).expect("in its bounds"),
         expires: Instant::from_nanos(1 << 40),
-        metadata: Some(Metadata::new(&"m".repeat(500)).unwrap()),
+        metadata: Some(Metadata::new(&"m".repeat(500)).expect("in its bounds")),
     };
     (from..from + LEASES).map(|number| LockRecord::Held(lease(number)).into()).collect()
 }
@@ -72,7 +72,7 @@ impl Machine {
             mounted: Mounted::new(disk.clone()),
             files: SimulatedFiles { disk: disk.clone(), size: SIZE },
             disk,
-            boot: BootId::read().unwrap(),
+            boot: BootId::read().expect("/proc"),
         }
     }
 

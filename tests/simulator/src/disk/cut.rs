@@ -35,7 +35,7 @@ impl Disk {
         self.files.retain(|_, file| file.linked || dice.one_in(2));
         for file in self.files.values_mut() {
             let fate = Fate::roll(dice, file.pending.len());
-            file.settle(fate, dice);
+            let _never_cut = file.settle(fate, dice);
             file.seen.clone_from(&file.durable);
             file.linked = true;
         }
@@ -54,17 +54,27 @@ impl Disk {
 
 impl File {
     /// A sync that fails: some of what was on its way is durable, and the rest never will be,
-    /// because the system takes it for written. Processes see it all the same.
+    /// because the system takes it for written. Processes see it all the same. How long a file is the
+    /// system does not forget: it tries that again.
     pub(super) fn sync_badly(&mut self, dice: &mut Dice) {
         let fate = Fate::roll(dice, self.pending.len());
-        self.settle(fate, dice);
+        self.pending = self.settle(fate, dice);
     }
 
-    fn settle(&mut self, fate: Fate, dice: &mut Dice) {
-        let pending = std::mem::take(&mut self.pending);
+    /// Returns where the file was cut short and is not.
+    fn settle(&mut self, fate: Fate, dice: &mut Dice) -> Vec<Change> {
+        let mut pending = std::mem::take(&mut self.pending);
+        let done = self.settle_changes(&pending, fate, dice);
+        pending.drain(..done);
+        pending.retain(|change| matches!(change, Change::Cut(_)));
+        pending
+    }
+
+    /// Returns how many of the changes are over and done with.
+    fn settle_changes(&mut self, pending: &[Change], fate: Fate, dice: &mut Dice) -> usize {
         match fate {
             Fate::All => pending.iter().for_each(|change| change.apply(&mut self.durable)),
-            Fate::None => {}
+            Fate::None => return 0,
             Fate::First(count) => {
                 for change in &pending[..count] {
                     change.apply(&mut self.durable);
@@ -73,9 +83,11 @@ impl File {
                     let made_before = self.durable.len();
                     self.tear((*at, bytes), made_before, dice);
                 }
+                return count;
             }
             Fate::Any | Fate::Torn => {
                 let torn = matches!(fate, Fate::Torn);
+                let mut done = 0;
                 for part in pending.split_inclusive(|change| matches!(change, Change::Cut(_))) {
                     let (cut, writes) = match part {
                         [writes @ .., Change::Cut(length)] => (Some(*length), writes),
@@ -85,12 +97,14 @@ impl File {
                     match cut {
                         Some(length) if dice.one_in(2) => self.durable.resize(length, 0),
                         // What comes after it is not there without it.
-                        Some(_) => return,
+                        Some(_) => return done,
                         None => {}
                     }
+                    done += part.len();
                 }
             }
         }
+        pending.len()
     }
 
     fn settle_some(&mut self, writes: &[Change], torn: bool, dice: &mut Dice) {
