@@ -83,7 +83,8 @@ pub fn run(lab: &Lab, target: &Path, words: &[String]) -> Outcome<Report> {
         power::run(&lab.of(&SYNC_NORMAL.build(target)?)?, TRIES)
     })?;
     controls.control("reply before commit, kill", || {
-        kill::run(&lab.of(&REPLY_FIRST.build(target)?)?, TRIES)
+        // It must fall between an answer and its commit, which is a moment.
+        kill::run(&lab.of(&REPLY_FIRST.build(target)?)?, 10 * TRIES)
     })?;
     controls.control("reply before commit, power", || {
         power::run(&lab.of(&REPLY_FIRST.build(target)?)?, TRIES)
