@@ -2,7 +2,7 @@
 //!
 //! tokio's own would be armed and disarmed once a request. Here a deadline is only looked at when
 //! the connection is polled, and each connection sees to it that it is polled now and then.
-#![expect(clippy::disallowed_methods, reason = "deadlines of sockets, on the runtime's own clock")]
+#![expect(clippy::disallowed_methods, reason = "deadlines of sockets, on the clock that std has")]
 
 use hyper::rt::{Sleep, Timer};
 use rustix::time::{ClockId, clock_gettime};
