@@ -47,10 +47,11 @@ export async function ask(method, path, body, headers = {}) {
 let ahead = 0;
 
 /** By how much this machine's clock is ahead of the server's, in milliseconds: ends are the server's
- * times. It tells whole seconds, so less than two are none. */
+ * times. It tells whole seconds, so less than two are none; and the end of the second that it tells is
+ * taken, so that nothing is shown to last longer than it does. */
 function heed(date) {
   const differs = Date.now() - Date.parse(date);
-  ahead = Math.abs(differs) > 2000 ? differs : 0;
+  ahead = Math.abs(differs) > 2000 ? differs - 1000 : 0;
 }
 
 /** JSON, in which a number that is not what JavaScript would make of it (`250.00`, 2^60) stays as it
@@ -144,10 +145,10 @@ export function confirmed(title, text, verb, act, fields = [], kind = "bad") {
       try {
         await act();
         done = true;
-        dialog.close();
+        end();
       } catch (error) {
         wrong.textContent = inWords(error);
-        if (error.status === 401) dialog.close();
+        if (error.status === 401) end();
       } finally {
         goesOn = false;
       }
@@ -159,14 +160,22 @@ export function confirmed(title, text, verb, act, fields = [], kind = "bad") {
       text && el("p", { id: "asked-more" }, text),
       fields,
       wrong,
-      el("div", { class: "tools end" }, !only && el("button", { type: "button", onclick: () => dialog.close() }, "Cancel"), go),
+      el("div", { class: "tools end" }, !only && el("button", { type: "button", onclick: () => end() }, "Cancel"), go),
     );
     const labels = { "aria-labelledby": "asked", "aria-describedby": text ? "asked-more" : null };
     const dialog = el("dialog", { ...labels, class: fields.some((one) => one.querySelector("textarea")) ? "big" : "" }, form);
-    dialog.addEventListener("close", () => {
+    // Answers before a browser tells that it is closed: whoever presses the button again at once, which
+    // has the focus back, is not to find it busy.
+    const end = () => {
+      dialog.close();
       dialog.remove();
       answer(done);
+    };
+    dialog.addEventListener("cancel", (event) => {
+      event.preventDefault();
+      end();
     });
+    dialog.addEventListener("close", end);
     document.body.append(dialog);
     dialog.showModal();
   });
