@@ -2,12 +2,13 @@
 //! crosses over together.
 //!
 //! A thread that sleeps costs a system call to wake, and a context switch. Commands that come in
-//! one burst go to their actor as one message; answers that come with one commit wake one task,
-//! which wakes the others where they run.
+//! one burst go to their actor as one message, and are decided upon where they were gathered if the
+//! actor is free ([`Station`]); answers that come with one commit wake one task, which wakes the
+//! others where they run.
 
 use crate::traces::{Hop, hop};
 use octostore_actors::{
-    actor::{Asked, Handle},
+    actor::{Asked, Station},
     domain::Machine,
     gather::Gather,
     reply::{Alarm, Lost, Waiting},
@@ -27,30 +28,33 @@ impl Drop for Owned {
 /// Asks one actor, what comes in a burst together.
 pub struct Outbox<M: Machine> {
     name: &'static str,
-    handle: Handle<M>,
+    station: Arc<Station<M>>,
     queue: Arc<Gather<Asked<M>>>,
     _flush: Owned,
 }
 
 impl<M> Outbox<M>
 where
-    M: Machine + 'static,
+    M: Machine + Send + 'static,
     M::Command: Send + 'static,
     M::Outcome: Send + 'static,
 {
-    /// An outbox to the actor of `handle`, which is called `name`. Must be called on a tokio runtime.
-    pub fn new(name: &'static str, handle: Handle<M>) -> Self {
+    /// An outbox to the actor of `station`, which is called `name`. Must be called on a tokio
+    /// runtime.
+    pub fn new(name: &'static str, station: Arc<Station<M>>) -> Self {
         let queue = Arc::new(Gather::default());
-        let flush = tokio::spawn(flush(Arc::clone(&queue), handle.clone()));
-        Self { name, handle, queue, _flush: Owned(flush) }
+        let flush = tokio::spawn(flush(Arc::clone(&queue), Arc::clone(&station)));
+        Self { name, station, queue, _flush: Owned(flush) }
     }
 
     /// Asks the actor. The command is answered exactly once; if the actor has no room for it, by
     /// saying so.
     pub fn ask(&self, command: M::Command) -> Hop<Waiting<M::Outcome>> {
-        let (asked, waiting) = self.handle.prepare(command);
+        let (asked, waiting) = self.station.handle().prepare(command);
         let answer = hop(self.name, waiting);
-        self.queue.add(asked);
+        if self.queue.add(asked) >= MOST_AT_ONCE {
+            self.station.ask_all(self.queue.take());
+        }
         answer
     }
 
@@ -72,20 +76,29 @@ where
 
     /// Takes back an answer that was picked up, and then could not be passed on.
     pub fn give_back(&self, outcome: M::Outcome) {
-        self.handle.give_back(outcome);
+        self.station.handle().give_back(outcome);
     }
 }
 
 /// How often in a row what a look sees may be undone before it is refused.
 const MOST_LOOKS: u32 = 3;
 
+/// So many commands cross over at once, although more may come in this turn of the runtime's loop:
+/// the journal is busy with them while the next are read.
+const MOST_AT_ONCE: usize = 16;
+
 /// For how many turns of the runtime's loop commands are gathered while more come.
 const MOST_TURNS: usize = 4;
 
-/// So many commands are work for a while, and their actor may as well begin when it can.
+/// So many commands are work for a while, and the journal may as well begin when it can.
 const MANY: usize = 4;
 
-async fn flush<M: Machine>(queue: Arc<Gather<Asked<M>>>, handle: Handle<M>) {
+async fn flush<M>(queue: Arc<Gather<Asked<M>>>, station: Arc<Station<M>>)
+where
+    M: Machine + Send,
+    M::Command: Send + 'static,
+    M::Outcome: Send + 'static,
+{
     loop {
         queue.filled().await;
         // Whatever else is ready comes first, and adds to the queue; as long as it does, wait.
@@ -98,10 +111,13 @@ async fn flush<M: Machine>(queue: Arc<Gather<Asked<M>>>, handle: Handle<M>) {
             }
         }
         let asked = queue.take();
+        if asked.is_empty() {
+            continue;
+        }
         let few = asked.len() < MANY;
-        handle.ask_all(asked);
+        station.ask_all(asked);
         if few {
-            // The actor may have been woken on the core of this thread, and would wait for as long
+            // The journal may have been woken on the core of this thread, and would wait for as long
             // as the system lets that go on: milliseconds, for what takes it microseconds.
             std::thread::yield_now();
         }
@@ -159,7 +175,7 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use octostore_actors::{
-        actor::{Actor, Flow, Patience},
+        actor::Actor,
         commit::{Persistence, Pressure, Store, StoreFailure, Verdict},
         domain::{
             Effects, Moment, Record, Ticket,
@@ -282,13 +298,14 @@ mod tests {
     ) -> Result<u32, Lost> {
         let places = NonZeroUsize::new(8).unwrap();
         let (journal, turns) = mailbox(places);
-        let (mut actor, handle) =
+        let (actor, handle) =
             Actor::new(Doubtful { changes }, places, journal, Arc::new(SystemClock));
+        let station = Arc::new(Station::new(actor, handle));
         let mut persistence = Persistence::new(Full, turns);
-        let outbox = Outbox::new("doubtful", handle);
+        let outbox = Outbox::new("doubtful", Arc::clone(&station));
         let steps = async {
             loop {
-                assert_eq!(actor.turn(Patience::None), Flow::Continue);
+                station.attend();
                 persistence.step().unwrap();
                 yield_now().await;
             }

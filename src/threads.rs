@@ -9,7 +9,7 @@ use crate::{
     store::SqliteStore,
 };
 use octostore_actors::{
-    actor::Actor,
+    actor::{Actor, Station},
     commit::{JournalMessage, Persistence},
     domain::Machine,
     mailbox::Address,
@@ -59,11 +59,13 @@ impl Actors<'_> {
         let actor = actor
             .with_alarm(Arc::clone(&self.alarm))
             .with_watch(Arc::clone(&board) as Arc<dyn Watch>);
+        let (stop, mailbox) = (handle.clone(), handle.clone());
+        let station = Arc::new(Station::new(actor, handle));
+        let desk = Arc::clone(&station);
         let thread = self.threads.spawn(name, move || {
-            actor.run();
+            desk.run();
             Ok(())
         })?;
-        let (stop, mailbox) = (handle.clone(), handle.clone());
         self.watched.push(WatchedActor {
             name,
             board: Some(board),
@@ -71,7 +73,7 @@ impl Actors<'_> {
             queued: Box::new(move || mailbox.queued()),
         });
         self.threads.actors.push(RunningActor { stop: Box::new(move || stop.stop()), thread });
-        Ok(Outbox::new(name, handle))
+        Ok(Outbox::new(name, station))
     }
 }
 

@@ -1,25 +1,32 @@
-//! The event loop: one thread, one machine, one turn after the other.
+//! The event loop: one machine, one turn after the other.
 //!
 //! A turn takes what is queued, lets the machine decide, and sends what must be written on its
 //! way together with the answers that depend on it. It never waits for the disk: memory runs
-//! ahead, answers do not.
+//! ahead, answers do not. On whose thread it is, and when, is the matter of the [`Station`].
 //!
 //! The order within a turn is a promise: the clock is read first, then everything that was
 //! queued by then is handled, and only then does anything expire. After a stall (a stopped or
 //! suspended process) expiry waits a little longer still, because what was sent to us meanwhile
 //! may not even be in the mailbox yet.
 
+mod station;
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+pub use station::Station;
+
 use crate::{
     commit::{JournalMessage, Turn},
-    domain::{Answer, Effects, Machine, Moment, Room, Table, Ticket},
-    mailbox::{Address, Mailbox, Received, Refused, mailbox},
+    domain::{Answer, Effects, Machine, Moment, Record, Room, Table, Ticket},
+    mailbox::{Address, Mailbox, Refused, mailbox},
     progress::{Epoch, Progress, Seq},
-    reply::{Alarm, Home, Lost, Nowhere, Reply, Waiting, WakeHere, reply},
+    reply::{Alarm, Held, Home, Lost, Nowhere, Reply, Waiting, WakeHere, reply},
     sync::{Arc, Mutex, block_on, lock},
     time::{Clock, Instant},
     watch::{Seen, Unwatched, Watch},
 };
 use std::{
+    collections::VecDeque,
     fmt,
     num::NonZeroUsize,
     pin::Pin,
@@ -42,10 +49,6 @@ const MOST_UNDER_WAY: u64 = 1024;
 
 /// How long expiry waits if there are more.
 const EXPIRY_PAUSE: Duration = Duration::from_millis(1);
-
-/// The longest sleep while a deadline is set: timers of the OS stand still in a suspend, the
-/// lease clock does not.
-const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 
 /// About how many commands are handled before their effects are sent on.
 const COMMANDS_AT_ONCE: usize = 128;
@@ -112,17 +115,20 @@ impl<M: Machine> Handle<M> {
     /// Asks the actor several commands in one message: all of them are taken, or none is and
     /// whoever waits is told so.
     pub fn ask_all(&self, asked: Vec<Asked<M>>) {
-        let Err((asked, why)) = self.send(asked) else { return };
-        for Asked { reply, .. } in asked {
-            reply.refuse(match why {
-                NotTaken::Overloaded => Lost::Overloaded,
-                NotTaken::Stopped => Lost::OutcomeUnknown,
-            });
+        if let Err((asked, why)) = self.send(asked) {
+            refuse(asked, why);
         }
     }
 
     fn send(&self, asked: Vec<Asked<M>>) -> Result<(), (Vec<Asked<M>>, NotTaken)> {
-        match self.address.try_send(Message::Commands(asked)) {
+        self.leave(asked)?;
+        self.address.wake();
+        Ok(())
+    }
+
+    /// The same, but does not wake the actor.
+    fn leave(&self, asked: Vec<Asked<M>>) -> Result<(), (Vec<Asked<M>>, NotTaken)> {
+        match self.address.try_leave(Message::Commands(asked)) {
             Ok(()) => Ok(()),
             Err(Refused::Full(Message::Commands(asked))) => Err((asked, NotTaken::Overloaded)),
             Err(Refused::Closed(Message::Commands(asked))) => Err((asked, NotTaken::Stopped)),
@@ -148,6 +154,16 @@ impl<M: Machine> Handle<M> {
     pub fn stop(&self) {
         // An actor that is gone has stopped.
         let _gone = self.address.send(Message::Stop);
+    }
+}
+
+/// Tells those who wait for the answers that nobody took what they asked.
+fn refuse<M: Machine>(asked: Vec<Asked<M>>, why: NotTaken) {
+    for Asked { reply, .. } in asked {
+        reply.refuse(match why {
+            NotTaken::Overloaded => Lost::Overloaded,
+            NotTaken::Stopped => Lost::OutcomeUnknown,
+        });
     }
 }
 
@@ -202,6 +218,8 @@ pub struct Actor<M: Machine> {
     undone: Seq,
     /// No new rows before this.
     room_from: Instant,
+    /// Turns that the journal had no room for yet, in order.
+    unsent: VecDeque<Turn>,
     /// Told to stop, it waits until what it has sent on is committed, or refused.
     barrier: Option<Waiting<()>>,
 }
@@ -246,6 +264,7 @@ where
             quiet_until: Instant::default(),
             undone: Seq::NONE,
             room_from: Instant::default(),
+            unsent: VecDeque::new(),
             barrier: None,
             clock,
             alarm: Arc::new(WakeHere),
@@ -269,50 +288,41 @@ where
         actor
     }
 
-    /// Runs until told to stop, or until the persistence actor is gone.
-    pub fn run(mut self) {
-        while self.turn(Patience::UntilDeadline) == Flow::Continue {}
-    }
-
-    /// One turn: waits for something to do, does it, and sends the effects on.
+    /// One turn: does what there is to do, and sends the effects on. Does not wait for messages.
+    ///
+    /// If the journal has no room for what a turn has decided, and `patience` is none, nothing more
+    /// is done until it has.
     pub fn turn(&mut self, patience: Patience) -> Flow {
+        if self.flush(patience) == Flow::Stopped {
+            return Flow::Stopped;
+        }
+        if !self.unsent.is_empty() {
+            return Flow::Continue;
+        }
         if let Some(barrier) = self.barrier.take() {
             return self.pass(barrier, patience);
         }
-        let first = match patience {
-            Patience::None => {
-                self.mailbox.try_receive().map_or(Received::TimedOut, Received::Message)
-            }
-            Patience::UntilDeadline => self.mailbox.receive(self.sleep()),
-        };
         // In this order: what was queued when the clock was read is counted after it was read.
         let now = self.clock.now();
         let queued = self.mailbox.len();
         self.catch_up(now);
 
-        let rest = std::iter::from_fn(|| self.mailbox.try_receive());
-        let messages: Vec<_> = match first {
-            Received::Message(message) => {
-                std::iter::once(message).chain(rest.take(queued)).collect()
-            }
-            Received::TimedOut => rest.take(queued).collect(),
-            Received::Closed => unreachable!("an actor has an address of its own mailbox"),
-        };
         let mut handled = 0;
-        for message in messages {
-            match message {
-                Message::Commands(asked) => {
+        for _ in 0..queued {
+            match self.mailbox.try_receive() {
+                Some(Message::Commands(asked)) => {
                     handled += asked.len();
                     for Asked { command, reply } in asked {
                         self.apply(now, command, reply);
                     }
                 }
-                Message::Nudge => {}
-                Message::Stop => return self.close(),
+                Some(Message::Nudge) => {}
+                Some(Message::Stop) => return self.close(patience),
+                None => break,
             }
             if handled >= COMMANDS_AT_ONCE {
                 handled = 0;
-                if self.send_effects() == Flow::Stopped {
+                if self.send_effects(patience) == Flow::Stopped {
                     return Flow::Stopped;
                 }
             }
@@ -320,19 +330,17 @@ where
         self.take_returns();
         self.expire(now);
         self.awake = now;
-        self.send_effects()
+        self.send_effects(patience)
     }
 
-    /// How long this turn may wait for its first message; `None` is for ever.
-    fn sleep(&self) -> Option<Duration> {
-        // A refusal whose nudge found the mailbox full.
-        if self.progress.epoch() != self.epoch {
-            return Some(Duration::ZERO);
+    /// When the next turn is due if no message comes: in the past is at once, `None` is never.
+    pub fn due(&self) -> Option<Instant> {
+        // Besides what there is to send, a refusal whose nudge found the mailbox full.
+        let undone = self.progress.epoch() != self.epoch;
+        if !self.unsent.is_empty() || self.barrier.is_some() || undone {
+            return Some(Instant::default());
         }
-        self.machine.next_deadline().map(|deadline| {
-            let due = deadline.max(self.quiet_until);
-            due.since(self.clock.now()).min(LONGEST_SLEEP)
-        })
+        self.machine.next_deadline().map(|deadline| deadline.max(self.quiet_until))
     }
 
     /// Takes note of what became durable, or was refused, since the last turn.
@@ -386,7 +394,7 @@ where
     }
 
     /// Lets go what depends on nothing, and sends on the rest with what it depends on.
-    fn send_effects(&mut self) -> Flow {
+    fn send_effects(&mut self, patience: Patience) -> Flow {
         self.show();
         let durable = self.progress.durable();
         let upto = self.effects.last();
@@ -405,45 +413,61 @@ where
         if !sleepers.is_empty() {
             self.alarm.wake(sleepers);
         }
-        self.send_turn(Turn {
-            progress: Arc::clone(&self.progress),
-            epoch: self.epoch,
-            upto,
-            records,
-            held,
-        })
+        self.send(held, records, upto, patience)
     }
 
     fn show(&self) {
         self.watch.see(Seen { commands: self.next_ticket, census: self.machine.census() });
     }
 
-    fn send_turn(&self, turn: Turn) -> Flow {
+    /// Sends on what this turn has decided, of this epoch.
+    fn send(
+        &mut self,
+        held: Vec<Held>,
+        records: Vec<Record>,
+        upto: Seq,
+        patience: Patience,
+    ) -> Flow {
+        let progress = Arc::clone(&self.progress);
+        let turn = Turn { progress, epoch: self.epoch, upto, records, held };
         if turn.is_empty() {
             return Flow::Continue;
         }
-        // The persistence actor only ends early when a commit failed: then nothing that we
-        // decide can be told any more, and the dropped turn says so to whoever waits.
-        self.journal.send(turn.into()).map_or(Flow::Stopped, |()| Flow::Continue)
+        self.unsent.push_back(turn);
+        self.flush(patience)
+    }
+
+    /// Sends on what is unsent, as far as `patience` goes.
+    fn flush(&mut self, patience: Patience) -> Flow {
+        while let Some(turn) = self.unsent.pop_front() {
+            let sent = match patience {
+                Patience::None => self.journal.try_send(turn.into()),
+                Patience::Unlimited => self.journal.send(turn.into()).map_err(Refused::Closed),
+            };
+            match sent {
+                Ok(()) => {}
+                Err(Refused::Full(JournalMessage::Turn(turn))) => {
+                    self.unsent.push_front(turn);
+                    return Flow::Continue;
+                }
+                // The persistence actor only ends early when a commit failed: then nothing that we
+                // decide can be told any more, and the dropped turn says so to whoever waits.
+                Err(Refused::Full(_) | Refused::Closed(_)) => return Flow::Stopped,
+            }
+        }
+        Flow::Continue
     }
 
     /// The last turns: sends on what is left, with a barrier behind it. When that is passed, every
     /// answer on its way was let go.
-    fn close(&mut self) -> Flow {
+    fn close(&mut self, patience: Patience) -> Flow {
         self.take_returns();
-        if self.send_effects() == Flow::Stopped {
+        if self.send_effects(patience) == Flow::Stopped {
             return Flow::Stopped;
         }
         let (reply, passed) = reply(Arc::new(Nowhere));
-        let barrier = Turn {
-            progress: Arc::clone(&self.progress),
-            epoch: self.epoch,
-            upto: self.effects.last(),
-            records: Vec::new(),
-            held: vec![reply.hold(())],
-        };
         self.barrier = Some(passed);
-        self.send_turn(barrier)
+        self.send(vec![reply.hold(())], Vec::new(), self.effects.last(), patience)
     }
 
     /// The very last turn: waits until everything sent on so far is committed and let go, or
@@ -453,7 +477,7 @@ where
     fn pass(&mut self, mut barrier: Waiting<()>, patience: Patience) -> Flow {
         match patience {
             // Refused or passed, the queue is empty; what else happened shows at the next send.
-            Patience::UntilDeadline => drop(block_on(barrier)),
+            Patience::Unlimited => drop(block_on(barrier)),
             Patience::None => {
                 let mut context = Context::from_waker(Waker::noop());
                 if Pin::new(&mut barrier).poll(&mut context).is_pending() {
@@ -465,7 +489,8 @@ where
         self.catch_up(self.clock.now());
         self.take_returns();
         self.machine.close(&mut self.effects);
-        self.send_effects();
+        // Nobody comes back to what is left.
+        self.send_effects(Patience::Unlimited);
         Flow::Stopped
     }
 }
@@ -476,14 +501,12 @@ impl<M: Machine> fmt::Debug for Actor<M> {
     }
 }
 
-/// How long a turn waits for something to do.
+/// How long a turn waits for the persistence actor: for room in its mailbox, and in the end for the
+/// last commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
-    /// Until a message comes or a deadline is due.
-    UntilDeadline,
-    /// Not at all: for whoever steps the loop by hand.
+    /// As long as it takes: for the thread of the actor.
+    Unlimited,
+    /// Not at all: for whoever has other things to do.
     None,
 }
-
-#[cfg(all(test, not(loom)))]
-mod tests;

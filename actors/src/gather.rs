@@ -35,9 +35,12 @@ impl<T> fmt::Debug for Gather<T> {
 }
 
 impl<T> Gather<T> {
-    /// Adds one item behind those that are there. Does not block.
-    pub fn add(&self, item: T) {
-        self.change(|items| items.push(item));
+    /// Adds one item behind those that are there, and says how many there are now. Does not block.
+    pub fn add(&self, item: T) -> usize {
+        self.change(|items| {
+            items.push(item);
+            items.len()
+        })
     }
 
     /// Adds many items, in their order, behind those that are there, and leaves `items` empty.
@@ -69,16 +72,16 @@ impl<T> Gather<T> {
         Filled(self)
     }
 
-    fn change(&self, change: impl FnOnce(&mut Vec<T>)) {
-        let collector = {
+    fn change<R>(&self, change: impl FnOnce(&mut Vec<T>) -> R) -> R {
+        let (changed, collector) = {
             let mut state = lock(&self.state);
-            change(&mut state.items);
-            state.collector.take()
+            (change(&mut state.items), state.collector.take())
         };
         // After the lock is free: who is woken may run at once, and takes it.
         if let Some(collector) = collector {
             collector.wake();
         }
+        changed
     }
 }
 

@@ -12,9 +12,9 @@ mod standin;
 mod tests;
 
 #[cfg(not(loom))]
-pub use channel::{Address, Mailbox, mailbox};
+pub use channel::{Address, Arrivals, Mailbox, mailbox};
 #[cfg(loom)]
-pub use standin::{Address, Mailbox, mailbox};
+pub use standin::{Address, Arrivals, Mailbox, mailbox};
 
 /// Why a message was not taken. It comes back to its sender: nothing of it was executed.
 #[derive(Debug, PartialEq, Eq)]

@@ -14,11 +14,16 @@ pub use loom::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 #[cfg(loom)]
-pub use {self::loom_only::block_on, loom::thread};
+pub use {
+    self::loom_only::{Baton, block_on},
+    loom::thread,
+};
 
 // Reference counts only keep things alive here; no algorithm depends on the ordering a count
 // gives. loom's own `Arc` cannot become an `Arc<dyn Trait>`, so the models use std's as well.
 pub use std::sync::Arc;
+#[cfg(not(loom))]
+use std::sync::TryLockError;
 
 /// Lets other threads run first, if any can. Under loom, which tries every order anyway and would
 /// try fewer after a yield, this does nothing.
@@ -33,6 +38,32 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+/// What one thread at a time has, and others can find taken.
+#[cfg(not(loom))]
+pub struct Baton<T>(Mutex<T>);
+
+#[cfg(not(loom))]
+impl<T> Baton<T> {
+    /// Nobody has it.
+    pub fn new(value: T) -> Self {
+        Self(Mutex::new(value))
+    }
+
+    /// Waits until it is free, and takes it until the guard is dropped.
+    pub fn take(&self) -> MutexGuard<'_, T> {
+        lock(&self.0)
+    }
+
+    /// Takes it if it is free.
+    pub fn try_take(&self) -> Option<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(guard)) => Some(guard.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
 #[cfg(loom)]
 mod loom_only {
     use super::{
@@ -41,10 +72,84 @@ mod loom_only {
     };
     use std::{
         mem::replace,
+        ops::{Deref, DerefMut},
         pin::pin,
-        sync::{Mutex, PoisonError},
+        sync::{Mutex, MutexGuard, PoisonError},
         task::{Context, Poll, Wake, Waker},
     };
+
+    /// As outside of loom, whose own `try_lock` waits for whoever takes the mutex in that moment.
+    pub struct Baton<T> {
+        state: super::Mutex<Holding>,
+        /// That of std: by the state nobody ever waits for it.
+        value: Mutex<T>,
+    }
+
+    struct Holding {
+        taken: bool,
+        waiting: Vec<Thread>,
+    }
+
+    impl<T> Baton<T> {
+        pub fn new(value: T) -> Self {
+            let state = super::Mutex::new(Holding { taken: false, waiting: Vec::new() });
+            Self { state, value: Mutex::new(value) }
+        }
+
+        pub fn take(&self) -> BatonGuard<'_, T> {
+            loop {
+                if let Some(guard) = self.take_or(|holding| holding.waiting.push(thread::current()))
+                {
+                    return guard;
+                }
+                thread::park();
+            }
+        }
+
+        pub fn try_take(&self) -> Option<BatonGuard<'_, T>> {
+            self.take_or(|_| ())
+        }
+
+        fn take_or(&self, taken: impl FnOnce(&mut Holding)) -> Option<BatonGuard<'_, T>> {
+            let mut holding = super::lock(&self.state);
+            if holding.taken {
+                taken(&mut holding);
+                return None;
+            }
+            holding.taken = true;
+            let value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
+            Some(BatonGuard { baton: self, value: Some(value) })
+        }
+    }
+
+    pub struct BatonGuard<'a, T> {
+        baton: &'a Baton<T>,
+        /// There until it is dropped.
+        value: Option<MutexGuard<'a, T>>,
+    }
+
+    impl<T> Deref for BatonGuard<'_, T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            self.value.as_ref().expect("it is not dropped")
+        }
+    }
+
+    impl<T> DerefMut for BatonGuard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            self.value.as_mut().expect("it is not dropped")
+        }
+    }
+
+    impl<T> Drop for BatonGuard<'_, T> {
+        fn drop(&mut self) {
+            self.value = None;
+            let mut holding = super::lock(&self.baton.state);
+            holding.taken = false;
+            holding.waiting.drain(..).for_each(|thread| thread.unpark());
+        }
+    }
 
     #[derive(PartialEq)]
     enum State {

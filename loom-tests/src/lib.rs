@@ -19,6 +19,7 @@ pub mod grant;
 pub mod mailbox;
 pub mod reply;
 pub mod service;
+pub mod station;
 
 use octostore_actors::sync::thread::{self, JoinHandle};
 use std::{

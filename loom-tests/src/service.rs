@@ -3,7 +3,7 @@
 
 use crate::{join, spawn, wait_restlessly};
 use octostore_actors::{
-    actor::{Actor, Handle, NotTaken},
+    actor::{Actor, Handle, NotTaken, Station},
     commit::{JournalMessage, Persistence, Pressure, Store, StoreFailure, Verdict},
     domain::{
         Machine, Record,
@@ -53,6 +53,19 @@ where
     }
 }
 
+impl<M> Ask for Station<M>
+where
+    M: Machine<Command = LockCommand, Outcome = LockOutcome> + Send,
+{
+    fn ask(&self, command: LockCommand) -> Result<Waiting<LockOutcome>, NotTaken> {
+        self.ask(command)
+    }
+
+    fn stop(&self) {
+        self.handle().stop();
+    }
+}
+
 /// An event loop, ready to be run.
 pub type Loop = Box<dyn FnOnce() + Send>;
 
@@ -74,11 +87,15 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// What ships.
+    /// What ships, as clients find it who find somebody else at the loop: all turns are on the thread
+    /// of the actor.
     pub const SHIPPED: Self = Self {
         actor: actor::<LockMachine>,
         persistence: |writer, journal| Persistence::new(writer, journal).run().map(drop),
     };
+
+    /// The same, but clients take the turn themselves if nobody is at the loop.
+    pub const ATTENDED: Self = Self { actor: attended::<LockMachine>, ..Self::SHIPPED };
 
     /// A service with this disk and `room` places in the mailbox of each of its two actors.
     pub fn build(self, disk: &Disk, room: usize) -> Built {
@@ -124,7 +141,8 @@ impl Built {
     }
 }
 
-/// The shipped event loop, around the shipped machine or around one that wraps it.
+/// The shipped event loop, around the shipped machine or around one that wraps it. It is asked as by
+/// clients who find somebody at the loop: all turns are on the thread of the actor.
 pub fn actor<M>(
     machine: LockMachine,
     room: NonZeroUsize,
@@ -135,7 +153,24 @@ where
     M: Machine<Command = LockCommand, Outcome = LockOutcome> + From<LockMachine> + Send + 'static,
 {
     let (actor, handle) = Actor::new(M::from(machine), room, journal, clock);
-    (Arc::new(handle), Box::new(move || actor.run()))
+    let station = Station::new(actor, handle.clone());
+    (Arc::new(handle), Box::new(move || station.run()))
+}
+
+/// The same, but clients take the turn if nobody is at the loop.
+pub fn attended<M>(
+    machine: LockMachine,
+    room: NonZeroUsize,
+    journal: Address<JournalMessage>,
+    clock: Arc<dyn Clock>,
+) -> (Service, Loop)
+where
+    M: Machine<Command = LockCommand, Outcome = LockOutcome> + From<LockMachine> + Send + 'static,
+{
+    let (actor, handle) = Actor::new(M::from(machine), room, journal, clock);
+    let station = Arc::new(Station::new(actor, handle));
+    let service: Service = Arc::clone(&station) as _;
+    (service, Box::new(move || station.run()))
 }
 
 /// A mailbox has at least one place.

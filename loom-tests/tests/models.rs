@@ -10,6 +10,7 @@ use octostore_loom_tests::{
     bell as door, close, commit, explore, explore_twin, flawed, gather, grant, mailbox as post,
     reply as slot,
     service::{Parts, Persist},
+    station,
 };
 use std::num::NonZeroUsize;
 
@@ -230,6 +231,86 @@ mod gathering {
     #[should_panic(expected = "deadlock")]
     fn twin_that_wakes_then_adds() {
         explore_twin(|| gather::a_sleeper_is_woken_by_another::<WakesThenAdds<_>>());
+    }
+}
+
+mod loop_of_a_station {
+    use super::*;
+
+    #[test]
+    fn both_are_answered() {
+        explore("station: whoever is at the loop, both are answered", || {
+            station::whoever_is_at_the_loop_both_are_answered(Parts::ATTENDED);
+        });
+    }
+
+    #[cfg(loom)]
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn twin_that_leaves_silently() {
+        explore_twin(|| {
+            let parts = Parts { actor: flawed::station::leaves_silently, ..Parts::SHIPPED };
+            station::whoever_is_at_the_loop_both_are_answered(parts);
+        });
+    }
+
+    #[test]
+    fn what_found_no_place_is_sent_on() {
+        explore("station: what found no place in the journal is sent on", || {
+            station::what_found_no_place_is_sent_on(Parts::ATTENDED);
+        });
+    }
+
+    #[cfg(loom)]
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn twin_that_rings_unheard() {
+        explore_twin(|| {
+            let parts = Parts { actor: flawed::station::rings_unheard, ..Parts::SHIPPED };
+            station::what_found_no_place_is_sent_on(parts);
+        });
+    }
+
+    #[test]
+    fn no_ghosts() {
+        explore("station: a grant against a disconnect", || {
+            grant::a_grant_meets_a_disconnect(Parts::ATTENDED, grant::Second::AsksAfter);
+        });
+    }
+
+    #[test]
+    fn a_read_waits() {
+        explore("station: a read waits for the grant it saw", || {
+            commit::a_read_waits_for_the_grant_it_saw(Parts::ATTENDED);
+        });
+    }
+
+    #[test]
+    fn a_success_is_on_disk() {
+        explore("station: a success is on disk when it is told", || {
+            commit::a_success_is_on_disk_when_it_is_told(Parts::ATTENDED);
+        });
+    }
+
+    #[test]
+    fn after_a_failed_commit() {
+        explore("station: after a failed commit nothing succeeds", || {
+            commit::after_a_failed_commit_nothing_succeeds(Parts::ATTENDED);
+        });
+    }
+
+    #[test]
+    fn a_grant_without_room() {
+        explore("station: a grant without room never was", || {
+            commit::a_grant_without_room_never_was(Parts::ATTENDED);
+        });
+    }
+
+    #[test]
+    fn a_stop() {
+        explore("station: what a stopping service took is answered", || {
+            close::what_a_stopping_service_took_is_answered(Parts::ATTENDED);
+        });
     }
 }
 

@@ -1,12 +1,11 @@
-//! What no answer shows: how long the loop sleeps, and in how many parts it sends on what a turn
-//! has decided.
+//! What no answer shows: when the loop is due, and in how many parts it sends on what a turn has
+//! decided.
 
 #![expect(clippy::unwrap_used, reason = "what is not there fails the test that looks for it")]
 
 use super::*;
 use crate::domain::{
-    Record,
-    lock::{Holder, Lease, LockCommand, LockMachine, LockOutcome, LockRecord, Tokens},
+    lock::{Holder, Lease, LockCommand, LockMachine, LockOutcome, Tokens},
     values::{AccountId, FencingToken, LeaseId, LockName, Quota, Ttl},
 };
 
@@ -21,7 +20,7 @@ impl Clock for Still {
     }
 }
 
-fn at(seconds: u64) -> Instant {
+pub(super) fn at(seconds: u64) -> Instant {
     Instant::from_nanos(seconds * SECOND)
 }
 
@@ -29,7 +28,7 @@ fn holder() -> Holder {
     Holder { account: AccountId::from_bytes([1; 16]), owner: None }
 }
 
-fn lease(expires: Instant) -> Lease {
+pub(super) fn lease(expires: Instant) -> Lease {
     Lease {
         name: LockName::new("held").unwrap(),
         holder: holder(),
@@ -41,10 +40,10 @@ fn lease(expires: Instant) -> Lease {
     }
 }
 
-type Locks = (Actor<LockMachine>, Handle<LockMachine>, Mailbox<JournalMessage>);
+pub(super) type Locks = (Actor<LockMachine>, Handle<LockMachine>, Mailbox<JournalMessage>);
 
 /// A lock actor at the tenth second of a boot.
-fn locks(leases: impl IntoIterator<Item = Lease>) -> Locks {
+pub(super) fn locks(leases: impl IntoIterator<Item = Lease>) -> Locks {
     let places = NonZeroUsize::new(1_000).unwrap();
     let (journal, turns) = mailbox(places);
     let last = FencingToken::new(10_000).unwrap();
@@ -53,7 +52,7 @@ fn locks(leases: impl IntoIterator<Item = Lease>) -> Locks {
     (actor, handle, turns)
 }
 
-fn acquire(number: usize) -> LockCommand {
+pub(super) fn acquire(number: usize) -> LockCommand {
     LockCommand::Acquire {
         name: LockName::new(&format!("lock-{number}")).unwrap(),
         holder: holder(),
@@ -65,36 +64,20 @@ fn acquire(number: usize) -> LockCommand {
 }
 
 #[test]
-fn with_nothing_to_do_it_sleeps_until_somebody_comes() {
-    let (actor, _handle, _turns) = locks([]);
-    assert_eq!(actor.sleep(), None);
-}
-
-#[test]
-fn it_sleeps_until_a_lease_ends_but_not_through_a_suspend() {
-    let ends = |after: Duration| locks([lease(at(10) + after)]).0.sleep();
-    for millis in [0, 1, 499, 500] {
-        let span = Duration::from_millis(millis);
-        assert_eq!(ends(span), Some(span));
-    }
-    assert_eq!(ends(Duration::from_secs(60)), Some(LONGEST_SLEEP));
-}
-
-#[test]
 fn while_nothing_may_expire_what_is_over_does_not_keep_it_awake() {
     let (mut actor, _handle, _turns) = locks([lease(at(5))]);
-    assert_eq!(actor.sleep(), Some(Duration::ZERO));
+    assert_eq!(actor.due(), Some(at(5)));
     actor.quiet_until = at(10) + GRACE;
-    assert_eq!(actor.sleep(), Some(GRACE));
+    assert_eq!(actor.due(), Some(at(10) + GRACE));
 }
 
 #[test]
 fn a_refused_commit_keeps_it_awake_until_it_is_undone() {
     let (mut actor, _handle, _turns) = locks([]);
     actor.progress.refuse();
-    assert_eq!(actor.sleep(), Some(Duration::ZERO), "nudge or no nudge");
+    assert_eq!(actor.due(), Some(Instant::default()), "nudge or no nudge");
     actor.turn(Patience::None);
-    assert_eq!(actor.sleep(), None);
+    assert_eq!(actor.due(), None);
 }
 
 /// How many commands went on to the disk together, for each message to it.
@@ -103,7 +86,7 @@ fn parts(turns: &Mailbox<JournalMessage>) -> Vec<usize> {
 }
 
 /// What went on to the disk.
-fn sent(turns: &Mailbox<JournalMessage>) -> impl Iterator<Item = Turn> {
+pub(super) fn sent(turns: &Mailbox<JournalMessage>) -> impl Iterator<Item = Turn> {
     let messages = std::iter::from_fn(|| turns.try_receive());
     messages.map(|message| match message {
         JournalMessage::Turn(turn) => turn,
@@ -288,7 +271,7 @@ fn when_very_many_leases_end_at_once_no_commit_is_full_of_them() {
         rows(&turns)
     };
     let first = end_as_many_as_may(&mut actor);
-    assert_eq!(actor.sleep(), Some(EXPIRY_PAUSE), "the others wait, and not for long");
+    assert_eq!(actor.due(), Some(at(10) + EXPIRY_PAUSE), "the others wait, and not for long");
     assert!((MOST_UNDER_WAY + 1..2 * MOST_UNDER_WAY).contains(&first), "{first}");
     assert_eq!(end_as_many_as_may(&mut actor), 0, "nothing of it is on disk yet");
     actor.progress.advance(actor.effects.last());
@@ -298,35 +281,6 @@ fn when_very_many_leases_end_at_once_no_commit_is_full_of_them() {
     actor.progress.refuse();
     assert_eq!(end_as_many_as_may(&mut actor), 0, "that it was refused is noticed first");
     assert_eq!(end_as_many_as_may(&mut actor), first);
-}
-
-/// A clock that goes on by ten seconds in the moment it is first read, when somebody acquires a lock.
-struct SleptBy(Mutex<Option<Handle<LockMachine>>>);
-
-impl Clock for SleptBy {
-    fn now(&self) -> Instant {
-        let Some(handle) = lock(&self.0).take() else { return at(20) };
-        let _unheard = handle.ask(acquire(1));
-        at(10)
-    }
-}
-
-#[test]
-fn time_a_lease_counts_from_after_the_wait_for_its_command_and_not_from_before() {
-    let places = NonZeroUsize::new(10).unwrap();
-    let (journal, turns) = mailbox(places);
-    let last = FencingToken::new(1).unwrap();
-    let tokens = Tokens::new(last, last.saturating_add(100), 10);
-    let machine = LockMachine::new([lease(at(3_600))], tokens);
-    let clock = Arc::new(SleptBy(Mutex::new(None)));
-    let (mut actor, handle) =
-        Actor::new(machine, places, journal, Arc::clone(&clock) as Arc<dyn Clock>);
-    *lock(&clock.0) = Some(handle);
-    // To know how long it may wait, it looks at the clock before.
-    actor.turn(Patience::UntilDeadline);
-    let records: Vec<_> = sent(&turns).flat_map(|turn| turn.records).collect();
-    let [Record::Lock(LockRecord::Held(granted))] = &records[..] else { panic!("{records:?}") };
-    assert_eq!(granted.expires, at(20 + 60));
 }
 
 #[test]

@@ -79,6 +79,7 @@ impl<T> Rest<T> {
         self.shared.closed.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         self.empty();
+        self.shared.bell.ring();
     }
 
     fn after_send(&self) {
@@ -86,7 +87,12 @@ impl<T> Rest<T> {
         if self.is_closed() {
             self.empty();
         }
-        self.shared.bell.ring();
+    }
+
+    /// Sleeps until there may be news for the receiver.
+    fn sleep(&self, patience: Option<Duration>) -> Woken {
+        let news = || !self.receiver.is_empty() || self.is_abandoned() || self.is_closed();
+        self.shared.bell.sleep_unless(news, patience)
     }
 
     fn empty(&self) {
@@ -115,6 +121,14 @@ impl<T> Clone for Address<T> {
 impl<T> Address<T> {
     /// Puts `message` in, or gives it back at once.
     pub fn try_send(&self, message: T) -> Result<(), Refused<T>> {
+        self.try_leave(message)?;
+        self.wake();
+        Ok(())
+    }
+
+    /// The same, but wakes nobody who waits for it: whoever leaves it sees to it that it is
+    /// received, or [wakes](Address::wake) the receiver then.
+    pub fn try_leave(&self, message: T) -> Result<(), Refused<T>> {
         if self.rest.is_closed() {
             return Err(Refused::Closed(message));
         }
@@ -126,6 +140,11 @@ impl<T> Address<T> {
         Ok(())
     }
 
+    /// Wakes the receiver, if he waits, to look again.
+    pub fn wake(&self) {
+        self.rest.shared.bell.ring();
+    }
+
     /// Puts `message` in, waiting for room. Gives it back if the receiver is gone.
     pub fn send(&self, message: T) -> Result<(), T> {
         if self.rest.is_closed() {
@@ -133,6 +152,7 @@ impl<T> Address<T> {
         }
         self.sender.send(message).map_err(|error| error.0)?;
         self.rest.after_send();
+        self.wake();
         Ok(())
     }
 
@@ -160,11 +180,15 @@ impl<T> Mailbox<T> {
                 Err(TryRecvError::Disconnected) => return Received::Closed,
                 Err(TryRecvError::Empty) => {}
             }
-            let news = || !self.is_empty() || self.0.is_abandoned();
-            if self.0.shared.bell.sleep_unless(news, patience) == Woken::TimedOut {
+            if self.0.sleep(patience) == Woken::TimedOut {
                 return Received::TimedOut;
             }
         }
+    }
+
+    /// How to wait for messages without taking them.
+    pub fn arrivals(&self) -> Arrivals<T> {
+        Arrivals(self.0.clone())
     }
 
     /// Takes the next message if there is one.
@@ -180,5 +204,16 @@ impl<T> Mailbox<T> {
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.0.receiver.is_empty()
+    }
+}
+
+/// Waits at a mailbox that is somebody else's. Whoever does so is its one receiver for that time.
+pub struct Arrivals<T>(Rest<T>);
+
+impl<T> Arrivals<T> {
+    /// Waits until there is a message, or the mailbox or every sender is gone: for ever, or
+    /// `patience` long. May also end without cause.
+    pub fn wait(&self, patience: Option<Duration>) {
+        let _woken = self.0.sleep(patience);
     }
 }

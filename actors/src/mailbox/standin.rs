@@ -39,9 +39,15 @@ impl<T> State<T> {
         self.asleep.drain(..).for_each(|sleeper| sleeper.unpark());
     }
 
-    fn push(&mut self, message: T) {
+    fn leave(&mut self, message: T) -> Result<(), Refused<T>> {
+        if !self.receiving {
+            return Err(Refused::Closed(message));
+        }
+        if self.queue.len() == self.capacity {
+            return Err(Refused::Full(message));
+        }
         self.queue.push_back(message);
-        self.wake();
+        Ok(())
     }
 
     fn pop(&mut self) -> Option<T> {
@@ -86,14 +92,19 @@ impl<T> Address<T> {
     /// As [`super::Address::try_send`] promises.
     pub fn try_send(&self, message: T) -> Result<(), Refused<T>> {
         let mut state = lock(&self.0.0);
-        if !state.receiving {
-            return Err(Refused::Closed(message));
-        }
-        if state.queue.len() == state.capacity {
-            return Err(Refused::Full(message));
-        }
-        state.push(message);
+        state.leave(message)?;
+        state.wake();
         Ok(())
+    }
+
+    /// As [`super::Address::try_leave`] promises.
+    pub fn try_leave(&self, message: T) -> Result<(), Refused<T>> {
+        lock(&self.0.0).leave(message)
+    }
+
+    /// As [`super::Address::wake`] promises.
+    pub fn wake(&self) {
+        lock(&self.0.0).wake();
     }
 
     /// As [`super::Address::send`] promises.
@@ -105,7 +116,8 @@ impl<T> Address<T> {
         if !state.receiving {
             return Err(message);
         }
-        state.push(message);
+        state.queue.push_back(message);
+        state.wake();
         Ok(())
     }
 
@@ -150,6 +162,11 @@ impl<T> Mailbox<T> {
         }
     }
 
+    /// As [`super::Mailbox::arrivals`] promises.
+    pub fn arrivals(&self) -> Arrivals<T> {
+        Arrivals(Arc::clone(&self.0))
+    }
+
     /// As [`super::Mailbox::try_receive`] promises.
     pub fn try_receive(&self) -> Option<T> {
         lock(&self.0.0).pop()
@@ -163,5 +180,19 @@ impl<T> Mailbox<T> {
     /// As [`super::Mailbox::is_empty`] promises.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// As [`super::Arrivals`] promises.
+pub struct Arrivals<T>(Arc<Shared<T>>);
+
+impl<T> Arrivals<T> {
+    /// As [`super::Arrivals::wait`] promises, but for the patience, as [`Mailbox::receive`].
+    pub fn wait(&self, patience: Option<Duration>) {
+        let state = lock(&self.0.0);
+        let news = !state.queue.is_empty() || state.senders == 0 || !state.receiving;
+        if !news && patience != Some(Duration::ZERO) {
+            drop(self.0.sleep(state));
+        }
     }
 }

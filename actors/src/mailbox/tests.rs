@@ -78,6 +78,35 @@ macro_rules! contract {
                 );
                 assert_eq!(address.send(Arc::clone(&message)), Err(message));
             }
+
+            #[test]
+            fn what_is_left_there_is_received_like_what_is_sent() {
+                let (address, mailbox) = open(capacity(2));
+                address.try_leave(1).unwrap();
+                address.try_send(2).unwrap();
+                assert_eq!(address.try_leave(3), Err(Refused::Full(3)));
+                assert_eq!(mailbox.try_receive(), Some(1));
+                assert_eq!(mailbox.try_receive(), Some(2));
+                address.wake();
+                drop(mailbox);
+                assert_eq!(address.try_leave(3), Err(Refused::Closed(3)));
+            }
+
+            #[test]
+            fn who_waits_for_arrivals_does_not_sleep_while_there_is_news() {
+                let (address, mailbox) = open(capacity(1));
+                let arrivals = mailbox.arrivals();
+                arrivals.wait(Some(Duration::ZERO));
+                address.try_leave(1).unwrap();
+                arrivals.wait(None);
+                assert_eq!(mailbox.try_receive(), Some(1), "it was not taken");
+                drop(address);
+                arrivals.wait(None);
+                let (_address, mailbox) = open::<u8>(capacity(1));
+                let arrivals = mailbox.arrivals();
+                drop(mailbox);
+                arrivals.wait(None);
+            }
         }
     };
 }

@@ -5,7 +5,7 @@ use crate::{
     common::{acquire, at, get, holder, token},
 };
 use octostore_actors::{
-    actor::{Handle, NotTaken},
+    actor::{Handle, NotTaken, Station},
     commit::StoreFailure,
     domain::lock::{LockMachine, LockOutcome, LockRecord},
     reply::Lost,
@@ -93,7 +93,7 @@ fn run_to_the_end(bench: Bench) -> (Handle<LockMachine>, Result<(), StoreFailure
     let actor = Arc::into_inner(actor).unwrap().into_inner().unwrap();
     let outcome = thread::scope(|scope| {
         let committing = scope.spawn(|| persistence.run().map(drop));
-        actor.run();
+        Station::new(actor, handle.clone()).run();
         committing.join().unwrap()
     });
     (handle, outcome)

@@ -5,7 +5,7 @@ use crate::{
     common::{get, holder},
 };
 use octostore_actors::{
-    actor::{Flow, NotTaken, Patience},
+    actor::{Flow, NotTaken, Patience, Station},
     sync::{Arc, lock, thread},
 };
 
@@ -48,7 +48,7 @@ fn one_outcome_a_store_that_fails_ends_both_actors() {
         let committing = scope.spawn(|| persistence.run().map(drop));
         // The actor may be anywhere when it learns of it; the stop is for the last case.
         handle.stop();
-        actor.run();
+        Station::new(actor, handle.clone()).run();
         committing.join().unwrap()
     });
     assert!(outcome.is_err());

@@ -8,3 +8,4 @@ pub mod gather;
 pub mod mailbox;
 pub mod persistence;
 pub mod reply;
+pub mod station;

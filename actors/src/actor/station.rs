@@ -1,0 +1,185 @@
+//! On whose thread the event loop turns.
+//!
+//! An actor has a thread. It sleeps until there is mail or a deadline is due, and waits for whatever
+//! has to be waited for. But to wake it takes longer than most turns do, and on few cores it waits
+//! for one first. So whoever brings commands takes the turn himself, if nobody is at the loop: the
+//! loop is handed from thread to thread, and is never on two. Only if somebody else is at it, or
+//! there is something to wait for, is the thread woken.
+//!
+//! Nothing is left behind:
+//! - Commands are in the mailbox before anybody looks whether the loop is free. Whoever finds it
+//!   taken rings; the thread looks into the mailbox before it sleeps.
+//! - A turn after which the loop is due earlier than the thread looks by itself ends with a nudge,
+//!   which is a message, so that the thread hears of it even if it is only about to sleep. If the
+//!   mailbox has no room for it, somebody is about to turn, or to ring, for what fills it.
+
+use super::{Actor, Asked, Flow, Handle, Message, NotTaken, Patience, refuse};
+use crate::{
+    domain::Machine,
+    mailbox::Arrivals,
+    reply::Waiting,
+    sync::{Arc, Baton},
+    time::{Clock, Instant},
+};
+use std::{
+    any::Any,
+    fmt,
+    ops::ControlFlow,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    time::Duration,
+};
+
+/// The longest sleep while a deadline is set: timers of the OS stand still in a suspend, the
+/// lease clock does not.
+const LONGEST_SLEEP: Duration = Duration::from_millis(500);
+
+/// Where the event loop of one actor turns: shared by its thread and by all who bring commands.
+pub struct Station<M: Machine> {
+    handle: Handle<M>,
+    arrivals: Arrivals<Message<M>>,
+    clock: Arc<dyn Clock>,
+    seat: Baton<Seat<M>>,
+}
+
+/// For whoever is at the loop.
+struct Seat<M: Machine> {
+    work: Work<M>,
+    /// When the thread looks by itself, whether mail comes or not; `None` is never.
+    looks: Option<Instant>,
+}
+
+enum Work<M: Machine> {
+    GoesOn(Box<Actor<M>>),
+    Over,
+    /// It panicked on a thread that is not its own, with this.
+    Panicked(Box<dyn Any + Send>),
+}
+
+impl<M: Machine> fmt::Debug for Station<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Station")
+    }
+}
+
+impl<M> Station<M>
+where
+    M: Machine,
+    M::Command: Send + 'static,
+    M::Outcome: Send + 'static,
+{
+    /// The station of `actor`, which `handle` reaches.
+    pub fn new(actor: Actor<M>, handle: Handle<M>) -> Self {
+        let (arrivals, clock) = (actor.mailbox.arrivals(), Arc::clone(&actor.clock));
+        let work = Work::GoesOn(Box::new(actor));
+        Self { handle, arrivals, clock, seat: Baton::new(Seat { work, looks: None }) }
+    }
+
+    /// How to reach the actor without taking a turn.
+    pub fn handle(&self) -> &Handle<M> {
+        &self.handle
+    }
+
+    /// The actor's thread: runs until the actor is told to stop, or the persistence actor is gone.
+    ///
+    /// # Panics
+    /// If the machine did, on whichever thread.
+    pub fn run(&self) {
+        while let ControlFlow::Continue(sleep) = self.turn() {
+            self.arrivals.wait(sleep);
+        }
+    }
+
+    /// As [`Handle::ask`], in this very moment if nobody is at the loop.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn ask(&self, command: M::Command) -> Result<Waiting<M::Outcome>, NotTaken> {
+        let (asked, waiting) = self.handle.prepare(command);
+        self.handle.leave(vec![asked]).map_err(|(_, why)| why)?;
+        self.attend();
+        Ok(waiting)
+    }
+
+    /// As [`Handle::ask_all`], in this very moment if nobody is at the loop.
+    pub fn ask_all(&self, asked: Vec<Asked<M>>) {
+        match self.handle.leave(asked) {
+            Ok(()) => self.attend(),
+            Err((asked, why)) => refuse(asked, why),
+        }
+    }
+
+    /// Takes a turn, if nobody is at the loop; otherwise has the thread look.
+    pub fn attend(&self) {
+        let Some(mut seat) = self.seat.try_take() else {
+            return self.handle.address.wake();
+        };
+        // When the machine panics the actor is in no state to go on. Whoever brought the commands is
+        // not to blame: what is to be done then, the actor's own thread knows.
+        let turned = catch_unwind(AssertUnwindSafe(|| seat.turn(Patience::None)));
+        if let Err(panic) = turned {
+            // With the actor goes its mailbox, and that wakes the thread.
+            seat.work = Work::Panicked(panic);
+        }
+        let is_due_before_the_thread_looks = match (seat.due(), seat.looks) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(due), Some(looks)) => due < looks,
+        };
+        drop(seat);
+        if is_due_before_the_thread_looks {
+            let _full_or_gone = self.handle.address.try_send(Message::Nudge);
+        }
+    }
+
+    /// A turn on the actor's own thread, and how long to wait for mail then; `None` is for ever.
+    fn turn(&self) -> ControlFlow<(), Option<Duration>> {
+        let mut seat = self.seat.take();
+        if seat.turn(Patience::Unlimited) == Flow::Stopped {
+            return ControlFlow::Break(());
+        }
+        let Some(due) = seat.due() else {
+            seat.looks = None;
+            return ControlFlow::Continue(None);
+        };
+        let now = self.clock.now();
+        let sleep = due.since(now).min(LONGEST_SLEEP);
+        seat.looks = Some(now + sleep);
+        ControlFlow::Continue(Some(sleep))
+    }
+}
+
+impl<M> Seat<M>
+where
+    M: Machine,
+    M::Command: Send + 'static,
+    M::Outcome: Send + 'static,
+{
+    fn turn(&mut self, patience: Patience) -> Flow {
+        let flow = match &mut self.work {
+            Work::GoesOn(actor) => actor.turn(patience),
+            Work::Over => Flow::Stopped,
+            Work::Panicked(_) if patience == Patience::None => Flow::Stopped,
+            Work::Panicked(_) => {
+                let Work::Panicked(panic) = std::mem::replace(&mut self.work, Work::Over) else {
+                    unreachable!("it was looked at above");
+                };
+                resume_unwind(panic)
+            }
+        };
+        if flow == Flow::Stopped && matches!(self.work, Work::GoesOn(_)) {
+            // With the actor goes its mailbox: whoever waits for what is in it is told.
+            self.work = Work::Over;
+        }
+        flow
+    }
+
+    fn due(&self) -> Option<Instant> {
+        match &self.work {
+            Work::GoesOn(actor) => actor.due(),
+            Work::Over | Work::Panicked(_) => None,
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;
