@@ -61,7 +61,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 /// The same when the store has failed: only refusals are left to be sent.
 const DRAIN_AFTER_FAILURE: Duration = Duration::from_millis(500);
 
-/// How many turns may wait for the persistence actor before the actors wait for it.
+/// How many turns may wait for the persistence actor before the actors wait for it, at most.
 /// Unwrapped by the compiler.
 const JOURNAL_CAPACITY: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
@@ -266,7 +266,9 @@ impl App {
             Arc::new(Directory::new(settings.quotas(), &accounts.accounts, &accounts.tokens));
         let (sender, failures) = mpsc::unbounded_channel();
         let mut threads = Threads::new(sender);
-        let (journal, messages) = mailbox(JOURNAL_CAPACITY);
+        let capacity = NonZeroUsize::MIN.saturating_add(settings.mailbox_capacity as usize - 1);
+        let journal_capacity = JOURNAL_CAPACITY.min(capacity);
+        let (journal, messages) = mailbox(journal_capacity);
         let publishing = PublishingStore::new(store, Arc::clone(&directory));
         let alarm: Arc<dyn Alarm> = Arc::new(RuntimeAlarm::new());
         let persistence = Persistence::with_alarm(publishing, messages, Arc::clone(&alarm));
@@ -276,7 +278,7 @@ impl App {
         let watched = vec![WatchedActor {
             name: "journal",
             board: None,
-            capacity: JOURNAL_CAPACITY.get(),
+            capacity: journal_capacity.get(),
             queued: Box::new(move || waiting.queued()),
         }];
         let backups = Backups::new(
@@ -284,14 +286,7 @@ impl App {
             main_file,
             store::folder_of(&settings.database.0).to_owned(),
         );
-        let mut actors = Actors {
-            threads: &mut threads,
-            journal,
-            capacity: NonZeroUsize::MIN.saturating_add(settings.mailbox_capacity as usize - 1),
-            clock,
-            alarm,
-            watched,
-        };
+        let mut actors = Actors { threads: &mut threads, journal, capacity, clock, alarm, watched };
         let locks = actors.start("locks", LockMachine::new(recovered.leases, recovered.tokens))?;
         let limiters = actors.start("limits", LimitMachine::new(recovered.limits, time.now()))?;
         let flags = actors.start("flags", FlagMachine::new(recovered.flags))?;

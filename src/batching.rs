@@ -47,6 +47,12 @@ where
         Self { name, station, queue, _flush: Owned(flush) }
     }
 
+    /// How to ask without taking the turn.
+    #[cfg(test)]
+    pub fn handle(&self) -> &octostore_actors::actor::Handle<M> {
+        self.station.handle()
+    }
+
     /// Asks the actor. The command is answered exactly once; if the actor has no room for it, by
     /// saying so.
     pub fn ask(&self, command: M::Command) -> Hop<Waiting<M::Outcome>> {
