@@ -10,7 +10,7 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
@@ -49,6 +49,19 @@ impl TimeSource for SystemClock {
     fn recent_wall_nanos(&self) -> i128 {
         nanos_since_1970(clock_gettime(ClockId::RealtimeCoarse))
     }
+}
+
+/// The clock of [`std::time::Instant`] as it was at the last tick of the system, some milliseconds
+/// ago, for a tenth of the price: for deadlines of sockets.
+pub fn recent_instant() -> std::time::Instant {
+    static START: LazyLock<(std::time::Instant, Duration)> =
+        LazyLock::new(|| (std::time::Instant::now(), since_boot()));
+    let (start, at) = *START;
+    start + since_boot().saturating_sub(at)
+}
+
+fn since_boot() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::MonotonicCoarse)).unwrap_or_default()
 }
 
 fn nanos_since_1970(time: Timespec) -> i128 {

@@ -2,14 +2,12 @@
 //!
 //! tokio's own would be armed and disarmed once a request. Here a deadline is only looked at when
 //! the connection is polled, and each connection sees to it that it is polled now and then.
-#![expect(clippy::disallowed_methods, reason = "deadlines of sockets, on the clock that std has")]
 
+use crate::clock::recent_instant;
 use hyper::rt::{Sleep, Timer};
-use rustix::time::{ClockId, clock_gettime};
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    sync::LazyLock,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -39,16 +37,8 @@ impl Timer for CoarseTimer {
 
     /// As it was at the last tick of the system, some milliseconds ago.
     fn now(&self) -> Instant {
-        static START: LazyLock<(Instant, Duration)> =
-            LazyLock::new(|| (Instant::now(), since_boot()));
-        let (start, at) = *START;
-        start + since_boot().saturating_sub(at)
+        recent_instant()
     }
-}
-
-/// The clock of [`Instant`], which costs a tenth of that this way.
-fn since_boot() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::MonotonicCoarse)).unwrap_or_default()
 }
 
 /// It took too long.

@@ -34,9 +34,9 @@ use octostore_actors::{
 };
 use std::{num::NonZeroUsize, path::Path, sync::Arc};
 
-/// How many turns may wait for the persistence actor. Nobody could make room while an actor waits
-/// here, so the journal is stepped before it is full.
-const JOURNAL_CAPACITY: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+/// How many turns may wait for the persistence actor: so few that actors find no place there now and
+/// then, and keep what they have decided until there is one.
+const JOURNAL_CAPACITY: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
 /// After so many turns the journal must be stepped.
 const MOST_TURNS: usize = 24;
