@@ -64,20 +64,28 @@ where
         answer
     }
 
-    /// Asks what changes nothing. What it would have told may be of a change that is undone then,
-    /// because the disk has no room for it: that is no reason to refuse a look, and the actor is
-    /// asked again.
+    /// The same, but does not wait for others that may come.
+    fn ask_at_once(&self, command: M::Command) -> Hop<Waiting<M::Outcome>> {
+        let (asked, waiting) = self.station.handle().prepare(command);
+        let answer = hop(self.name, waiting);
+        self.station.ask_all(vec![asked]);
+        answer
+    }
+
+    /// Asks what changes nothing, and so wakes nobody. What it would have told may be of a change
+    /// that is undone then, because the disk has no room for it: that is no reason to refuse a look,
+    /// and the actor is asked again.
     pub async fn look(&self, command: M::Command) -> Result<M::Outcome, Lost>
     where
         M::Command: Clone,
     {
         for _ in 1..MOST_LOOKS {
-            match self.ask(command.clone()).await {
+            match self.ask_at_once(command.clone()).await {
                 Err(Lost::StoreFull) => {}
                 told => return told,
             }
         }
-        self.ask(command).await
+        self.ask_at_once(command).await
     }
 
     /// Takes back an answer that was picked up, and then could not be passed on.
@@ -121,8 +129,7 @@ where
             continue;
         }
         let few = asked.len() < MANY;
-        station.ask_all(asked);
-        if few {
+        if station.ask_all(asked) && few {
             // The journal may have been woken on the core of this thread, and would wait for as long
             // as the system lets that go on: milliseconds, for what takes it microseconds.
             std::thread::yield_now();

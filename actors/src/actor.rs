@@ -220,6 +220,8 @@ pub struct Actor<M: Machine> {
     room_from: Instant,
     /// Turns that the journal had no room for yet, in order.
     unsent: VecDeque<Turn>,
+    /// The journal was given something since the station looked.
+    handed_on: bool,
     /// Told to stop, it waits until what it has sent on is committed, or refused.
     barrier: Option<Waiting<()>>,
 }
@@ -265,6 +267,7 @@ where
             undone: Seq::NONE,
             room_from: Instant::default(),
             unsent: VecDeque::new(),
+            handed_on: false,
             barrier: None,
             clock,
             alarm: Arc::new(WakeHere),
@@ -445,7 +448,7 @@ where
                 Patience::Unlimited => self.journal.send(turn.into()).map_err(Refused::Closed),
             };
             match sent {
-                Ok(()) => {}
+                Ok(()) => self.handed_on = true,
                 Err(Refused::Full(JournalMessage::Turn(turn))) => {
                     self.unsent.push_front(turn);
                     return Flow::Continue;

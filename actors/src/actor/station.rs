@@ -100,18 +100,24 @@ where
         Ok(waiting)
     }
 
-    /// As [`Handle::ask_all`], in this very moment if nobody is at the loop.
-    pub fn ask_all(&self, asked: Vec<Asked<M>>) {
+    /// As [`Handle::ask_all`], in this very moment if nobody is at the loop. Says whether another
+    /// thread has something to do now.
+    pub fn ask_all(&self, asked: Vec<Asked<M>>) -> bool {
         match self.handle.leave(asked) {
             Ok(()) => self.attend(),
-            Err((asked, why)) => refuse(asked, why),
+            Err((asked, why)) => {
+                refuse(asked, why);
+                false
+            }
         }
     }
 
-    /// Takes a turn, if nobody is at the loop; otherwise has the thread look.
-    pub fn attend(&self) {
+    /// Takes a turn, if nobody is at the loop; otherwise has the thread look. Says whether another
+    /// thread has something to do now.
+    pub fn attend(&self) -> bool {
         let Some(mut seat) = self.seat.try_take() else {
-            return self.handle.address.wake();
+            self.handle.address.wake();
+            return true;
         };
         // When the machine panics the actor is in no state to go on. Whoever brought the commands is
         // not to blame: what is to be done then, the actor's own thread knows.
@@ -125,10 +131,12 @@ where
             (Some(_), None) => true,
             (Some(due), Some(looks)) => due < looks,
         };
+        let handed_on = seat.has_handed_on();
         drop(seat);
         if is_due_before_the_thread_looks {
             let _full_or_gone = self.handle.address.try_send(Message::Nudge);
         }
+        handed_on || is_due_before_the_thread_looks
     }
 
     /// A turn on the actor's own thread, and how long to wait for mail then; `None` is for ever.
@@ -171,6 +179,14 @@ where
             self.work = Work::Over;
         }
         flow
+    }
+
+    /// Whether the journal was given something since this was asked.
+    fn has_handed_on(&mut self) -> bool {
+        match &mut self.work {
+            Work::GoesOn(actor) => std::mem::take(&mut actor.handed_on),
+            Work::Over | Work::Panicked(_) => false,
+        }
     }
 
     fn due(&self) -> Option<Instant> {

@@ -58,9 +58,10 @@ fn whoever_asks_takes_the_turn_if_nobody_is_at_the_loop() {
     let _unheard = station.ask(acquire(1)).unwrap();
     assert_eq!(held(&turns), [1]);
     let asked = (2..5).map(|number| station.handle().prepare(acquire(number)).0).collect();
-    station.ask_all(asked);
+    assert!(station.ask_all(asked), "there is something for the journal");
     assert_eq!(held(&turns), [3]);
     assert_eq!(station.handle().queued(), 0, "there is nothing to wake the thread for");
+    assert!(!station.attend(), "nothing was decided");
 }
 
 #[test]
