@@ -72,9 +72,9 @@ where
         answer
     }
 
-    /// Asks what changes nothing, and so wakes nobody. What it would have told may be of a change
-    /// that is undone then, because the disk has no room for it: that is no reason to refuse a look,
-    /// and the actor is asked again.
+    /// Asks what changes nothing, and so hardly wakes anybody. What it would have told may be of a
+    /// change that is undone then, because the disk has no room for it: that is no reason to refuse a
+    /// look, and the actor is asked again.
     pub async fn look(&self, command: M::Command) -> Result<M::Outcome, Lost>
     where
         M::Command: Clone,
@@ -125,13 +125,10 @@ where
             }
         }
         let asked = queue.take();
-        if asked.is_empty() {
-            continue;
-        }
         let few = asked.len() < MANY;
         if station.ask_all(asked) && few {
-            // The journal may have been woken on the core of this thread, and would wait for as long
-            // as the system lets that go on: milliseconds, for what takes it microseconds.
+            // The journal may have been woken on the core of this thread, and would wait as long as
+            // the system lets that go on: milliseconds, for what takes it microseconds.
             std::thread::yield_now();
         }
     }

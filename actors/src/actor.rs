@@ -56,7 +56,8 @@ const COMMANDS_AT_ONCE: usize = 128;
 enum Message<M: Machine> {
     /// Commands, in order, each with where its answer goes.
     Commands(Vec<Asked<M>>),
-    /// Something was put into the list of returns, or a commit was refused.
+    /// Something was put into the list of returns, a commit was refused, or the loop is due earlier
+    /// than the thread knows.
     Nudge,
     /// Everything before this was the last.
     Stop,
@@ -180,8 +181,8 @@ where
 {
     fn give_back(&self, outcome: M::Outcome) {
         lock(&self.answers).push(outcome);
-        // A full mailbox needs no nudge: the list is looked at in every turn. So this never
-        // waits, whoever drops an answer wherever.
+        // A full mailbox needs no nudge: the list is looked at in every turn that takes a message.
+        // So this never waits, whoever drops an answer wherever.
         let _full_or_gone = self.nudge.try_send(Message::Nudge);
     }
 }
@@ -247,7 +248,7 @@ where
         let returns = Arc::new(Returns { answers: Mutex::new(Vec::new()), nudge: address.clone() });
         let nudge = address.clone();
         let progress = Arc::new(Progress::new(Box::new(move || {
-            // A full mailbox needs no nudge: there is a next turn.
+            // A full mailbox needs no nudge: there is a turn to come that takes what is in it.
             let _full_or_gone = nudge.try_send(Message::Nudge);
         })));
         let handle = Handle { address, home: Arc::clone(&returns) as Arc<dyn Home<M::Outcome>> };
@@ -293,8 +294,8 @@ where
 
     /// One turn: does what there is to do, and sends the effects on. Does not wait for messages.
     ///
-    /// If the journal has no room for what a turn has decided, and `patience` is none, nothing more
-    /// is done until it has.
+    /// If the journal has no room for what a turn has decided, and `patience` is none, the next turns
+    /// do nothing until it has.
     pub fn turn(&mut self, patience: Patience) -> Flow {
         if self.flush(patience) == Flow::Stopped {
             return Flow::Stopped;
@@ -336,11 +337,16 @@ where
         self.send_effects(patience)
     }
 
+    /// Whether there is something to wait for: room in the journal, or in the end the last commit.
+    fn waits(&self) -> bool {
+        !self.unsent.is_empty() || self.barrier.is_some()
+    }
+
     /// When the next turn is due if no message comes: in the past is at once, `None` is never.
     pub fn due(&self) -> Option<Instant> {
         // Besides what there is to send, a refusal whose nudge found the mailbox full.
         let undone = self.progress.epoch() != self.epoch;
-        if !self.unsent.is_empty() || self.barrier.is_some() || undone {
+        if self.waits() || undone {
             return Some(Instant::default());
         }
         self.machine.next_deadline().map(|deadline| deadline.max(self.quiet_until))

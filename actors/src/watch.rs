@@ -5,7 +5,7 @@
 
 /// Somebody who watches one event loop.
 pub trait Watch: Send + Sync {
-    /// This is how it stands. Called on the loop's thread before the answers that belong to it
+    /// This is how it stands. Called by whoever is at the loop, before the answers that belong to it
     /// are let go: must not block.
     fn see(&self, seen: Seen);
 }

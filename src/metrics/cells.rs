@@ -26,7 +26,7 @@ impl Counter {
     }
 }
 
-/// A number that one thread alone sets.
+/// A number that one at a time sets.
 #[derive(Debug, Default)]
 pub struct Gauge(AtomicU64);
 

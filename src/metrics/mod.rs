@@ -1,6 +1,6 @@
 //! What the server counts of itself, and how that is written down for a scraper.
 //!
-//! Whoever works counts: requests in `http`, commits in `store`, each actor on its own thread. A
+//! Whoever works counts: requests in `http`, commits in `store`, each actor in its own loop. A
 //! count is one relaxed addition to a cell whose place is known beforehand: no lock, no look-up, no
 //! allocation. Whoever scrapes reads the cells and makes the text, on a thread where nobody waits.
 //!

@@ -178,8 +178,8 @@ pub struct Settings {
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
 
-    /// How many messages may wait for one actor, each with commands of one turn of the server's
-    /// loop; further ones are answered 503. For the journal at most 64: then the actors wait.
+    /// How many messages may wait for one actor, each with one look or several changes; further
+    /// ones are answered 503. For the journal at most 64: then the actors wait.
     #[arg(long, env = "OCTOSTORE_MAILBOX_CAPACITY", value_name = "N", default_value_t = 4096,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub mailbox_capacity: u32,

@@ -11,7 +11,8 @@
 //!   taken rings; the thread looks into the mailbox before it sleeps.
 //! - A turn after which the loop is due earlier than the thread looks by itself ends with a nudge,
 //!   which is a message, so that the thread hears of it even if it is only about to sleep. If the
-//!   mailbox has no room for it, somebody is about to turn, or to ring, for what fills it.
+//!   mailbox has no room for it, a ring is as good: there is mail, and the thread does not sleep then.
+//! - A loop that has to wait for something is left to the thread, which was told when that began.
 
 use super::{Actor, Asked, Flow, Handle, Message, NotTaken, Patience, refuse};
 use crate::{
@@ -51,7 +52,7 @@ struct Seat<M: Machine> {
 enum Work<M: Machine> {
     GoesOn(Box<Actor<M>>),
     Over,
-    /// It panicked on a thread that is not its own, with this.
+    /// The machine panicked, with this.
     Panicked(Box<dyn Any + Send>),
 }
 
@@ -87,6 +88,10 @@ where
         while let ControlFlow::Continue(sleep) = self.turn() {
             self.arrivals.wait(sleep);
         }
+        let end = std::mem::replace(&mut self.seat.take().work, Work::Over);
+        if let Work::Panicked(panic) = end {
+            resume_unwind(panic);
+        }
     }
 
     /// As [`Handle::ask`], in this very moment if nobody is at the loop.
@@ -103,6 +108,9 @@ where
     /// As [`Handle::ask_all`], in this very moment if nobody is at the loop. Says whether another
     /// thread has something to do now.
     pub fn ask_all(&self, asked: Vec<Asked<M>>) -> bool {
+        if asked.is_empty() {
+            return false;
+        }
         match self.handle.leave(asked) {
             Ok(()) => self.attend(),
             Err((asked, why)) => {
@@ -112,20 +120,14 @@ where
         }
     }
 
-    /// Takes a turn, if nobody is at the loop; otherwise has the thread look. Says whether another
-    /// thread has something to do now.
+    /// Takes a turn, if nobody is at the loop; otherwise has the thread look for what is in the
+    /// mailbox. Says whether another thread has something to do now.
     pub fn attend(&self) -> bool {
-        let Some(mut seat) = self.seat.try_take() else {
+        let Some(mut seat) = self.seat.try_take().filter(|seat| !seat.waits()) else {
             self.handle.address.wake();
             return true;
         };
-        // When the machine panics the actor is in no state to go on. Whoever brought the commands is
-        // not to blame: what is to be done then, the actor's own thread knows.
-        let turned = catch_unwind(AssertUnwindSafe(|| seat.turn(Patience::None)));
-        if let Err(panic) = turned {
-            // With the actor goes its mailbox, and that wakes the thread.
-            seat.work = Work::Panicked(panic);
-        }
+        seat.turn(Patience::None);
         let is_due_before_the_thread_looks = match (seat.due(), seat.looks) {
             (None, _) => false,
             (Some(_), None) => true,
@@ -133,8 +135,8 @@ where
         };
         let handed_on = seat.has_handed_on();
         drop(seat);
-        if is_due_before_the_thread_looks {
-            let _full_or_gone = self.handle.address.try_send(Message::Nudge);
+        if is_due_before_the_thread_looks && self.handle.address.try_send(Message::Nudge).is_err() {
+            self.handle.address.wake();
         }
         handed_on || is_due_before_the_thread_looks
     }
@@ -145,6 +147,7 @@ where
         if seat.turn(Patience::Unlimited) == Flow::Stopped {
             return ControlFlow::Break(());
         }
+        seat.has_handed_on();
         let Some(due) = seat.due() else {
             seat.looks = None;
             return ControlFlow::Continue(None);
@@ -163,22 +166,24 @@ where
     M::Outcome: Send + 'static,
 {
     fn turn(&mut self, patience: Patience) -> Flow {
-        let flow = match &mut self.work {
-            Work::GoesOn(actor) => actor.turn(patience),
-            Work::Over => Flow::Stopped,
-            Work::Panicked(_) if patience == Patience::None => Flow::Stopped,
-            Work::Panicked(_) => {
-                let Work::Panicked(panic) = std::mem::replace(&mut self.work, Work::Over) else {
-                    unreachable!("it was looked at above");
-                };
-                resume_unwind(panic)
-            }
+        let Work::GoesOn(actor) = &mut self.work else { return Flow::Stopped };
+        // After a panic of the machine the actor is in no state to go on, on whichever thread. Whoever
+        // brought the commands is not to blame: what is to be done, the actor's own thread knows.
+        self.work = match catch_unwind(AssertUnwindSafe(|| actor.turn(patience))) {
+            Ok(Flow::Continue) => return Flow::Continue,
+            Ok(Flow::Stopped) => Work::Over,
+            Err(panic) => Work::Panicked(panic),
         };
-        if flow == Flow::Stopped && matches!(self.work, Work::GoesOn(_)) {
-            // With the actor goes its mailbox: whoever waits for what is in it is told.
-            self.work = Work::Over;
+        // With the actor went its mailbox: that wakes the thread, and whoever waits for an answer.
+        Flow::Stopped
+    }
+
+    /// Whether the loop has to wait for something, as only the thread does.
+    fn waits(&self) -> bool {
+        match &self.work {
+            Work::GoesOn(actor) => actor.waits(),
+            Work::Over | Work::Panicked(_) => false,
         }
-        flow
     }
 
     /// Whether the journal was given something since this was asked.

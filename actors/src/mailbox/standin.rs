@@ -17,7 +17,8 @@ pub fn mailbox<T>(capacity: NonZeroUsize) -> (Address<T>, Mailbox<T>) {
         capacity: capacity.get(),
         senders: 1,
         receiving: true,
-        asleep: Vec::new(),
+        for_mail: Vec::new(),
+        for_room: Vec::new(),
     })));
     (Address(Arc::clone(&shared)), Mailbox(shared))
 }
@@ -29,14 +30,16 @@ struct State<T> {
     capacity: usize,
     senders: usize,
     receiving: bool,
-    /// The receiver, if it waits for a message, or those who wait for room.
-    asleep: Vec<Thread>,
+    /// The receiver, if it waits for a message.
+    for_mail: Vec<Thread>,
+    /// Those who wait for room.
+    for_room: Vec<Thread>,
 }
 
 impl<T> State<T> {
-    /// Wakes whoever sleeps, to look again.
+    /// Wakes the receiver, if it sleeps, to look again.
     fn wake(&mut self) {
-        self.asleep.drain(..).for_each(|sleeper| sleeper.unpark());
+        self.for_mail.drain(..).for_each(|sleeper| sleeper.unpark());
     }
 
     fn leave(&mut self, message: T) -> Result<(), Refused<T>> {
@@ -52,16 +55,20 @@ impl<T> State<T> {
 
     fn pop(&mut self) -> Option<T> {
         let message = self.queue.pop_front()?;
-        self.wake();
+        self.for_room.drain(..).for_each(|sleeper| sleeper.unpark());
         Some(message)
     }
 }
 
 impl<T> Shared<T> {
-    /// Sleeps until something has changed. Under loom nothing comes between the entry in the list
-    /// and the sleep, and nobody is woken who has no entry there.
-    fn sleep<'a>(&'a self, mut state: MutexGuard<'a, State<T>>) -> MutexGuard<'a, State<T>> {
-        state.asleep.push(thread::current());
+    /// Sleeps until something has changed, in this list. Under loom nothing comes between the entry
+    /// in the list and the sleep, and nobody is woken who has no entry there.
+    fn sleep<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<T>>,
+        list: fn(&mut State<T>) -> &mut Vec<Thread>,
+    ) -> MutexGuard<'a, State<T>> {
+        list(&mut state).push(thread::current());
         drop(state);
         thread::park();
         lock(&self.0)
@@ -111,7 +118,7 @@ impl<T> Address<T> {
     pub fn send(&self, message: T) -> Result<(), T> {
         let mut state = lock(&self.0.0);
         while state.receiving && state.queue.len() == state.capacity {
-            state = self.0.sleep(state);
+            state = self.0.sleep(state, |state| &mut state.for_room);
         }
         if !state.receiving {
             return Err(message);
@@ -136,6 +143,7 @@ impl<T> Drop for Mailbox<T> {
             let mut state = lock(&self.0.0);
             state.receiving = false;
             state.wake();
+            state.for_room.drain(..).for_each(|sleeper| sleeper.unpark());
             std::mem::take(&mut state.queue)
         };
         // Outside the lock: a message may own what sends to this very mailbox.
@@ -158,7 +166,7 @@ impl<T> Mailbox<T> {
             if patience == Some(Duration::ZERO) {
                 return Received::TimedOut;
             }
-            state = self.0.sleep(state);
+            state = self.0.sleep(state, |state| &mut state.for_mail);
         }
     }
 
@@ -192,7 +200,7 @@ impl<T> Arrivals<T> {
         let state = lock(&self.0.0);
         let news = !state.queue.is_empty() || state.senders == 0 || !state.receiving;
         if !news && patience != Some(Duration::ZERO) {
-            drop(self.0.sleep(state));
+            drop(self.0.sleep(state, |state| &mut state.for_mail));
         }
     }
 }

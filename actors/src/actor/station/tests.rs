@@ -187,6 +187,20 @@ impl Machine for Broken {
 }
 
 #[test]
+fn one_outcome_after_a_panic_on_the_actors_thread_nobody_goes_on() {
+    let places = NonZeroUsize::new(8).unwrap();
+    let (journal, _turns) = mailbox(places);
+    let clock = Arc::new(SleptBy { readings: AtomicU64::new(0), station: Mutex::default() });
+    let (actor, handle) = Actor::new(Broken, places, journal, clock);
+    let station = Station::new(actor, handle);
+    let mut first = station.handle().ask(()).unwrap();
+    let panic = catch_unwind(AssertUnwindSafe(|| station.run())).unwrap_err();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"two holders"));
+    assert_eq!(told(&mut first), Poll::Ready(Err(Lost::OutcomeUnknown)));
+    assert_eq!(station.ask(()).map(drop), Err(NotTaken::Stopped), "of a machine half changed");
+}
+
+#[test]
 fn a_panic_of_the_machine_is_that_of_the_thread_of_the_actor_and_not_of_whoever_asks() {
     let places = NonZeroUsize::new(8).unwrap();
     let (journal, _turns) = mailbox(places);
