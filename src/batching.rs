@@ -8,12 +8,12 @@
 
 use crate::traces::{Hop, hop};
 use octostore_actors::{
-    actor::{Asked, Station},
+    actor::{Asked, Station, Told},
     domain::Machine,
     gather::Gather,
     reply::{Alarm, Lost, Waiting},
 };
-use std::{sync::Arc, task::Waker};
+use std::{pin::pin, sync::Arc, task::Waker};
 use tokio::task::{JoinHandle, yield_now};
 
 /// A task that ends with whoever owns it.
@@ -64,17 +64,21 @@ where
         answer
     }
 
-    /// The same, but does not wait for others that may come.
-    fn ask_at_once(&self, command: M::Command) -> Hop<Waiting<M::Outcome>> {
-        let (asked, waiting) = self.station.handle().prepare(command);
-        let answer = hop(self.name, waiting);
-        self.station.ask_all(vec![asked]);
-        answer
+    /// The same, but does not wait for others that may come: for commands that hardly ever wake
+    /// anybody, because they are answered without the journal.
+    pub async fn ask_at_once(&self, command: M::Command) -> Result<M::Outcome, Lost> {
+        let told = pin!(async {
+            match self.station.ask_at_once(command) {
+                Told::Now(outcome) => Ok(outcome),
+                Told::Later(waiting) => waiting.await,
+            }
+        });
+        hop(self.name, told).await
     }
 
-    /// Asks what changes nothing, and so hardly wakes anybody. What it would have told may be of a
-    /// change that is undone then, because the disk has no room for it: that is no reason to refuse a
-    /// look, and the actor is asked again.
+    /// Asks what changes nothing. What it would have told may be of a change that is undone then,
+    /// because the disk has no room for it: that is no reason to refuse a look, and the actor is asked
+    /// again.
     pub async fn look(&self, command: M::Command) -> Result<M::Outcome, Lost>
     where
         M::Command: Clone,

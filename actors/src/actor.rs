@@ -69,6 +69,15 @@ pub struct Asked<M: Machine> {
     reply: Reply<M::Outcome>,
 }
 
+/// What comes of a command that was asked for an answer at once.
+#[derive(Debug)]
+pub enum Told<T> {
+    /// The answer, which depends on nothing that is not on disk. It was picked up with this.
+    Now(T),
+    /// There is something to wait for first.
+    Later(Waiting<T>),
+}
+
 /// How to reach an actor. Clones reach the same one.
 pub struct Handle<M: Machine> {
     address: Address<Message<M>>,
@@ -111,6 +120,12 @@ impl<M: Machine> Handle<M> {
     pub fn prepare(&self, command: M::Command) -> (Asked<M>, Waiting<M::Outcome>) {
         let (reply, waiting) = reply(Arc::clone(&self.home));
         (Asked { command, reply }, waiting)
+    }
+
+    /// What is told to whoever waits for a command that is gone.
+    fn unanswered(&self) -> Waiting<M::Outcome> {
+        let (_gone, waiting) = reply(Arc::clone(&self.home));
+        waiting
     }
 
     /// Asks the actor several commands in one message: all of them are taken, or none is and
@@ -368,11 +383,41 @@ where
     }
 
     fn apply(&mut self, now: Instant, command: M::Command, reply: Reply<M::Outcome>) {
+        let ticket = self.decide(now, command);
+        self.open.insert(ticket, reply);
+    }
+
+    /// Has the machine decide. Whoever waits for the answer to the ticket is still to be put down.
+    fn decide(&mut self, now: Instant, command: M::Command) -> Ticket {
         let ticket = Ticket::new(self.next_ticket);
         self.next_ticket += 1;
-        self.open.insert(ticket, reply);
         let room = if now < self.room_from { Room::Exhausted } else { Room::Available };
         self.machine.apply(Moment { now, room }, ticket, command, &mut self.effects);
+        ticket
+    }
+
+    /// A turn that finds nothing but this command in the mailbox, without the way through there. If
+    /// there is something else to do, the command comes back, and has to go that way.
+    fn turn_with(
+        &mut self,
+        command: M::Command,
+        home: &Arc<dyn Home<M::Outcome>>,
+    ) -> (Flow, Result<Told<M::Outcome>, M::Command>) {
+        // The clock comes first here too.
+        let now = self.clock.now();
+        if !self.mailbox.is_empty() || self.due().is_some_and(|due| due <= now) {
+            return (Flow::Continue, Err(command));
+        }
+        self.catch_up(now);
+        let ticket = self.decide(now, command);
+        self.awake = now;
+        if let Some(outcome) = self.effects.take_only_answer(ticket, self.progress.durable()) {
+            self.show();
+            return (Flow::Continue, Ok(Told::Now(outcome)));
+        }
+        let (reply, waiting) = reply(Arc::clone(home));
+        self.open.insert(ticket, reply);
+        (self.send_effects(Patience::None), Ok(Told::Later(waiting)))
     }
 
     fn take_returns(&mut self) {

@@ -15,7 +15,7 @@ pub use loom::sync::{
 };
 #[cfg(loom)]
 pub use {
-    self::loom_only::{Baton, block_on},
+    self::loom_only::{Baton, BatonGuard, block_on},
     loom::thread,
 };
 
@@ -38,6 +38,10 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+/// Has what a [`Baton`] guards, until it is dropped.
+#[cfg(not(loom))]
+pub type BatonGuard<'a, T> = MutexGuard<'a, T>;
+
 /// What one thread at a time has, and others can find taken.
 #[cfg(not(loom))]
 pub struct Baton<T>(Mutex<T>);
@@ -50,12 +54,12 @@ impl<T> Baton<T> {
     }
 
     /// Waits until it is free, and takes it until the guard is dropped.
-    pub fn take(&self) -> MutexGuard<'_, T> {
+    pub fn take(&self) -> BatonGuard<'_, T> {
         lock(&self.0)
     }
 
     /// Takes it if it is free.
-    pub fn try_take(&self) -> Option<MutexGuard<'_, T>> {
+    pub fn try_take(&self) -> Option<BatonGuard<'_, T>> {
         match self.0.try_lock() {
             Ok(guard) => Some(guard),
             Err(TryLockError::Poisoned(guard)) => Some(guard.into_inner()),

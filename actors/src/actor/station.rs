@@ -14,12 +14,12 @@
 //!   mailbox has no room for it, a ring is as good: there is mail, and the thread does not sleep then.
 //! - A loop that has to wait for something is left to the thread, which was told when that began.
 
-use super::{Actor, Asked, Flow, Handle, Message, NotTaken, Patience, refuse};
+use super::{Actor, Asked, Flow, Handle, Message, NotTaken, Patience, Told, refuse};
 use crate::{
     domain::Machine,
     mailbox::Arrivals,
-    reply::Waiting,
-    sync::{Arc, Baton},
+    reply::{Home, Waiting},
+    sync::{Arc, Baton, BatonGuard},
     time::{Clock, Instant},
 };
 use std::{
@@ -120,6 +120,25 @@ where
         }
     }
 
+    /// As [`Station::ask`], but without the way through the mailbox if nobody is at the loop, and
+    /// there is nothing else to do.
+    pub fn ask_at_once(&self, command: M::Command) -> Told<M::Outcome> {
+        let command = match self.seat.try_take() {
+            Some(mut seat) => match seat.turn_with(command, &self.handle.home) {
+                Some(Ok(told)) => {
+                    self.leave(seat);
+                    return told;
+                }
+                Some(Err(command)) => command,
+                None => return Told::Later(self.handle.unanswered()),
+            },
+            None => command,
+        };
+        let (asked, waiting) = self.handle.prepare(command);
+        self.ask_all(vec![asked]);
+        Told::Later(waiting)
+    }
+
     /// Takes a turn, if nobody is at the loop; otherwise has the thread look for what is in the
     /// mailbox. Says whether another thread has something to do now.
     pub fn attend(&self) -> bool {
@@ -128,6 +147,11 @@ where
             return true;
         };
         seat.turn(Patience::None);
+        self.leave(seat)
+    }
+
+    /// Leaves the loop after a turn. Says whether another thread has something to do now.
+    fn leave(&self, mut seat: BatonGuard<'_, Seat<M>>) -> bool {
         let is_due_before_the_thread_looks = match (seat.due(), seat.looks) {
             (None, _) => false,
             (Some(_), None) => true,
@@ -166,16 +190,35 @@ where
     M::Outcome: Send + 'static,
 {
     fn turn(&mut self, patience: Patience) -> Flow {
-        let Work::GoesOn(actor) = &mut self.work else { return Flow::Stopped };
+        self.work(|actor| (actor.turn(patience), ())).map_or(Flow::Stopped, |(flow, ())| flow)
+    }
+
+    /// A turn with this command alone, or the command back; nothing if the loop is over.
+    fn turn_with(
+        &mut self,
+        command: M::Command,
+        home: &Arc<dyn Home<M::Outcome>>,
+    ) -> Option<Result<Told<M::Outcome>, M::Command>> {
+        self.work(|actor| actor.turn_with(command, home)).map(|(_, told)| told)
+    }
+
+    fn work<T>(&mut self, work: impl FnOnce(&mut Actor<M>) -> (Flow, T)) -> Option<(Flow, T)> {
+        let Work::GoesOn(actor) = &mut self.work else { return None };
         // After a panic of the machine the actor is in no state to go on, on whichever thread. Whoever
         // brought the commands is not to blame: what is to be done, the actor's own thread knows.
-        self.work = match catch_unwind(AssertUnwindSafe(|| actor.turn(patience))) {
-            Ok(Flow::Continue) => return Flow::Continue,
-            Ok(Flow::Stopped) => Work::Over,
-            Err(panic) => Work::Panicked(panic),
-        };
+        match catch_unwind(AssertUnwindSafe(|| work(actor))) {
+            Ok(done) => {
+                if done.0 == Flow::Stopped {
+                    self.work = Work::Over;
+                }
+                Some(done)
+            }
+            Err(panic) => {
+                self.work = Work::Panicked(panic);
+                None
+            }
+        }
         // With the actor went its mailbox: that wakes the thread, and whoever waits for an answer.
-        Flow::Stopped
     }
 
     /// Whether the loop has to wait for something, as only the thread does.

@@ -144,6 +144,17 @@ impl<O> Effects<O> {
     pub fn take_answers(&mut self) -> std::vec::Drain<'_, Answer<O>> {
         self.answers.drain(..)
     }
+
+    /// Takes the answer to `ticket`, if nothing else is wanted since the last call, and it depends
+    /// on nothing after `durable`.
+    pub fn take_only_answer(&mut self, ticket: Ticket, durable: Seq) -> Option<O> {
+        let [answer] = &*self.answers else { return None };
+        let at_once = answer.ticket == ticket && answer.depends_on <= durable;
+        if !at_once || !self.records.is_empty() {
+            return None;
+        }
+        self.answers.pop().map(|answer| answer.outcome)
+    }
 }
 
 /// One answer and what it depends on.

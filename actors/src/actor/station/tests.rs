@@ -6,12 +6,12 @@ use crate::{
     commit::JournalMessage,
     domain::{
         Effects, Moment, Record, Ticket,
-        lock::{LockMachine, LockRecord, Tokens},
-        values::FencingToken,
+        lock::{LockCommand, LockMachine, LockOutcome, LockRecord, Tokens},
+        values::{FencingToken, LockName},
     },
     mailbox::{Mailbox, mailbox},
     progress::Seq,
-    reply::Lost,
+    reply::{Held, Lost},
     sync::{Mutex, lock},
 };
 use std::{
@@ -62,6 +62,49 @@ fn whoever_asks_takes_the_turn_if_nobody_is_at_the_loop() {
     assert_eq!(held(&turns), [3]);
     assert_eq!(station.handle().queued(), 0, "there is nothing to wake the thread for");
     assert!(!station.attend(), "nothing was decided");
+}
+
+/// Asks at once what the lock is that [`acquire`] takes first.
+fn look(station: &Station<LockMachine>) -> Told<LockOutcome> {
+    let Ok(name) = LockName::new("lock-1") else { panic!("it is a name") };
+    station.ask_at_once(LockCommand::Get { name })
+}
+
+#[test]
+fn what_depends_on_nothing_is_told_at_once_and_anything_else_when_it_is_on_disk() {
+    let (station, turns) = station(locks([lease(at(3_600))]));
+    assert!(station.turn().is_continue());
+    assert!(matches!(look(&station), Told::Now(LockOutcome::Status(None))));
+    assert!(turns.is_empty(), "there was nothing to write");
+    let Told::Later(mut granted) = station.ask_at_once(acquire(1)) else { panic!("not on disk") };
+    let Told::Later(mut seen) = look(&station) else { panic!("a look at what is not on disk") };
+    assert!(told(&mut granted).is_pending() && told(&mut seen).is_pending());
+    sent(&turns).flat_map(|turn| turn.held).for_each(Held::release);
+    assert!(matches!(told(&mut granted), Poll::Ready(Ok(LockOutcome::Granted(_)))));
+    assert!(matches!(told(&mut seen), Poll::Ready(Ok(LockOutcome::Status(Some(_))))));
+}
+
+#[test]
+fn time_what_came_before_and_what_is_due_comes_before_what_is_asked_at_once() {
+    let (station, _turns) = station(locks([]));
+    let _unheard = station.handle().ask(acquire(1)).unwrap();
+    assert!(matches!(look(&station), Told::Later(_)), "it sees what was in the mailbox");
+
+    let (station, turns) = self::station(locks([lease(at(10))]));
+    assert!(matches!(look(&station), Told::Later(_) | Told::Now(_)));
+    assert!(!turns.is_empty(), "the lease that is over has ended");
+}
+
+#[test]
+fn what_is_asked_at_once_while_somebody_is_at_the_loop_is_answered_by_him() {
+    let (station, _turns) = station(locks([]));
+    let seat = station.seat.take();
+    let looked = thread::scope(|scope| scope.spawn(|| look(&station)).join().unwrap());
+    let Told::Later(mut seen) = looked else { panic!("nobody was at the loop") };
+    assert!(told(&mut seen).is_pending());
+    drop(seat);
+    assert!(station.turn().is_continue());
+    assert!(matches!(told(&mut seen), Poll::Ready(Ok(LockOutcome::Status(None)))));
 }
 
 #[test]
@@ -158,6 +201,8 @@ fn one_outcome_whoever_takes_the_turn_in_which_the_journal_is_gone_ends_the_acto
     assert_eq!(told(&mut waiting), Poll::Ready(Err(Lost::OutcomeUnknown)));
     station.run();
     assert_eq!(station.ask(acquire(2)).map(drop), Err(NotTaken::Stopped));
+    let Told::Later(mut waiting) = look(&station) else { panic!("nobody is there") };
+    assert_eq!(told(&mut waiting), Poll::Ready(Err(Lost::OutcomeUnknown)));
 }
 
 /// Cannot do what it is asked.
@@ -213,7 +258,7 @@ fn a_panic_of_the_machine_is_that_of_the_thread_of_the_actor_and_not_of_whoever_
         while station.handle().queued() > 0 || station.seat.try_take().is_none() {
             thread::yield_now();
         }
-        let mut waiting = station.ask(()).unwrap();
+        let Told::Later(mut waiting) = station.ask_at_once(()) else { panic!("two holders") };
         let panic = running.join().unwrap().unwrap_err();
         assert_eq!(panic.downcast_ref::<&str>(), Some(&"two holders"));
         assert_eq!(told(&mut waiting), Poll::Ready(Err(Lost::OutcomeUnknown)));
