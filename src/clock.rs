@@ -1,7 +1,6 @@
 //! The only reader of the OS's clocks.
 #![expect(clippy::disallowed_methods, reason = "this file owns the clocks")]
 
-use jiff::{SignedDuration, Timestamp};
 use octostore_actors::{
     domain::values::WallTime,
     time::{Clock, Instant},
@@ -19,11 +18,11 @@ use std::{
 /// Tells both times: the lease clock, on which everything runs, and the wall clock, which only
 /// says how instants print.
 pub trait TimeSource: Clock {
-    /// The wall clock, in nanoseconds since 1970. It may jump.
-    fn wall_nanos(&self) -> i128;
+    /// The wall clock, in nanoseconds since 1970, up to the year 2262. It may jump.
+    fn wall_nanos(&self) -> i64;
 
     /// The same as it was at the last tick, some milliseconds ago: cheaper by far.
-    fn recent_wall_nanos(&self) -> i128 {
+    fn recent_wall_nanos(&self) -> i64 {
         self.wall_nanos()
     }
 }
@@ -42,11 +41,11 @@ impl Clock for SystemClock {
 }
 
 impl TimeSource for SystemClock {
-    fn wall_nanos(&self) -> i128 {
+    fn wall_nanos(&self) -> i64 {
         nanos_since_1970(clock_gettime(ClockId::Realtime))
     }
 
-    fn recent_wall_nanos(&self) -> i128 {
+    fn recent_wall_nanos(&self) -> i64 {
         nanos_since_1970(clock_gettime(ClockId::RealtimeCoarse))
     }
 }
@@ -64,8 +63,8 @@ fn since_boot() -> Duration {
     Duration::try_from(clock_gettime(ClockId::MonotonicCoarse)).unwrap_or_default()
 }
 
-fn nanos_since_1970(time: Timespec) -> i128 {
-    i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)
+fn nanos_since_1970(time: Timespec) -> i64 {
+    time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
 }
 
 /// Prints instants of the lease clock as wall-clock times.
@@ -76,6 +75,8 @@ pub struct Calendar {
     source: Arc<dyn TimeSource>,
     /// Wall minus lease clock, in nanoseconds.
     distance: AtomicI64,
+    /// The tick of the wall clock at which the distance was last looked at.
+    looked: AtomicI64,
 }
 
 /// A distance that is off by less than this is noise of the reading.
@@ -88,7 +89,7 @@ impl Calendar {
     /// A calendar of `source`'s clocks.
     pub fn new(source: Arc<dyn TimeSource>) -> Self {
         let distance = AtomicI64::new(distance(source.wall_nanos(), source.now()));
-        Self { source, distance }
+        Self { source, distance, looked: AtomicI64::new(i64::MIN) }
     }
 
     /// The present instant of the lease clock.
@@ -98,25 +99,26 @@ impl Calendar {
 
     /// The present time of the wall clock, to some milliseconds.
     pub fn wall(&self) -> WallTime {
-        let millis = self.source.recent_wall_nanos().div_euclid(1_000_000);
-        WallTime::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
+        WallTime::from_millis(whole_millis(self.source.recent_wall_nanos()))
     }
 
     /// `instant` on the wall clock, rounded down to the millisecond: a lease never ends before
     /// the time that was printed for it.
-    pub fn print(&self, instant: Instant) -> Timestamp {
-        let nanos = i128::from(instant.as_nanos()) + i128::from(self.current_distance());
-        let millis = i64::try_from(nanos.div_euclid(1_000_000)).unwrap_or(i64::MAX);
-        Timestamp::UNIX_EPOCH
-            .saturating_add(SignedDuration::from_millis(millis))
-            // Only spans of calendar units can be refused, and this is a duration.
-            .unwrap_or(Timestamp::MAX)
+    pub fn print(&self, instant: Instant) -> WallTime {
+        let since_boot = i64::try_from(instant.as_nanos()).unwrap_or(i64::MAX);
+        WallTime::from_millis(whole_millis(since_boot.saturating_add(self.current_distance())))
     }
 
     fn current_distance(&self) -> i64 {
         let known = self.distance.load(Ordering::Relaxed);
-        let about = distance(self.source.recent_wall_nanos(), self.source.now());
+        let tick = self.source.recent_wall_nanos();
+        // A wall clock that has jumped shows another time; so one look a tick is enough.
+        if self.looked.load(Ordering::Relaxed) == tick {
+            return known;
+        }
+        let about = distance(tick, self.source.now());
         if is_same(about, known) {
+            self.looked.store(tick, Ordering::Relaxed);
             return known;
         }
         let before = self.source.now();
@@ -141,8 +143,12 @@ impl Clock for Calendar {
     }
 }
 
-fn distance(wall: i128, boot: Instant) -> i64 {
-    i64::try_from(wall - i128::from(boot.as_nanos())).unwrap_or(0)
+fn distance(wall: i64, boot: Instant) -> i64 {
+    wall.saturating_sub_unsigned(boot.as_nanos())
+}
+
+fn whole_millis(nanos: i64) -> i64 {
+    nanos.div_euclid(1_000_000)
 }
 
 /// One boot of one machine, as far as its lease clock goes: within it the clock runs on.
@@ -195,8 +201,8 @@ mod tests {
     }
 
     impl TimeSource for Clocks {
-        fn wall_nanos(&self) -> i128 {
-            self.wall.load(Ordering::Relaxed).into()
+        fn wall_nanos(&self) -> i64 {
+            self.wall.load(Ordering::Relaxed)
         }
     }
 
@@ -209,12 +215,13 @@ mod tests {
         let calendar = Calendar::new(Arc::clone(&clocks) as Arc<dyn TimeSource>);
         let lease_end = Instant::from_nanos(60 * SECOND);
         let printed = calendar.print(lease_end);
-        assert_eq!(printed.as_second(), 1_700_000_060);
+        assert_eq!(printed.as_millis(), 1_700_000_060_000);
 
         clocks.wall.fetch_add(1_000_000, Ordering::Relaxed);
         assert_eq!(calendar.print(lease_end), printed, "a millisecond is noise");
         clocks.wall.fetch_add(3600 * SECOND as i64, Ordering::Relaxed);
-        assert_eq!(calendar.print(lease_end).as_second(), 1_700_003_660, "an hour is a jump");
+        let moved = calendar.print(lease_end).as_millis() - printed.as_millis();
+        assert_eq!(moved, 3_600_001, "an hour is a jump");
     }
 
     #[test]
@@ -238,8 +245,8 @@ mod tests {
     }
 
     impl TimeSource for Interrupted {
-        fn wall_nanos(&self) -> i128 {
-            self.0.load(Ordering::Relaxed).into()
+        fn wall_nanos(&self) -> i64 {
+            self.0.load(Ordering::Relaxed).cast_signed()
         }
     }
 
@@ -247,7 +254,7 @@ mod tests {
     fn a_reader_that_was_interrupted_does_not_take_that_for_a_jump() {
         let calendar = Calendar::new(Arc::new(Interrupted::default()));
         for _ in 0..2 {
-            assert_eq!(calendar.print(Instant::from_nanos(0)), Timestamp::UNIX_EPOCH);
+            assert_eq!(calendar.print(Instant::from_nanos(0)), WallTime::from_millis(0));
         }
     }
 
@@ -256,7 +263,7 @@ mod tests {
         let clocks = Arc::new(Clocks::default());
         let calendar = Calendar::new(Arc::clone(&clocks) as Arc<dyn TimeSource>);
         let printed = calendar.print(Instant::from_nanos(1_999_999));
-        assert_eq!(printed.as_nanosecond(), 1_000_000);
+        assert_eq!(printed, WallTime::from_millis(1));
     }
 
     /// What `/proc/uptime` says, which counts suspended time.

@@ -34,11 +34,15 @@ pub fn token_id() -> TokenId {
 /// A new request id, for requests that bring none: unlike any other of this process, and as good
 /// as unlike any of another.
 pub fn request_id() -> RequestIdText {
-    static PROCESS: LazyLock<u64> = LazyLock::new(|| Uuid::new_v4().as_u64_pair().1);
+    /// What all of this process begin with.
+    static PROCESS: LazyLock<[u8; 33]> = LazyLock::new(|| {
+        let mut text = [b'-'; 33];
+        put_hex(&mut text[..16], Uuid::new_v4().as_u64_pair().1);
+        text
+    });
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    let mut text = [b'-'; 33];
+    let mut text = *PROCESS;
     let next = NEXT.fetch_add(1, Ordering::Relaxed);
-    put_hex(&mut text[..16], *PROCESS);
     // Eight digits are enough for the first four thousand million.
     let digits = if next >> 32 == 0 { 8 } else { 16 };
     put_hex(&mut text[17..17 + digits], next);

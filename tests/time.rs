@@ -55,8 +55,8 @@ impl Clock for Hands {
 }
 
 impl TimeSource for Hands {
-    fn wall_nanos(&self) -> i128 {
-        i128::from(self.wall.load(Ordering::SeqCst)) * i128::from(SECOND)
+    fn wall_nanos(&self) -> i64 {
+        self.wall.load(Ordering::SeqCst).saturating_mul(SECOND.cast_signed())
     }
 }
 

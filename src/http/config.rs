@@ -6,7 +6,9 @@ use super::{
     caller::provenance,
     empty,
     error::ApiError,
-    etag, json, query,
+    etag, object,
+    object::{Json, List, Object},
+    query,
     router::{RawName, Verb},
     wire::Stamp,
 };
@@ -19,7 +21,7 @@ use octostore_actors::domain::{
     },
     values::AccountId,
 };
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -181,16 +183,11 @@ pub(super) fn depth(json: &str) -> usize {
 
 fn respond(context: &Context<'_>, outcome: ConfigOutcome) -> Result<Reply, ApiError> {
     match outcome {
-        ConfigOutcome::Written(entry) => {
-            let reply = json(StatusCode::OK, &EntryBody::of(&entry)?);
-            Ok(with_etag(reply, &entry))
-        }
         ConfigOutcome::Found(entry) if etag::is_known(&context.head.headers, entry.etag()) => {
             Ok(with_etag(empty(StatusCode::NOT_MODIFIED), &entry))
         }
-        ConfigOutcome::Found(entry) => {
-            let reply = json(StatusCode::OK, &EntryBody::of(&entry)?);
-            Ok(with_etag(reply, &entry))
+        ConfigOutcome::Written(entry) | ConfigOutcome::Found(entry) => {
+            Ok(with_etag(object(StatusCode::OK, entry_body(&entry)), &entry))
         }
         ConfigOutcome::History(entries) => {
             let Some(present) = entries.first() else {
@@ -199,14 +196,18 @@ fn respond(context: &Context<'_>, outcome: ConfigOutcome) -> Result<Reply, ApiEr
             if etag::is_known(&context.head.headers, present.etag()) {
                 return Ok(with_etag(empty(StatusCode::NOT_MODIFIED), present));
             }
-            let versions = entries.iter().map(VersionBody::of).collect::<Result<_, _>>()?;
-            Ok(with_etag(json(StatusCode::OK, &HistoryBody { versions }), present))
+            let versions = List(entries.iter().map(version_body));
+            let body = Object::new().with("versions", versions);
+            Ok(with_etag(object(StatusCode::OK, body), present))
         }
-        ConfigOutcome::Deleted => Ok(json(StatusCode::OK, &DeletedBody { deleted: true })),
+        ConfigOutcome::Deleted => Ok(object(StatusCode::OK, Object::new().with("deleted", true))),
         ConfigOutcome::Keys(page) => {
             let last = page.items.last().map(|entry| entry.key.as_str());
-            let configs = page.items.iter().map(KeyBody::of).collect();
-            Ok(json(StatusCode::OK, &ListBody { configs, next: last.filter(|_| page.more) }))
+            let keys = page.items.iter().map(|entry| key_fields(Object::new(), entry));
+            let body = Object::new()
+                .with("configs", List(keys))
+                .with_some("next", last.filter(|_| page.more));
+            Ok(object(StatusCode::OK, body))
         }
         ConfigOutcome::NotFound => Err(ApiError::ConfigNotFound),
         ConfigOutcome::Unexpected => Err(ApiError::Unexpected),
@@ -223,83 +224,26 @@ fn with_etag(mut reply: Reply, entry: &Entry) -> Reply {
     reply
 }
 
-#[derive(Serialize)]
-struct EntryBody<'a> {
-    value: &'a RawValue,
-    #[serde(flatten)]
-    key: KeyBody<'a>,
+fn entry_body(entry: &Entry) -> Object {
+    key_fields(Object::new().with("value", Json(entry.value.as_json())), entry)
 }
 
-impl<'a> EntryBody<'a> {
-    fn of(entry: &'a Entry) -> Result<Self, ApiError> {
-        Ok(Self { value: raw(&entry.value)?, key: KeyBody::of(entry) })
-    }
+fn key_fields(object: Object, entry: &Entry) -> Object {
+    object
+        .with("key", entry.key.as_str())
+        .with_some("description", entry.description.as_ref().map(Description::as_str))
+        .with("version", entry.version.get())
+        .with("created_at", Stamp::from(entry.created_at))
+        .with("updated_at", Stamp::from(entry.updated_at))
 }
 
-#[derive(Serialize)]
-struct KeyBody<'a> {
-    key: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    version: u64,
-    created_at: Stamp,
-    updated_at: Stamp,
-}
-
-impl<'a> KeyBody<'a> {
-    fn of(entry: &'a Entry) -> Self {
-        Self {
-            key: entry.key.as_str(),
-            description: entry.description.as_ref().map(Description::as_str),
-            version: entry.version.get(),
-            created_at: entry.created_at.into(),
-            updated_at: entry.updated_at.into(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct VersionBody<'a> {
-    version: u64,
-    value: &'a RawValue,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    created_at: Stamp,
-}
-
-impl<'a> VersionBody<'a> {
-    fn of(entry: &'a Entry) -> Result<Self, ApiError> {
-        Ok(Self {
-            version: entry.version.get(),
-            value: raw(&entry.value)?,
-            description: entry.description.as_ref().map(Description::as_str),
-            // Of the version, which is not made again.
-            created_at: entry.updated_at.into(),
-        })
-    }
-}
-
-/// The value as it was sent.
-fn raw(value: &Value) -> Result<&RawValue, ApiError> {
-    // It was JSON when it came in, and nobody has changed it.
-    serde_json::from_str(value.as_json()).map_err(ApiError::Body)
-}
-
-#[derive(Serialize)]
-struct HistoryBody<'a> {
-    versions: Vec<VersionBody<'a>>,
-}
-
-#[derive(Serialize)]
-struct DeletedBody {
-    deleted: bool,
-}
-
-#[derive(Serialize)]
-struct ListBody<'a> {
-    configs: Vec<KeyBody<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<&'a str>,
+fn version_body(entry: &Entry) -> Object {
+    Object::new()
+        .with("version", entry.version.get())
+        .with("value", Json(entry.value.as_json()))
+        .with_some("description", entry.description.as_ref().map(Description::as_str))
+        // Of the version, which is not made again.
+        .with("created_at", Stamp::from(entry.updated_at))
 }
 
 #[cfg(test)]

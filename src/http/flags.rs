@@ -5,7 +5,9 @@ use super::{
     body::{self, BODY_LIMIT, Whole},
     caller::provenance,
     error::ApiError,
-    json, query,
+    object,
+    object::{List, Object},
+    query,
     router::{RawName, Verb},
     wire::Stamp,
 };
@@ -16,7 +18,7 @@ use octostore_actors::domain::{
     flag::{Flag, FlagCommand, FlagName, FlagOutcome, InvalidPercentage, Percentage},
     values::AccountId,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use uuid::Uuid;
 
 /// `PUT /flags/{name}`, `GET /flags/{name}`, `DELETE /flags/{name}`
@@ -92,7 +94,7 @@ async fn evaluate(
         Some(key) => flag.is_on_for(&key),
         None => flag.is_on_for(&Uuid::from_bytes(*account.as_bytes()).to_string()),
     });
-    Ok(json(StatusCode::OK, &EvaluationBody { name: text, enabled }))
+    Ok(object(StatusCode::OK, Object::new().with("name", text).with("enabled", enabled)))
 }
 
 async fn delete(
@@ -109,16 +111,18 @@ async fn delete(
 
 fn respond(outcome: FlagOutcome) -> Result<Reply, ApiError> {
     match outcome {
-        FlagOutcome::Set(flag) => Ok(json(StatusCode::OK, &FlagBody::of(&flag))),
+        FlagOutcome::Set(flag) => Ok(object(StatusCode::OK, described(&flag))),
         FlagOutcome::Status(flag) => {
             let flag = flag.ok_or(ApiError::FlagNotFound)?;
-            Ok(json(StatusCode::OK, &FlagBody::of(&flag)))
+            Ok(object(StatusCode::OK, described(&flag)))
         }
-        FlagOutcome::Deleted => Ok(json(StatusCode::OK, &DeletedBody { deleted: true })),
+        FlagOutcome::Deleted => Ok(object(StatusCode::OK, Object::new().with("deleted", true))),
         FlagOutcome::Flags(page) => {
             let last = page.items.last().map(|flag| flag.name.as_str());
-            let flags = page.items.iter().map(FlagBody::of).collect();
-            Ok(json(StatusCode::OK, &ListBody { flags, next: last.filter(|_| page.more) }))
+            let body = Object::new()
+                .with("flags", List(page.items.iter().map(described)))
+                .with_some("next", last.filter(|_| page.more));
+            Ok(object(StatusCode::OK, body))
         }
         FlagOutcome::NotFound => Err(ApiError::FlagNotFound),
         FlagOutcome::OverQuota(quota) => Err(ApiError::TooMany { what: "flags", quota }),
@@ -127,42 +131,11 @@ fn respond(outcome: FlagOutcome) -> Result<Reply, ApiError> {
     }
 }
 
-#[derive(Serialize)]
-struct FlagBody<'a> {
-    name: &'a str,
-    enabled: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    percentage: Option<u8>,
-    created_at: Stamp,
-    updated_at: Stamp,
-}
-
-impl<'a> FlagBody<'a> {
-    fn of(flag: &'a Flag) -> Self {
-        Self {
-            name: flag.name.as_str(),
-            enabled: flag.enabled,
-            percentage: flag.percentage.map(Percentage::get),
-            created_at: flag.created_at.into(),
-            updated_at: flag.updated_at.into(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct EvaluationBody<'a> {
-    name: &'a str,
-    enabled: bool,
-}
-
-#[derive(Serialize)]
-struct DeletedBody {
-    deleted: bool,
-}
-
-#[derive(Serialize)]
-struct ListBody<'a> {
-    flags: Vec<FlagBody<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<&'a str>,
+fn described(flag: &Flag) -> Object {
+    Object::new()
+        .with("name", flag.name.as_str())
+        .with("enabled", flag.enabled)
+        .with_some("percentage", flag.percentage.map(|percentage| u32::from(percentage.get())))
+        .with("created_at", Stamp::from(flag.created_at))
+        .with("updated_at", Stamp::from(flag.updated_at))
 }

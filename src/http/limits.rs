@@ -4,7 +4,8 @@ use super::{
     Context, Reply,
     body::{self, BODY_LIMIT, Whole},
     error::ApiError,
-    json,
+    object,
+    object::{List, Object},
     router::{RawName, Verb},
     wire::Stamp,
 };
@@ -21,7 +22,7 @@ use octostore_actors::domain::{
         Standing, Window,
     },
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::time::Duration;
 
 /// IETF draft-ietf-httpapi-ratelimit-headers-10, section 4: how much is left, until when.
@@ -52,7 +53,7 @@ pub async fn check(
         cost: policy.cost(cost)?,
         quota: identity.quotas().limits,
     };
-    let answer = context.service.limiters.ask(command).await;
+    let answer = context.service.limiters.ask_at_once(command).await;
     context.service.counts.limits.count(&answer);
     respond(context, answer?)
 }
@@ -100,31 +101,29 @@ fn whole(number: Option<Whole>, field: &'static str) -> Result<u64, ApiError> {
 fn respond(context: &Context<'_>, outcome: LimitOutcome) -> Result<Reply, ApiError> {
     match outcome {
         LimitOutcome::Admitted(standing) => {
-            let body = StandingBody { allowed: true, ..StandingBody::of(context, &standing, None) };
-            Ok(with_headers(context, &standing, json(StatusCode::OK, &body)))
+            let body = described(context, Object::new(), true, &standing, None);
+            Ok(with_headers(context, &standing, object(StatusCode::OK, body)))
         }
         LimitOutcome::Refused(standing, retry_after) => {
-            let body = StandingBody {
-                allowed: false,
-                ..StandingBody::of(context, &standing, Some(retry_after))
-            };
-            let mut reply = with_headers(context, &standing, json(StatusCode::OK, &body));
+            let body = described(context, Object::new(), false, &standing, Some(retry_after));
+            let mut reply = with_headers(context, &standing, object(StatusCode::OK, body));
             reply.headers_mut().insert(RETRY_AFTER, retry_after.as_seconds().into());
             Ok(reply)
         }
         LimitOutcome::Status(standing) => {
-            let body = StandingBody::of(context, &standing, standing.retry_after);
-            Ok(with_headers(context, &standing, json(StatusCode::OK, &body)))
+            let body = status(context, Object::new(), &standing);
+            Ok(with_headers(context, &standing, object(StatusCode::OK, body)))
         }
-        LimitOutcome::Deleted => Ok(json(StatusCode::OK, &ResetBody { reset: true })),
+        LimitOutcome::Deleted => Ok(object(StatusCode::OK, Object::new().with("reset", true))),
         LimitOutcome::Limits(page) => {
-            let limits = page.items.iter().map(|standing| ItemBody {
-                name: standing.name.as_str(),
-                standing: StandingBody::of(context, standing, standing.retry_after),
+            let limits = page.items.iter().map(|standing| {
+                status(context, Object::new().with("name", standing.name.as_str()), standing)
             });
             let last = page.items.last().map(|standing| standing.name.as_str());
-            let body = ListBody { limits: limits.collect(), next: last.filter(|_| page.more) };
-            Ok(json(StatusCode::OK, &body))
+            let body = Object::new()
+                .with("limits", List(limits))
+                .with_some("next", last.filter(|_| page.more));
+            Ok(object(StatusCode::OK, body))
         }
         LimitOutcome::NotFound => Err(ApiError::LimitNotFound),
         LimitOutcome::OverQuota(quota) => Err(ApiError::TooMany { what: "rate limits", quota }),
@@ -151,49 +150,26 @@ fn with_headers(context: &Context<'_>, standing: &Standing, mut reply: Reply) ->
     reply
 }
 
-#[derive(Serialize)]
-struct StandingBody {
+fn described(
+    context: &Context<'_>,
+    object: Object,
     allowed: bool,
-    remaining: u32,
-    reset_at: Stamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after_seconds: Option<u32>,
-    max_requests: u32,
-    window_seconds: u32,
-    current_count: u32,
+    standing: &Standing,
+    retry_after: Option<RetryAfter>,
+) -> Object {
+    object
+        .with("allowed", allowed)
+        .with("remaining", standing.remaining)
+        .with("reset_at", Stamp(context.service.calendar.print(standing.reset_at)))
+        .with_some("retry_after_seconds", retry_after.map(RetryAfter::as_seconds))
+        .with("max_requests", standing.policy.max_requests.get())
+        .with("window_seconds", standing.policy.window.as_seconds())
+        .with("current_count", standing.count)
 }
 
-impl StandingBody {
-    fn of(context: &Context<'_>, standing: &Standing, retry_after: Option<RetryAfter>) -> Self {
-        Self {
-            allowed: standing.remaining > 0,
-            remaining: standing.remaining,
-            reset_at: Stamp(context.service.calendar.print(standing.reset_at)),
-            retry_after_seconds: retry_after.map(RetryAfter::as_seconds),
-            max_requests: standing.policy.max_requests.get(),
-            window_seconds: standing.policy.window.as_seconds(),
-            current_count: standing.count,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct ItemBody<'a> {
-    name: &'a str,
-    #[serde(flatten)]
-    standing: StandingBody,
-}
-
-#[derive(Serialize)]
-struct ResetBody {
-    reset: bool,
-}
-
-#[derive(Serialize)]
-struct ListBody<'a> {
-    limits: Vec<ItemBody<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<&'a str>,
+/// As far as anybody can tell who does not ask for a place.
+fn status(context: &Context<'_>, object: Object, standing: &Standing) -> Object {
+    described(context, object, standing.remaining > 0, standing, standing.retry_after)
 }
 
 /// Rounded up, but for the part of a millisecond by which times of a limiter are rounded themselves:

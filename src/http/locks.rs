@@ -5,7 +5,8 @@ use super::{
     body::{self, BODY_LIMIT, Whole},
     delivery::Fragile,
     error::ApiError,
-    json,
+    object,
+    object::{List, Object},
     router::{LockAction, RawName},
     wire::{NIL, Stamp},
 };
@@ -16,8 +17,8 @@ use octostore_actors::domain::{
     lock::{Holder, Lease, LockCommand, LockOutcome},
     values::{AccountId, LeaseId, LockName, Metadata, Owner, Ttl},
 };
-use serde::{Deserialize, Serialize};
-use std::{borrow::Cow, time::Duration};
+use serde::Deserialize;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// `POST /locks/{name}/{action}`
@@ -68,9 +69,12 @@ pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, A
     let LockOutcome::Leases(page) = outcome else {
         unreachable!("a list is answered by a list");
     };
-    let locks: Vec<_> = page.items.iter().map(|lease| LeaseBody::item(context, lease)).collect();
-    let next = if page.more { page.items.last().map(|lease| lease.name.as_str()) } else { None };
-    Ok(json(StatusCode::OK, &ListBody { locks, total: page.total, next }))
+    let last = page.items.last().map(|lease| lease.name.as_str());
+    let body = Object::new()
+        .with("locks", List(page.items.iter().map(|lease| item(context, lease))))
+        .with("total", page.total as u64)
+        .with_some("next", last.filter(|_| page.more));
+    Ok(object(StatusCode::OK, body))
 }
 
 #[derive(Deserialize)]
@@ -137,25 +141,23 @@ fn respond(
     match outcome {
         LockOutcome::Granted(lease) | LockOutcome::Confirmed(lease) => {
             let renew_after = ttl.map(|ttl| ttl.as_duration() / 3);
-            let body = LeaseBody::of(context, "acquired", lease, viewer, renew_after);
-            Ok(json(StatusCode::OK, &body))
+            Ok(object(StatusCode::OK, shown(context, "acquired", lease, viewer, renew_after)))
         }
         LockOutcome::Held(lease) => Ok(held(context, lease)),
         LockOutcome::Released => {
-            Ok(json(StatusCode::OK, &ReleasedBody { status: "released", message: "Lock released" }))
+            let body = Object::new().with("status", "released").with("message", "Lock released");
+            Ok(object(StatusCode::OK, body))
         }
         LockOutcome::Status(Some(lease)) => {
-            let body = LeaseBody::of(context, "held", lease, viewer, None);
-            Ok(json(StatusCode::OK, &body))
+            Ok(object(StatusCode::OK, shown(context, "held", lease, viewer, None)))
         }
-        LockOutcome::Status(None) => Ok(json(
-            StatusCode::OK,
-            &AvailableBody {
-                status: "available",
-                name: name.as_str(),
-                message: "Lock not currently held",
-            },
-        )),
+        LockOutcome::Status(None) => {
+            let body = Object::new()
+                .with("status", "available")
+                .with("name", name.as_str())
+                .with("message", "Lock not currently held");
+            Ok(object(StatusCode::OK, body))
+        }
         LockOutcome::NotOwned => Err(ApiError::LockNotOwned),
         LockOutcome::OverQuota(quota) => Err(ApiError::LockLimit(*quota)),
         LockOutcome::NoRoom => Err(ApiError::StoreFull),
@@ -172,126 +174,69 @@ fn held(context: &Context<'_>, lease: &Lease) -> Reply {
     let holder = context.service.account_name(lease.holder.account);
     let expires_at = Stamp(context.service.calendar.print(lease.expires));
     let left = lease.expires.since(context.service.calendar.now());
-    let body = HeldBody {
-        status: "held",
-        error: "Lock already held",
-        code: "lock_held",
-        holder_id: Uuid::from_bytes(*lease.holder.account.as_bytes()),
-        expires_at,
-        lock: HeldLock { name: lease.name.as_str(), holder: &holder, expires_at },
-        metadata: lease.metadata.as_ref().map(Metadata::as_str),
-        retry_after_ms: whole_millis(left).max(1),
-        request_id: context.request_id.as_str(),
-    };
+    let body = Object::new()
+        .with("status", "held")
+        .with("error", "Lock already held")
+        .with("code", "lock_held")
+        .with("holder_id", Uuid::from_bytes(*lease.holder.account.as_bytes()))
+        .with("expires_at", expires_at)
+        .with(
+            "lock",
+            Object::new()
+                .with("name", lease.name.as_str())
+                .with("holder", &*holder)
+                .with("expires_at", expires_at),
+        )
+        .with_some("metadata", lease.metadata.as_ref().map(Metadata::as_str))
+        .with("retry_after_ms", whole_millis(left).max(1))
+        .with("request_id", context.request_id.as_str());
     let status = match context.service.limits.held_status {
         HeldStatus::Conflict => StatusCode::CONFLICT,
         HeldStatus::Ok => StatusCode::OK,
     };
-    json(status, &body)
+    object(status, body)
 }
 
-#[derive(Serialize)]
-struct HeldBody<'a> {
+/// The lease as `viewer` may see it: its id is a capability, and stays in the account.
+fn shown(
+    context: &Context<'_>,
     status: &'static str,
-    error: &'static str,
-    code: &'static str,
-    holder_id: Uuid,
-    expires_at: Stamp,
-    lock: HeldLock<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<&'a str>,
-    retry_after_ms: u64,
-    request_id: &'a str,
+    lease: &Lease,
+    viewer: &Identity,
+    renew_after: Option<Duration>,
+) -> Object {
+    let holder = lease.holder.account;
+    let fields = |id: LeaseId, name: &str| {
+        lease_fields(context, Object::new().with("status", status), lease, id)
+            .with("holder", name)
+            .with("holder_id", Uuid::from_bytes(*holder.as_bytes()))
+    };
+    let object = if viewer.account().id == holder {
+        fields(lease.id, viewer.account().name.as_str())
+    } else {
+        fields(LeaseId::from_bytes(NIL), &context.service.account_name(holder))
+    };
+    notes(object, lease).with_some("renew_after_ms", renew_after.map(whole_millis))
 }
 
-#[derive(Serialize)]
-struct HeldLock<'a> {
-    name: &'a str,
-    holder: &'a str,
-    expires_at: Stamp,
+/// The lease in a list of the account's own.
+fn item(context: &Context<'_>, lease: &Lease) -> Object {
+    notes(lease_fields(context, Object::new(), lease, lease.id), lease)
 }
 
-#[derive(Serialize)]
-struct LeaseBody<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<&'static str>,
-    name: &'a str,
-    lease_id: Uuid,
-    fencing_token: u64,
-    expires_at: Stamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    holder: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    holder_id: Option<Uuid>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    owner: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    renew_after_ms: Option<u64>,
+fn lease_fields(context: &Context<'_>, object: Object, lease: &Lease, id: LeaseId) -> Object {
+    object
+        .with("name", lease.name.as_str())
+        .with("lease_id", Uuid::from_bytes(*id.as_bytes()))
+        .with("fencing_token", lease.token.get())
+        .with("expires_at", Stamp(context.service.calendar.print(lease.expires)))
 }
 
-impl<'a> LeaseBody<'a> {
-    /// The lease as `viewer` may see it: its id is a capability, and stays in the account.
-    fn of(
-        context: &Context<'_>,
-        status: &'static str,
-        lease: &'a Lease,
-        viewer: &'a Identity,
-        renew_after: Option<Duration>,
-    ) -> Self {
-        let holder = lease.holder.account;
-        let (lease_id, name) = if viewer.account().id == holder {
-            (*lease.id.as_bytes(), viewer.account().name.as_str().into())
-        } else {
-            (NIL, context.service.account_name(holder).into())
-        };
-        Self {
-            status: Some(status),
-            lease_id: Uuid::from_bytes(lease_id),
-            holder: Some(name),
-            holder_id: Some(Uuid::from_bytes(*holder.as_bytes())),
-            renew_after_ms: renew_after.map(whole_millis),
-            ..Self::item(context, lease)
-        }
-    }
-
-    /// The lease in a list of the account's own.
-    fn item(context: &Context<'_>, lease: &'a Lease) -> Self {
-        Self {
-            status: None,
-            name: lease.name.as_str(),
-            lease_id: Uuid::from_bytes(*lease.id.as_bytes()),
-            fencing_token: lease.token.get(),
-            expires_at: Stamp(context.service.calendar.print(lease.expires)),
-            holder: None,
-            holder_id: None,
-            owner: lease.holder.owner.as_ref().map(Owner::as_str),
-            metadata: lease.metadata.as_ref().map(Metadata::as_str),
-            renew_after_ms: None,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct ReleasedBody {
-    status: &'static str,
-    message: &'static str,
-}
-
-#[derive(Serialize)]
-struct AvailableBody<'a> {
-    status: &'static str,
-    name: &'a str,
-    message: &'static str,
-}
-
-#[derive(Serialize)]
-struct ListBody<'a> {
-    locks: Vec<LeaseBody<'a>>,
-    total: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<&'a str>,
+/// What the holder wants others to know.
+fn notes(object: Object, lease: &Lease) -> Object {
+    object
+        .with_some("owner", lease.holder.owner.as_ref().map(Owner::as_str))
+        .with_some("metadata", lease.metadata.as_ref().map(Metadata::as_str))
 }
 
 fn lock_name(raw: RawName<'_>) -> Result<LockName, ApiError> {

@@ -11,6 +11,7 @@
 //! - [`admin`], [`audit`], [`backup`]: what administrators do; [`metrics`]: what scrapers read;
 //! - [`openapi`]: what this server says of itself, which [`pages`] show to people;
 //! - [`session`]: whom the dashboard serves;
+//! - [`object`]: bodies of answers, where it matters what they cost;
 //! - [`error`]: what can be wrong, and the only place that maps it to a status.
 
 mod accounts;
@@ -34,6 +35,7 @@ mod listen;
 mod locks;
 mod metrics;
 mod oauth;
+mod object;
 mod openapi;
 mod pages;
 mod query;
@@ -71,6 +73,7 @@ use hyper::{
     header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
     http::request::Parts,
 };
+use object::Object;
 use octostore_actors::domain::{account::scope::Area, page::Selection, values::AccountId};
 use reply::ReplyBody;
 use request_id::{RequestId, X_REQUEST_ID};
@@ -127,12 +130,8 @@ impl Context<'_> {
 }
 
 /// Answers one request.
-async fn handle(
-    service: &Arc<Service>,
-    delivery: &Delivery,
-    peer: Address,
-    request: Request<Incoming>,
-) -> Reply {
+async fn handle(delivery: &Delivery, peer: Address, request: Request<Incoming>) -> Reply {
+    let service = delivery.service();
     let (head, body) = request.into_parts();
     let request_id = RequestId::of(&head.headers);
     let context = Context { service, delivery, request_id: &request_id, head: &head, peer };
@@ -140,9 +139,11 @@ async fn handle(
     let route = Route::of(resource.as_ref());
     let method = Method::named(head.method.as_str());
     let begun = service.counts.requests.begin(&service.calendar, route.place(), method);
-    let about =
-        About { route: route.template(), method: method.as_str(), request_id: request_id.as_str() };
-    let trace = service.traces.begin(&head.headers, about);
+    let trace = service.traces.begin(&head.headers, || About {
+        route: route.template(),
+        method: method.as_str(),
+        request_id: request_id.as_str(),
+    });
     let mut reply = match trace.follow(answer(&context, resource, body)).await {
         Ok(reply) => reply,
         Err(error) => {
@@ -180,7 +181,7 @@ async fn answer(
     let resource = resource.ok_or(ApiError::UnknownPath)?;
     let verb = resource
         .verb(context.head.method.as_str())
-        .ok_or(ApiError::MethodNotAllowed { allow: resource.allow() })?;
+        .ok_or_else(|| ApiError::MethodNotAllowed { allow: resource.methods().join(", ") })?;
     let caller = || caller::authenticate(context);
     match resource {
         Resource::Probe(probe) => Ok(answer_probe(context.service, probe)),
@@ -233,6 +234,11 @@ fn text(status: StatusCode, body: &'static str) -> Reply {
         HeaderValue::from_static("text/plain; charset=utf-8"),
         Bytes::from_static(body.as_bytes()),
     )
+}
+
+/// An answer that is this object.
+fn object(status: StatusCode, body: Object) -> Reply {
+    json_bytes(status, body.into_json())
 }
 
 /// An answer in JSON.

@@ -43,8 +43,8 @@ impl Clock for Clocks {
 }
 
 impl TimeSource for Clocks {
-    fn wall_nanos(&self) -> i128 {
-        self.wall.load(Ordering::Relaxed).into()
+    fn wall_nanos(&self) -> i64 {
+        i64::try_from(self.wall.load(Ordering::Relaxed)).unwrap_or(i64::MAX)
     }
 }
 
