@@ -6,6 +6,7 @@ use super::{
     identity::{Identity, Pace, Pass},
 };
 use crate::settings::Quotas;
+use foldhash::quality::RandomState;
 use octostore_actors::{
     commit::{Pressure, Store, StoreFailure, Verdict},
     domain::{
@@ -41,8 +42,8 @@ pub struct Directory {
 
 #[derive(Debug, Default)]
 struct View {
-    members: HashMap<AccountId, Member>,
-    passes: HashMap<TokenHash, Arc<Pass>>,
+    members: HashMap<AccountId, Member, RandomState>,
+    passes: HashMap<TokenHash, Arc<Pass>, RandomState>,
 }
 
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Between a handler's answer and the bytes in the kernel: what must come back if nobody can read
 //! it, and what hyper answers by itself.
 
-use super::{error::ApiError, request_id::RequestId, rest::Rest, route::Route};
+use super::{error::ApiError, request_id::RequestId, rest::Rest, route::Route, turn::Turns};
 use crate::{app::Service, metrics::requests::Requests};
 use hyper::{HeaderMap, StatusCode};
 use octostore_actors::domain::{account::AccountOutcome, lock::LockOutcome};
@@ -16,7 +16,11 @@ pub struct Delivery {
     service: Arc<Service>,
     /// Whether a handler has answered since everything was last written.
     answering: AtomicBool,
+    /// Whether there is anything in `fragile`: most answers are not, and need not look there.
+    holding: AtomicBool,
     fragile: Mutex<Vec<Fragile>>,
+    /// Whose turn it is.
+    pub turns: Turns,
     /// Whether the connection is at rest.
     pub rest: Rest,
 }
@@ -36,7 +40,9 @@ impl Delivery {
         Arc::new(Self {
             service,
             answering: AtomicBool::new(false),
+            holding: AtomicBool::new(false),
             fragile: Mutex::new(Vec::new()),
+            turns: Turns::default(),
             rest: Rest::default(),
         })
     }
@@ -44,6 +50,12 @@ impl Delivery {
     /// The next answer holds this.
     pub fn holds(&self, answer: Fragile) {
         self.fragile.lock().unwrap_or_else(PoisonError::into_inner).push(answer);
+        self.holding.store(true, Ordering::Release);
+    }
+
+    /// What serves the connection.
+    pub fn service(&self) -> &Arc<Service> {
+        &self.service
     }
 
     /// Where answers are counted.
@@ -63,14 +75,17 @@ impl Delivery {
 
     /// Whether it would be a loss if the peer were gone.
     pub fn is_fragile(&self) -> bool {
-        !self.fragile.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.holding.load(Ordering::Acquire)
     }
 
     /// Every answer so far is in the hands of the kernel.
     pub fn written(&self) {
         self.answering.store(false, Ordering::Relaxed);
         self.rest.written();
-        self.fragile.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        if self.is_fragile() {
+            self.fragile.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            self.holding.store(false, Ordering::Release);
+        }
     }
 }
 

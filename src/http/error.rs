@@ -86,7 +86,7 @@ pub enum ApiError {
     #[error("This path only answers to {allow}")]
     MethodNotAllowed {
         /// As in the `Allow` header.
-        allow: &'static str,
+        allow: String,
     },
     /// A name that no lock can have.
     #[error("Invalid lock name")]
@@ -421,8 +421,10 @@ impl ApiError {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Self::MethodNotAllowed { allow } = self {
-            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        if let Self::MethodNotAllowed { allow } = self
+            && let Ok(allow) = HeaderValue::try_from(allow)
+        {
+            headers.insert(ALLOW, allow);
         }
         if let Self::Denied(Denied::Scope(area, access)) = self {
             // RFC 6750, section 3.1.

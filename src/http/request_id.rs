@@ -24,7 +24,7 @@ impl RequestId {
         Self(new.unwrap_or(HeaderValue::from_static("none")))
     }
 
-    /// As text.
+    /// As text, which is looked through for this: not for every request.
     pub fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }

@@ -144,6 +144,10 @@ pub struct RawName<'a>(&'a str);
 impl<'a> RawName<'a> {
     /// The name, percent-decoded once. `None` if it is not UTF-8 then.
     pub fn decode(self) -> Option<Cow<'a, str>> {
+        // As most are.
+        if self.0.bytes().all(|byte| byte != b'%') {
+            return Some(self.0.into());
+        }
         percent_decode_str(self.0).decode_utf8().ok()
     }
 }
@@ -151,8 +155,12 @@ impl<'a> RawName<'a> {
 impl<'a> Resource<'a> {
     /// What `path` names, if anything.
     pub fn of(path: &'a str) -> Option<Self> {
-        let mut segments = path.strip_prefix('/')?.split('/');
-        let mut next = || segments.next();
+        let mut rest = Some(path.strip_prefix('/')?);
+        let mut next = || {
+            let (segment, behind) = split(rest?);
+            rest = behind;
+            Some(segment)
+        };
         let path = [next(), next(), next(), next(), next()];
         Some(match path {
             [Some("health"), None, ..] => Self::Probe(Probe::Health),
@@ -219,8 +227,8 @@ impl<'a> Resource<'a> {
         })
     }
 
-    /// The methods it answers to, as the `Allow` header names them.
-    pub fn allow(&self) -> &'static str {
+    /// The methods it answers to.
+    pub fn methods(&self) -> &'static [&'static str] {
         match self {
             Self::Probe(_)
             | Self::OpenApi(_)
@@ -237,35 +245,43 @@ impl<'a> Resource<'a> {
             | Self::Me
             | Self::Device
             | Self::SignIn(_)
-            | Self::DashboardSignIn(_) => "GET, HEAD",
+            | Self::DashboardSignIn(_) => &["GET", "HEAD"],
             // Asking for nothing but the head would use up the code.
-            Self::SignInCallback(_) => "GET",
-            Self::Tokens => "GET, HEAD, POST",
-            Self::Token(_) => "DELETE",
-            Self::Session => "GET, HEAD, POST, DELETE",
-            Self::Admin(admin) => admin.allow(),
-            Self::Limit(_) => "GET, HEAD, DELETE",
-            Self::Flag(_) | Self::Config(_) => "GET, HEAD, PUT, DELETE",
+            Self::SignInCallback(_) => &["GET"],
+            Self::Tokens => &["GET", "HEAD", "POST"],
+            Self::Token(_) => &["DELETE"],
+            Self::Session => &["GET", "HEAD", "POST", "DELETE"],
+            Self::Admin(admin) => admin.methods(),
+            Self::Limit(_) => &["GET", "HEAD", "DELETE"],
+            Self::Flag(_) | Self::Config(_) => &["GET", "HEAD", "PUT", "DELETE"],
             Self::LockAction(..)
             | Self::LimitCheck(_)
             | Self::ConfigRollback(_)
             | Self::RotateToken
             | Self::TokenEndpoint
             | Self::DeviceCode
-            | Self::DeviceConfirm => "POST",
+            | Self::DeviceConfirm => &["POST"],
         }
     }
 
     /// What `method` asks of it; `None` if it does not answer to that.
     pub fn verb(&self, method: &str) -> Option<Verb> {
-        let allowed = self.allow().split(", ").any(|allowed| allowed == method);
         Some(match method {
-            _ if !allowed => return None,
+            _ if !self.methods().contains(&method) => return None,
             "PUT" => Verb::Put,
             "POST" => Verb::Post,
             "DELETE" => Verb::Delete,
             _ => Verb::Get,
         })
+    }
+}
+
+/// The first segment of `path`, and what is behind the slash at its end. Most are short: to look at
+/// one byte after the other takes less than to get ready for looking at many.
+fn split(path: &str) -> (&str, Option<&str>) {
+    match path.bytes().position(|byte| byte == b'/') {
+        Some(end) => (&path[..end], Some(&path[end + 1..])),
+        None => (path, None),
     }
 }
 
@@ -294,13 +310,13 @@ impl<'a> Admin<'a> {
         })
     }
 
-    fn allow(self) -> &'static str {
+    fn methods(self) -> &'static [&'static str] {
         match self {
-            Self::Accounts | Self::Account(_) | Self::Audit | Self::AuditExport => "GET, HEAD",
+            Self::Accounts | Self::Account(_) | Self::Audit | Self::AuditExport => &["GET", "HEAD"],
             // Asking for nothing but the head would make all of it.
-            Self::Backup => "GET",
-            Self::AccountAction(..) | Self::LockRelease(_) => "POST",
-            Self::Quotas(_) => "PUT",
+            Self::Backup => &["GET"],
+            Self::AccountAction(..) | Self::LockRelease(_) => &["POST"],
+            Self::Quotas(_) => &["PUT"],
         }
     }
 }

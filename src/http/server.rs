@@ -11,7 +11,6 @@ use super::{
     reply::ReplyBody,
     stream::{Socket, Stream},
     timer::{CoarseTimer, FIRST_POLL, next_poll},
-    turn::Turns,
 };
 use crate::{app::Service, auth::address::Address, metrics};
 use hyper::{
@@ -144,21 +143,17 @@ impl Connections {
         let open = Open::begin(&service);
         let delivery = Delivery::new(Arc::clone(&service));
         let stream = Stream::new(socket, service.limits.write_timeout, Arc::clone(&delivery));
-        let turns = Arc::new(Turns::default());
         let talk = Talk {
-            service: Arc::clone(&service),
             builder: self.builder.clone(),
             delivery: Arc::clone(&delivery),
-            turns: Arc::clone(&turns),
             phase: self.phase.clone(),
         };
         let service = service_fn(move |request: Request<Incoming>| {
-            let (service, delivery) = (Arc::clone(&service), Arc::clone(&delivery));
-            let turns = Arc::clone(&turns);
+            let delivery = Arc::clone(&delivery);
             delivery.rest.begin(request.body().is_end_stream());
             async move {
-                turns.take().await;
-                Ok::<_, Infallible>(handle(&service, &delivery, peer, request).await)
+                delivery.turns.take().await;
+                Ok::<_, Infallible>(handle(&delivery, peer, request).await)
             }
         });
         async move {
@@ -180,22 +175,21 @@ impl Connections {
 
 /// What a connection's task needs besides the connection.
 struct Talk {
-    service: Arc<Service>,
     builder: http1::Builder,
     delivery: Arc<Delivery>,
-    turns: Arc<Turns>,
     phase: watch::Receiver<Phase>,
 }
 
 impl Talk {
     /// Waits at rest. Says whether there is something to read; if not, the connection is done with.
     async fn wait(&mut self, stream: &mut Stream) -> bool {
-        let _resting = Resting::begin(&self.service.counts.connections);
+        let service = self.delivery.service();
+        let _resting = Resting::begin(&service.counts.connections);
         tokio::select! {
             biased;
             came = stream.first() => came.is_ok(),
             _ = self.phase.changed() => false,
-            () = sleep(self.service.limits.header_timeout) => false,
+            () = sleep(service.limits.header_timeout) => false,
         }
     }
 
@@ -204,7 +198,7 @@ impl Talk {
     where
         S: HttpService<Incoming, ResBody = ReplyBody, Error = Infallible>,
     {
-        let Self { service: shared, builder, delivery, turns, phase } = self;
+        let Self { builder, delivery, phase } = self;
         let mut connection = builder.serve_connection(TokioIo::new(stream), service);
         let mut every = FIRST_POLL;
         let mut rest = None;
@@ -219,7 +213,7 @@ impl Talk {
                 tokio::select! {
                     // An answer that is there is written before anything is closed.
                     biased;
-                    ended = poll_fn(|cx| turns.poll(Pin::new(&mut connection), cx)) => {
+                    ended = poll_fn(|cx| delivery.turns.poll(Pin::new(&mut connection), cx)) => {
                         if let Err(error) = ended {
                             tracing::debug!(%error, "a connection broke off");
                         }
@@ -231,7 +225,7 @@ impl Talk {
             match chore {
                 // The connection is polled, and looks at its deadlines.
                 Chore::Look => {
-                    every = next_poll(every, shared.limits.header_timeout);
+                    every = next_poll(every, delivery.service().limits.header_timeout);
                     let before = std::mem::replace(&mut rest, delivery.rest.which());
                     if rest.is_some() && rest == before {
                         let parts = connection.into_parts();

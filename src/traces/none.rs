@@ -25,7 +25,7 @@ impl Traces {
     }
 
     /// Nothing.
-    pub fn begin(&self, _: &HeaderMap, _: About<'_>) -> Trace {
+    pub fn begin<'a>(&self, _: &HeaderMap, _: impl FnOnce() -> About<'a>) -> Trace {
         Trace
     }
 

@@ -81,8 +81,9 @@ impl Traces {
 
     /// A request begins. If its `traceparent` names a trace it belongs to that (W3C Trace Context,
     /// section 3.2); what is malformed is not looked at.
-    pub fn begin(&self, headers: &HeaderMap, about: About<'_>) -> Trace {
+    pub fn begin<'a>(&self, headers: &HeaderMap, about: impl FnOnce() -> About<'a>) -> Trace {
         let Some(running) = &self.0 else { return Trace(None) };
+        let about = about();
         let outside = Parents::new();
         let parents = running.propagator.extract_with_context(&outside, &HeaderExtractor(headers));
         let builder = running

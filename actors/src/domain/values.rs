@@ -130,13 +130,25 @@ pub(super) const fn is_name_byte(byte: u8) -> bool {
     is_word_byte(byte) || byte == b'.'
 }
 
+/// Segments of those, none of them empty, with `/` between them.
+fn has_name_segments(text: &str) -> bool {
+    let mut is_empty = true;
+    for byte in text.bytes() {
+        let ends = byte == b'/';
+        if !(is_name_byte(byte) || ends && !is_empty) {
+            return false;
+        }
+        is_empty = ends;
+    }
+    !is_empty
+}
+
 pub(super) use text;
 
 text!(
     LockName,
     InvalidLockName,
-    |text| (1..=128).contains(&text.len())
-        && text.split('/').all(|segment| !segment.is_empty() && segment.bytes().all(is_name_byte)),
+    |text| (1..=128).contains(&text.len()) && has_name_segments(text),
     "a lock name has 1 to 128 characters of A-Z, a-z, 0-9, '.', '_' and '-', in segments with \
      '/' (sent as %2F) between them"
 );

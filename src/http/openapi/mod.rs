@@ -89,12 +89,12 @@ mod tests {
             paths = paths.iter().filter(|path| may_go_on(path)).flat_map(longer).collect();
             for path in &paths {
                 if let Some(resource) = Resource::of(path) {
-                    let methods = resource.allow().split(", ").map(str::to_owned);
+                    let methods = resource.methods().iter().map(|&method| method.to_owned());
                     answered.insert(path.clone(), methods.collect::<BTreeSet<_>>());
                 }
             }
         }
-        let root = Resource::of("/").unwrap().allow().split(", ").map(str::to_owned);
+        let root = Resource::of("/").unwrap().methods().iter().map(|&method| method.to_owned());
         answered.insert("/".to_owned(), root.collect());
         let documented = documented();
         answered.retain(|path, _| !is_an_instance(path, &documented));
