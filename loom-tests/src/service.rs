@@ -3,7 +3,7 @@
 
 use crate::{join, spawn, wait_restlessly};
 use octostore_actors::{
-    actor::{Actor, Handle, NotTaken, Station},
+    actor::{Actor, Handle, NotTaken, Station, Told},
     commit::{JournalMessage, Persistence, Pressure, Store, StoreFailure, Verdict},
     domain::{
         Machine, Record,
@@ -12,7 +12,7 @@ use octostore_actors::{
         values::{AccountId, FencingToken, LeaseId, LockName, Quota, Ttl},
     },
     mailbox::{Address, Mailbox, mailbox},
-    reply::{Lost, Waiting},
+    reply::{Home, Lost, Waiting, reply},
     snapshot::Snapshot,
     sync::{
         Arc, AtomicU64, Mutex, Ordering, lock,
@@ -66,6 +66,36 @@ where
     }
 }
 
+/// A station that is asked for everything at once.
+struct AtOnce<M: Machine>(Arc<Station<M>>);
+
+impl<M> Ask for AtOnce<M>
+where
+    M: Machine<Command = LockCommand, Outcome = LockOutcome> + Send,
+{
+    fn ask(&self, command: LockCommand) -> Result<Waiting<LockOutcome>, NotTaken> {
+        Ok(match self.0.ask_at_once(command) {
+            Told::Now(outcome) => {
+                let (reply, waiting) = reply(Arc::new(Nowhere));
+                reply.send(outcome);
+                waiting
+            }
+            Told::Later(waiting) => waiting,
+        })
+    }
+
+    fn stop(&self) {
+        self.0.handle().stop();
+    }
+}
+
+/// For answers that were picked up already.
+struct Nowhere;
+
+impl Home<LockOutcome> for Nowhere {
+    fn give_back(&self, _: LockOutcome) {}
+}
+
 /// An event loop, ready to be run.
 pub type Loop = Box<dyn FnOnce() + Send>;
 
@@ -96,6 +126,9 @@ impl Parts {
 
     /// The same, but clients take the turn themselves if nobody is at the loop.
     pub const ATTENDED: Self = Self { actor: attended::<LockMachine>, ..Self::SHIPPED };
+
+    /// The same, but they ask for an answer at once, as whoever looks does.
+    pub const AT_ONCE: Self = Self { actor: at_once::<LockMachine>, ..Self::SHIPPED };
 
     /// A service with this disk and `room` places in the mailbox of each of its two actors.
     pub fn build(self, disk: &Disk, room: usize) -> Built {
@@ -152,9 +185,8 @@ pub fn actor<M>(
 where
     M: Machine<Command = LockCommand, Outcome = LockOutcome> + From<LockMachine> + Send + 'static,
 {
-    let (actor, handle) = Actor::new(M::from(machine), room, journal, clock);
-    let station = Station::new(actor, handle.clone());
-    (Arc::new(handle), Box::new(move || station.run()))
+    let station = station::<M>(machine, room, journal, clock);
+    (Arc::new(station.handle().clone()), Box::new(move || station.run()))
 }
 
 /// The same, but clients take the turn if nobody is at the loop.
@@ -167,10 +199,35 @@ pub fn attended<M>(
 where
     M: Machine<Command = LockCommand, Outcome = LockOutcome> + From<LockMachine> + Send + 'static,
 {
+    let station = station::<M>(machine, room, journal, clock);
+    (Arc::clone(&station) as _, Box::new(move || station.run()))
+}
+
+/// The same, but they ask for an answer at once. A full mailbox shows in the answer.
+pub fn at_once<M>(
+    machine: LockMachine,
+    room: NonZeroUsize,
+    journal: Address<JournalMessage>,
+    clock: Arc<dyn Clock>,
+) -> (Service, Loop)
+where
+    M: Machine<Command = LockCommand, Outcome = LockOutcome> + From<LockMachine> + Send + 'static,
+{
+    let station = station::<M>(machine, room, journal, clock);
+    (Arc::new(AtOnce(Arc::clone(&station))), Box::new(move || station.run()))
+}
+
+fn station<M>(
+    machine: LockMachine,
+    room: NonZeroUsize,
+    journal: Address<JournalMessage>,
+    clock: Arc<dyn Clock>,
+) -> Arc<Station<M>>
+where
+    M: Machine<Command = LockCommand, Outcome = LockOutcome> + From<LockMachine> + Send + 'static,
+{
     let (actor, handle) = Actor::new(M::from(machine), room, journal, clock);
-    let station = Arc::new(Station::new(actor, handle));
-    let service: Service = Arc::clone(&station) as _;
-    (service, Box::new(move || station.run()))
+    Arc::new(Station::new(actor, handle))
 }
 
 /// A mailbox has at least one place.

@@ -5,7 +5,7 @@
 
 use octostore_actors::{mailbox::mailbox, reply::reply};
 #[cfg(loom)]
-use octostore_loom_tests::service::actor;
+use octostore_loom_tests::service::{actor, at_once};
 use octostore_loom_tests::{
     bell as door, close, commit, explore, explore_twin, flawed, gather, grant, mailbox as post,
     reply as slot,
@@ -282,6 +282,30 @@ mod loop_of_a_station {
     fn a_read_waits() {
         explore("station: a read waits for the grant it saw", || {
             commit::a_read_waits_for_the_grant_it_saw(Parts::ATTENDED);
+        });
+    }
+
+    #[test]
+    fn both_are_answered_at_once() {
+        explore("station: whoever is at the loop, both are answered at once or later", || {
+            station::whoever_is_at_the_loop_both_are_answered(Parts::AT_ONCE);
+        });
+    }
+
+    #[test]
+    fn a_look_at_once_waits() {
+        explore("station: a look at once waits for the grant it saw", || {
+            commit::a_read_waits_for_the_grant_it_saw(Parts::AT_ONCE);
+        });
+    }
+
+    #[cfg(loom)]
+    #[test]
+    #[should_panic(expected = "told before it was on disk")]
+    fn twin_that_looks_in_haste() {
+        explore_twin(|| {
+            let parts = Parts { actor: at_once::<flawed::actor::Hasty>, ..Parts::SHIPPED };
+            commit::a_read_waits_for_the_grant_it_saw(parts);
         });
     }
 
