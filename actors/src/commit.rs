@@ -348,7 +348,8 @@ fn fold(mut records: Vec<Record>) -> Vec<Record> {
     if records.len() < 2 {
         return records;
     }
-    let mut seen: Table<RecordKey, ()> = Table::default();
+    let mut seen: Table<RecordKey, ()> =
+        Table::with_capacity_and_hasher(records.len(), Default::default());
     let mut keep: Vec<bool> = records
         .iter()
         .rev()

@@ -83,6 +83,13 @@ impl Serialize for Stamp {
 #[derive(Clone, Copy, Debug)]
 pub struct StampText([u8; 24]);
 
+impl StampText {
+    /// Its characters.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl Deref for StampText {
     type Target = str;
 
