@@ -64,13 +64,16 @@ where
         answer
     }
 
-    /// The same, but does not wait for others that may come: for commands that hardly ever wake
-    /// anybody, because they are answered without the journal.
+    /// The same, but does not wait for others that may come: for commands of which most are answered
+    /// without the journal, and wake nobody.
     pub async fn ask_at_once(&self, command: M::Command) -> Result<M::Outcome, Lost> {
         let told = pin!(async {
             match self.station.ask_at_once(command) {
                 Told::Now(outcome) => Ok(outcome),
-                Told::Later(waiting) => waiting.await,
+                Told::Later(waiting) => {
+                    offer_the_core();
+                    waiting.await
+                }
             }
         });
         hop(self.name, told).await
@@ -131,11 +134,15 @@ where
         let asked = queue.take();
         let few = asked.len() < MANY;
         if station.ask_all(asked) && few {
-            // The journal may have been woken on the core of this thread, and would wait as long as
-            // the system lets that go on: milliseconds, for what takes it microseconds.
-            std::thread::yield_now();
+            offer_the_core();
         }
     }
+}
+
+/// The journal may have been woken on the core of this thread, and would wait as long as the system
+/// lets that go on: milliseconds, for what takes it microseconds.
+fn offer_the_core() {
+    std::thread::yield_now();
 }
 
 /// Wakes many tasks at the price of one.

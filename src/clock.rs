@@ -75,8 +75,6 @@ pub struct Calendar {
     source: Arc<dyn TimeSource>,
     /// Wall minus lease clock, in nanoseconds.
     distance: AtomicI64,
-    /// The tick of the wall clock at which the distance was last looked at.
-    looked: AtomicI64,
 }
 
 /// A distance that is off by less than this is noise of the reading.
@@ -89,7 +87,7 @@ impl Calendar {
     /// A calendar of `source`'s clocks.
     pub fn new(source: Arc<dyn TimeSource>) -> Self {
         let distance = AtomicI64::new(distance(source.wall_nanos(), source.now()));
-        Self { source, distance, looked: AtomicI64::new(i64::MIN) }
+        Self { source, distance }
     }
 
     /// The present instant of the lease clock.
@@ -111,14 +109,8 @@ impl Calendar {
 
     fn current_distance(&self) -> i64 {
         let known = self.distance.load(Ordering::Relaxed);
-        let tick = self.source.recent_wall_nanos();
-        // A wall clock that has jumped shows another time; so one look a tick is enough.
-        if self.looked.load(Ordering::Relaxed) == tick {
-            return known;
-        }
-        let about = distance(tick, self.source.now());
+        let about = distance(self.source.recent_wall_nanos(), self.source.now());
         if is_same(about, known) {
-            self.looked.store(tick, Ordering::Relaxed);
             return known;
         }
         let before = self.source.now();

@@ -20,7 +20,12 @@ use octostore_actors::{
     },
     time::{Clock, Instant},
 };
-use std::{num::NonZeroUsize, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 /// A client, and what it calls itself: account, owner-less holder and lease come from it.
 pub type Who = u8;
@@ -74,14 +79,23 @@ where
     M: Machine<Command = LockCommand, Outcome = LockOutcome> + Send,
 {
     fn ask(&self, command: LockCommand) -> Result<Waiting<LockOutcome>, NotTaken> {
-        Ok(match self.0.ask_at_once(command) {
-            Told::Now(outcome) => {
-                let (reply, waiting) = reply(Arc::new(Nowhere));
-                reply.send(outcome);
-                waiting
+        let answer = match self.0.ask_at_once(command) {
+            Told::Now(outcome) => Ok(outcome),
+            Told::Later(mut waiting) => {
+                let mut context = Context::from_waker(Waker::noop());
+                match Pin::new(&mut waiting).poll(&mut context) {
+                    Poll::Ready(Err(Lost::Overloaded)) => return Err(NotTaken::Overloaded),
+                    Poll::Ready(answer) => answer,
+                    Poll::Pending => return Ok(waiting),
+                }
             }
-            Told::Later(waiting) => waiting,
-        })
+        };
+        let (reply, waiting) = reply(Arc::new(Nowhere));
+        match answer {
+            Ok(outcome) => reply.send(outcome),
+            Err(why) => reply.refuse(why),
+        }
+        Ok(waiting)
     }
 
     fn stop(&self) {
@@ -89,7 +103,8 @@ where
     }
 }
 
-/// For answers that were picked up already.
+/// For answers that were picked up already: nobody may hang up on them, as those of the grant models
+/// do.
 struct Nowhere;
 
 impl Home<LockOutcome> for Nowhere {
@@ -203,7 +218,7 @@ where
     (Arc::clone(&station) as _, Box::new(move || station.run()))
 }
 
-/// The same, but they ask for an answer at once. A full mailbox shows in the answer.
+/// The same, but they ask for an answer at once.
 pub fn at_once<M>(
     machine: LockMachine,
     room: NonZeroUsize,

@@ -331,6 +331,27 @@ mod loop_of_a_station {
     }
 
     #[test]
+    fn a_grant_without_room_at_once() {
+        explore("station: a grant without room never was, asked at once", || {
+            commit::a_grant_without_room_never_was(Parts::AT_ONCE);
+        });
+    }
+
+    #[test]
+    fn after_a_failed_commit_at_once() {
+        explore("station: after a failed commit nothing succeeds, asked at once", || {
+            commit::after_a_failed_commit_nothing_succeeds(Parts::AT_ONCE);
+        });
+    }
+
+    #[test]
+    fn a_stop_at_once() {
+        explore("station: what a stopping service took is answered, asked at once", || {
+            close::what_a_stopping_service_took_is_answered(Parts::AT_ONCE);
+        });
+    }
+
+    #[test]
     fn a_stop() {
         explore("station: what a stopping service took is answered", || {
             close::what_a_stopping_service_took_is_answered(Parts::ATTENDED);

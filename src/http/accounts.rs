@@ -347,9 +347,9 @@ impl<'a> TokenBody<'a> {
                 TokenSource::Workload => "workload",
             },
             scopes: token.scope.to_string().split(' ').map(str::to_owned).collect(),
-            created_at: token.created_at.into(),
-            expires_at: token.expires_at.map(Stamp::from),
-            last_used_at: used.max(token.last_used_at).map(Stamp::from),
+            created_at: Stamp(token.created_at),
+            expires_at: token.expires_at.map(Stamp),
+            last_used_at: used.max(token.last_used_at).map(Stamp),
             current: token.hash == asking.token().hash,
         }
     }

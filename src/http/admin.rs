@@ -270,8 +270,8 @@ impl<'a> AccountBody<'a> {
                 origin: origin(account.origin),
                 admin: account.role == Role::Admin,
                 disabled: account.standing == Standing::Disabled,
-                created_at: account.created_at.into(),
-                last_used_at: last_used.map(Stamp::from),
+                created_at: Stamp(account.created_at),
+                last_used_at: last_used.map(Stamp),
                 quotas: QuotasBody::of(&service.directory.quotas(&account.allowance)),
                 used: UseBody {
                     locks,

@@ -206,7 +206,7 @@ impl<'a> EntryBody<'a> {
         let name = account.and_then(|account| service.directory.name(account));
         Self {
             id: id.0,
-            at: entry.by.at.into(),
+            at: Stamp(entry.by.at),
             who: entry.by.who.as_str(),
             account_id: account.map(|account| Uuid::from_bytes(*account.as_bytes())),
             account: name.map(|name| name.to_string()),

@@ -6,7 +6,7 @@ use super::{
     caller::provenance,
     empty,
     error::ApiError,
-    etag, object,
+    etag, json_object,
     object::{Json, List, Object},
     query,
     router::{RawName, Verb},
@@ -187,7 +187,7 @@ fn respond(context: &Context<'_>, outcome: ConfigOutcome) -> Result<Reply, ApiEr
             Ok(with_etag(empty(StatusCode::NOT_MODIFIED), &entry))
         }
         ConfigOutcome::Written(entry) | ConfigOutcome::Found(entry) => {
-            Ok(with_etag(object(StatusCode::OK, entry_body(&entry)), &entry))
+            Ok(with_etag(json_object(StatusCode::OK, entry_body(&entry)), &entry))
         }
         ConfigOutcome::History(entries) => {
             let Some(present) = entries.first() else {
@@ -198,16 +198,18 @@ fn respond(context: &Context<'_>, outcome: ConfigOutcome) -> Result<Reply, ApiEr
             }
             let versions = List(entries.iter().map(version_body));
             let body = Object::new().with("versions", versions);
-            Ok(with_etag(object(StatusCode::OK, body), present))
+            Ok(with_etag(json_object(StatusCode::OK, body), present))
         }
-        ConfigOutcome::Deleted => Ok(object(StatusCode::OK, Object::new().with("deleted", true))),
+        ConfigOutcome::Deleted => {
+            Ok(json_object(StatusCode::OK, Object::new().with("deleted", true)))
+        }
         ConfigOutcome::Keys(page) => {
             let last = page.items.last().map(|entry| entry.key.as_str());
-            let keys = page.items.iter().map(|entry| key_fields(Object::new(), entry));
+            let keys = page.items.iter().map(|entry| with_key(Object::new(), entry));
             let body = Object::new()
                 .with("configs", List(keys))
                 .with_some("next", last.filter(|_| page.more));
-            Ok(object(StatusCode::OK, body))
+            Ok(json_object(StatusCode::OK, body))
         }
         ConfigOutcome::NotFound => Err(ApiError::ConfigNotFound),
         ConfigOutcome::Unexpected => Err(ApiError::Unexpected),
@@ -225,16 +227,16 @@ fn with_etag(mut reply: Reply, entry: &Entry) -> Reply {
 }
 
 fn entry_body(entry: &Entry) -> Object {
-    key_fields(Object::new().with("value", Json(entry.value.as_json())), entry)
+    with_key(Object::new().with("value", Json(entry.value.as_json())), entry)
 }
 
-fn key_fields(object: Object, entry: &Entry) -> Object {
+fn with_key(object: Object, entry: &Entry) -> Object {
     object
         .with("key", entry.key.as_str())
         .with_some("description", entry.description.as_ref().map(Description::as_str))
         .with("version", entry.version.get())
-        .with("created_at", Stamp::from(entry.created_at))
-        .with("updated_at", Stamp::from(entry.updated_at))
+        .with("created_at", Stamp(entry.created_at))
+        .with("updated_at", Stamp(entry.updated_at))
 }
 
 fn version_body(entry: &Entry) -> Object {
@@ -243,7 +245,7 @@ fn version_body(entry: &Entry) -> Object {
         .with("value", Json(entry.value.as_json()))
         .with_some("description", entry.description.as_ref().map(Description::as_str))
         // Of the version, which is not made again.
-        .with("created_at", Stamp::from(entry.updated_at))
+        .with("created_at", Stamp(entry.updated_at))
 }
 
 #[cfg(test)]

@@ -16,7 +16,8 @@ pub struct Delivery {
     service: Arc<Service>,
     /// Whether a handler has answered since everything was last written.
     answering: AtomicBool,
-    /// Whether there is anything in `fragile`: most answers are not, and need not look there.
+    /// Whether there is anything in `fragile`: most answers are not fragile, and need not look there.
+    /// Only changed while that is locked.
     holding: AtomicBool,
     fragile: Mutex<Vec<Fragile>>,
     /// Whose turn it is.
@@ -49,7 +50,8 @@ impl Delivery {
 
     /// The next answer holds this.
     pub fn holds(&self, answer: Fragile) {
-        self.fragile.lock().unwrap_or_else(PoisonError::into_inner).push(answer);
+        let mut fragile = self.fragile.lock().unwrap_or_else(PoisonError::into_inner);
+        fragile.push(answer);
         self.holding.store(true, Ordering::Release);
     }
 
@@ -83,7 +85,8 @@ impl Delivery {
         self.answering.store(false, Ordering::Relaxed);
         self.rest.written();
         if self.is_fragile() {
-            self.fragile.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            let mut fragile = self.fragile.lock().unwrap_or_else(PoisonError::into_inner);
+            fragile.clear();
             self.holding.store(false, Ordering::Release);
         }
     }

@@ -5,7 +5,7 @@ use super::{
     body::{self, BODY_LIMIT, Whole},
     caller::provenance,
     error::ApiError,
-    object,
+    json_object,
     object::{List, Object},
     query,
     router::{RawName, Verb},
@@ -94,7 +94,7 @@ async fn evaluate(
         Some(key) => flag.is_on_for(&key),
         None => flag.is_on_for(&Uuid::from_bytes(*account.as_bytes()).to_string()),
     });
-    Ok(object(StatusCode::OK, Object::new().with("name", text).with("enabled", enabled)))
+    Ok(json_object(StatusCode::OK, Object::new().with("name", text).with("enabled", enabled)))
 }
 
 async fn delete(
@@ -111,18 +111,20 @@ async fn delete(
 
 fn respond(outcome: FlagOutcome) -> Result<Reply, ApiError> {
     match outcome {
-        FlagOutcome::Set(flag) => Ok(object(StatusCode::OK, described(&flag))),
+        FlagOutcome::Set(flag) => Ok(json_object(StatusCode::OK, flag_body(&flag))),
         FlagOutcome::Status(flag) => {
             let flag = flag.ok_or(ApiError::FlagNotFound)?;
-            Ok(object(StatusCode::OK, described(&flag)))
+            Ok(json_object(StatusCode::OK, flag_body(&flag)))
         }
-        FlagOutcome::Deleted => Ok(object(StatusCode::OK, Object::new().with("deleted", true))),
+        FlagOutcome::Deleted => {
+            Ok(json_object(StatusCode::OK, Object::new().with("deleted", true)))
+        }
         FlagOutcome::Flags(page) => {
             let last = page.items.last().map(|flag| flag.name.as_str());
             let body = Object::new()
-                .with("flags", List(page.items.iter().map(described)))
+                .with("flags", List(page.items.iter().map(flag_body)))
                 .with_some("next", last.filter(|_| page.more));
-            Ok(object(StatusCode::OK, body))
+            Ok(json_object(StatusCode::OK, body))
         }
         FlagOutcome::NotFound => Err(ApiError::FlagNotFound),
         FlagOutcome::OverQuota(quota) => Err(ApiError::TooMany { what: "flags", quota }),
@@ -131,11 +133,11 @@ fn respond(outcome: FlagOutcome) -> Result<Reply, ApiError> {
     }
 }
 
-fn described(flag: &Flag) -> Object {
+fn flag_body(flag: &Flag) -> Object {
     Object::new()
         .with("name", flag.name.as_str())
         .with("enabled", flag.enabled)
         .with_some("percentage", flag.percentage.map(|percentage| u32::from(percentage.get())))
-        .with("created_at", Stamp::from(flag.created_at))
-        .with("updated_at", Stamp::from(flag.updated_at))
+        .with("created_at", Stamp(flag.created_at))
+        .with("updated_at", Stamp(flag.updated_at))
 }

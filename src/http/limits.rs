@@ -4,7 +4,7 @@ use super::{
     Context, Reply,
     body::{self, BODY_LIMIT, Whole},
     error::ApiError,
-    object,
+    json_object,
     object::{List, Object},
     router::{RawName, Verb},
     wire::Stamp,
@@ -101,29 +101,29 @@ fn whole(number: Option<Whole>, field: &'static str) -> Result<u64, ApiError> {
 fn respond(context: &Context<'_>, outcome: LimitOutcome) -> Result<Reply, ApiError> {
     match outcome {
         LimitOutcome::Admitted(standing) => {
-            let body = described(context, Object::new(), true, &standing, None);
-            Ok(with_headers(context, &standing, object(StatusCode::OK, body)))
+            let body = with_standing(context, Object::new(), true, &standing, None);
+            Ok(with_headers(context, &standing, json_object(StatusCode::OK, body)))
         }
         LimitOutcome::Refused(standing, retry_after) => {
-            let body = described(context, Object::new(), false, &standing, Some(retry_after));
-            let mut reply = with_headers(context, &standing, object(StatusCode::OK, body));
+            let body = with_standing(context, Object::new(), false, &standing, Some(retry_after));
+            let mut reply = with_headers(context, &standing, json_object(StatusCode::OK, body));
             reply.headers_mut().insert(RETRY_AFTER, retry_after.as_seconds().into());
             Ok(reply)
         }
         LimitOutcome::Status(standing) => {
-            let body = status(context, Object::new(), &standing);
-            Ok(with_headers(context, &standing, object(StatusCode::OK, body)))
+            let body = with_status(context, Object::new(), &standing);
+            Ok(with_headers(context, &standing, json_object(StatusCode::OK, body)))
         }
-        LimitOutcome::Deleted => Ok(object(StatusCode::OK, Object::new().with("reset", true))),
+        LimitOutcome::Deleted => Ok(json_object(StatusCode::OK, Object::new().with("reset", true))),
         LimitOutcome::Limits(page) => {
             let limits = page.items.iter().map(|standing| {
-                status(context, Object::new().with("name", standing.name.as_str()), standing)
+                with_status(context, Object::new().with("name", standing.name.as_str()), standing)
             });
             let last = page.items.last().map(|standing| standing.name.as_str());
             let body = Object::new()
                 .with("limits", List(limits))
                 .with_some("next", last.filter(|_| page.more));
-            Ok(object(StatusCode::OK, body))
+            Ok(json_object(StatusCode::OK, body))
         }
         LimitOutcome::NotFound => Err(ApiError::LimitNotFound),
         LimitOutcome::OverQuota(quota) => Err(ApiError::TooMany { what: "rate limits", quota }),
@@ -161,7 +161,7 @@ fn parameters(one: (&str, u64), other: (&str, u64)) -> Vec<u8> {
     text
 }
 
-fn described(
+fn with_standing(
     context: &Context<'_>,
     object: Object,
     allowed: bool,
@@ -179,8 +179,8 @@ fn described(
 }
 
 /// As far as anybody can tell who does not ask for a place.
-fn status(context: &Context<'_>, object: Object, standing: &Standing) -> Object {
-    described(context, object, standing.remaining > 0, standing, standing.retry_after)
+fn with_status(context: &Context<'_>, object: Object, standing: &Standing) -> Object {
+    with_standing(context, object, standing.remaining > 0, standing, standing.retry_after)
 }
 
 /// Rounded up, but for the part of a millisecond by which times of a limiter are rounded themselves:

@@ -5,7 +5,7 @@ use super::{
     body::{self, BODY_LIMIT, Whole},
     delivery::Fragile,
     error::ApiError,
-    object,
+    json_object,
     object::{List, Object},
     router::{LockAction, RawName},
     wire::{NIL, Stamp},
@@ -71,10 +71,10 @@ pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, A
     };
     let last = page.items.last().map(|lease| lease.name.as_str());
     let body = Object::new()
-        .with("locks", List(page.items.iter().map(|lease| item(context, lease))))
+        .with("locks", List(page.items.iter().map(|lease| item_body(context, lease))))
         .with("total", page.total as u64)
         .with_some("next", last.filter(|_| page.more));
-    Ok(object(StatusCode::OK, body))
+    Ok(json_object(StatusCode::OK, body))
 }
 
 #[derive(Deserialize)]
@@ -141,22 +141,25 @@ fn respond(
     match outcome {
         LockOutcome::Granted(lease) | LockOutcome::Confirmed(lease) => {
             let renew_after = ttl.map(|ttl| ttl.as_duration() / 3);
-            Ok(object(StatusCode::OK, shown(context, "acquired", lease, viewer, renew_after)))
+            Ok(json_object(
+                StatusCode::OK,
+                lease_body(context, "acquired", lease, viewer, renew_after),
+            ))
         }
         LockOutcome::Held(lease) => Ok(held(context, lease)),
         LockOutcome::Released => {
             let body = Object::new().with("status", "released").with("message", "Lock released");
-            Ok(object(StatusCode::OK, body))
+            Ok(json_object(StatusCode::OK, body))
         }
         LockOutcome::Status(Some(lease)) => {
-            Ok(object(StatusCode::OK, shown(context, "held", lease, viewer, None)))
+            Ok(json_object(StatusCode::OK, lease_body(context, "held", lease, viewer, None)))
         }
         LockOutcome::Status(None) => {
             let body = Object::new()
                 .with("status", "available")
                 .with("name", name.as_str())
                 .with("message", "Lock not currently held");
-            Ok(object(StatusCode::OK, body))
+            Ok(json_object(StatusCode::OK, body))
         }
         LockOutcome::NotOwned => Err(ApiError::LockNotOwned),
         LockOutcome::OverQuota(quota) => Err(ApiError::LockLimit(*quota)),
@@ -194,11 +197,11 @@ fn held(context: &Context<'_>, lease: &Lease) -> Reply {
         HeldStatus::Conflict => StatusCode::CONFLICT,
         HeldStatus::Ok => StatusCode::OK,
     };
-    object(status, body)
+    json_object(status, body)
 }
 
 /// The lease as `viewer` may see it: its id is a capability, and stays in the account.
-fn shown(
+fn lease_body(
     context: &Context<'_>,
     status: &'static str,
     lease: &Lease,
@@ -207,7 +210,7 @@ fn shown(
 ) -> Object {
     let holder = lease.holder.account;
     let fields = |id: LeaseId, name: &str| {
-        lease_fields(context, Object::new().with("status", status), lease, id)
+        with_lease(context, Object::new().with("status", status), lease, id)
             .with("holder", name)
             .with("holder_id", Uuid::from_bytes(*holder.as_bytes()))
     };
@@ -216,15 +219,15 @@ fn shown(
     } else {
         fields(LeaseId::from_bytes(NIL), &context.service.account_name(holder))
     };
-    notes(object, lease).with_some("renew_after_ms", renew_after.map(whole_millis))
+    with_notes(object, lease).with_some("renew_after_ms", renew_after.map(whole_millis))
 }
 
 /// The lease in a list of the account's own.
-fn item(context: &Context<'_>, lease: &Lease) -> Object {
-    notes(lease_fields(context, Object::new(), lease, lease.id), lease)
+fn item_body(context: &Context<'_>, lease: &Lease) -> Object {
+    with_notes(with_lease(context, Object::new(), lease, lease.id), lease)
 }
 
-fn lease_fields(context: &Context<'_>, object: Object, lease: &Lease, id: LeaseId) -> Object {
+fn with_lease(context: &Context<'_>, object: Object, lease: &Lease, id: LeaseId) -> Object {
     object
         .with("name", lease.name.as_str())
         .with("lease_id", Uuid::from_bytes(*id.as_bytes()))
@@ -233,7 +236,7 @@ fn lease_fields(context: &Context<'_>, object: Object, lease: &Lease, id: LeaseI
 }
 
 /// What the holder wants others to know.
-fn notes(object: Object, lease: &Lease) -> Object {
+fn with_notes(object: Object, lease: &Lease) -> Object {
     object
         .with_some("owner", lease.holder.owner.as_ref().map(Owner::as_str))
         .with_some("metadata", lease.metadata.as_ref().map(Metadata::as_str))

@@ -237,7 +237,7 @@ fn text(status: StatusCode, body: &'static str) -> Reply {
 }
 
 /// An answer that is this object.
-fn object(status: StatusCode, body: Object) -> Reply {
+fn json_object(status: StatusCode, body: Object) -> Reply {
     json_bytes(status, body.into_json())
 }
 
@@ -251,7 +251,7 @@ fn json_bytes(status: StatusCode, body: Vec<u8>) -> Reply {
 }
 
 fn to_json(body: &impl Serialize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(384);
+    let mut bytes = Vec::with_capacity(object::USUAL_LENGTH);
     // Our own bodies have text for keys and finite numbers: they can be written.
     let written = serde_json::to_writer(&mut bytes, body);
     debug_assert!(written.is_ok(), "a body of ours could not be written");

@@ -7,7 +7,7 @@ use super::wire::Stamp;
 use uuid::Uuid;
 
 /// Room for most bodies.
-const USUAL_LENGTH: usize = 384;
+pub const USUAL_LENGTH: usize = 384;
 
 /// A JSON object that is being written.
 #[derive(Debug)]

@@ -194,7 +194,7 @@ async fn token(
             login: account.name.as_str(),
             avatar_url: avatar_url.as_deref().unwrap_or_default(),
         },
-        expires_at: token.expires_at.map(Stamp::from),
+        expires_at: token.expires_at.map(Stamp),
     };
     Ok(json(StatusCode::OK, &body))
 }

@@ -12,12 +12,6 @@ pub const NIL: [u8; 16] = [0; 16];
 #[derive(Clone, Copy, Debug)]
 pub struct Stamp(pub WallTime);
 
-impl From<WallTime> for Stamp {
-    fn from(time: WallTime) -> Self {
-        Self(time)
-    }
-}
-
 impl Stamp {
     /// As text.
     pub fn text(self) -> StampText {
@@ -40,8 +34,8 @@ impl Stamp {
 
 const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 
-/// The last second of jiff's, which is further off than any clock of ours gets.
-const LAST_MILLIS: i64 = 253_402_207_200_000;
+/// The last time of jiff's, which is further off than any clock of ours gets.
+const LAST_MILLIS: i64 = 253_402_207_200_999;
 
 /// The date of the day that is so many after 1970-01-01. Most times that are printed are of one day:
 /// its date is kept.
@@ -102,12 +96,12 @@ impl Deref for StampText {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::fmt::temporal::DateTimePrinter;
+    use jiff::{SignedDuration, fmt::temporal::DateTimePrinter};
     use proptest::prelude::*;
 
     fn as_jiff_prints_it(millis: i64) -> String {
         static PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
-        PRINTER.timestamp_to_string(&Timestamp::from_millisecond(millis).unwrap())
+        PRINTER.timestamp_to_string(&(Timestamp::UNIX_EPOCH + SignedDuration::from_millis(millis)))
     }
 
     #[test]
@@ -123,7 +117,7 @@ mod tests {
         let printed = |millis| Stamp(WallTime::from_millis(millis)).text().to_string();
         assert_eq!(printed(i64::MIN), "1970-01-01T00:00:00.000Z");
         assert_eq!(printed(-1), "1970-01-01T00:00:00.000Z");
-        assert_eq!(LAST_MILLIS, Timestamp::MAX.as_second() * 1000);
+        assert_eq!(LAST_MILLIS, Timestamp::MAX.as_second() * 1000 + 999);
         assert_eq!(printed(i64::MAX), as_jiff_prints_it(LAST_MILLIS));
     }
 

@@ -9,6 +9,8 @@
 //! Nothing is left behind:
 //! - Commands are in the mailbox before anybody looks whether the loop is free. Whoever finds it
 //!   taken rings; the thread looks into the mailbox before it sleeps.
+//! - Whoever has the loop, and asks for an answer at once, looks into the mailbox first: only if it is
+//!   empty does his command not need to be there.
 //! - A turn after which the loop is due earlier than the thread looks by itself ends with a nudge,
 //!   which is a message, so that the thread hears of it even if it is only about to sleep. If the
 //!   mailbox has no room for it, a ring is as good: there is mail, and the thread does not sleep then.
@@ -126,7 +128,7 @@ where
         let command = match self.seat.try_take() {
             Some(mut seat) => match seat.turn_with(command, &self.handle.home) {
                 Some(Ok(told)) => {
-                    self.leave(seat);
+                    self.get_up(seat);
                     return told;
                 }
                 Some(Err(command)) => command,
@@ -147,11 +149,11 @@ where
             return true;
         };
         seat.turn(Patience::None);
-        self.leave(seat)
+        self.get_up(seat)
     }
 
     /// Leaves the loop after a turn. Says whether another thread has something to do now.
-    fn leave(&self, mut seat: BatonGuard<'_, Seat<M>>) -> bool {
+    fn get_up(&self, mut seat: BatonGuard<'_, Seat<M>>) -> bool {
         let is_due_before_the_thread_looks = match (seat.due(), seat.looks) {
             (None, _) => false,
             (Some(_), None) => true,
@@ -190,7 +192,7 @@ where
     M::Outcome: Send + 'static,
 {
     fn turn(&mut self, patience: Patience) -> Flow {
-        self.work(|actor| (actor.turn(patience), ())).map_or(Flow::Stopped, |(flow, ())| flow)
+        self.with_actor(|actor| (actor.turn(patience), ())).map_or(Flow::Stopped, |(flow, ())| flow)
     }
 
     /// A turn with this command alone, or the command back; nothing if the loop is over.
@@ -199,26 +201,31 @@ where
         command: M::Command,
         home: &Arc<dyn Home<M::Outcome>>,
     ) -> Option<Result<Told<M::Outcome>, M::Command>> {
-        self.work(|actor| actor.turn_with(command, home)).map(|(_, told)| told)
+        self.with_actor(|actor| actor.turn_with(command, home)).map(|(_, told)| told)
     }
 
-    fn work<T>(&mut self, work: impl FnOnce(&mut Actor<M>) -> (Flow, T)) -> Option<(Flow, T)> {
+    /// Has the actor do something; nothing if the loop is over, or is so by this.
+    fn with_actor<T>(
+        &mut self,
+        something: impl FnOnce(&mut Actor<M>) -> (Flow, T),
+    ) -> Option<(Flow, T)> {
         let Work::GoesOn(actor) = &mut self.work else { return None };
         // After a panic of the machine the actor is in no state to go on, on whichever thread. Whoever
         // brought the commands is not to blame: what is to be done, the actor's own thread knows.
-        match catch_unwind(AssertUnwindSafe(|| work(actor))) {
+        match catch_unwind(AssertUnwindSafe(|| something(actor))) {
             Ok(done) => {
                 if done.0 == Flow::Stopped {
+                    // With the actor goes its mailbox: that wakes the thread, and whoever waits.
                     self.work = Work::Over;
                 }
                 Some(done)
             }
             Err(panic) => {
+                // The same.
                 self.work = Work::Panicked(panic);
                 None
             }
         }
-        // With the actor went its mailbox: that wakes the thread, and whoever waits for an answer.
     }
 
     /// Whether the loop has to wait for something, as only the thread does.

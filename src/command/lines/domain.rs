@@ -11,7 +11,7 @@ use octostore_actors::{
     },
     time::Instant,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use uuid::Uuid;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -174,10 +174,17 @@ impl ConfigLine {
             key: said("key", ConfigKey::new(&self.key))?,
             incarnation: Incarnation(self.incarnation.into_bytes()),
             version: said("version", Version::new(self.version).ok_or("from 1"))?,
-            value: said("value", Value::from_json(&self.value).ok_or("no JSON"))?,
+            value: value(&self.value)?,
             description: said("description", description)?,
             created_at: WallTime::from_millis(self.created_at),
             updated_at: WallTime::from_millis(self.updated_at),
         })
     }
+}
+
+/// A value of the configuration: answers hold it as it stands, so it must be JSON.
+fn value(text: &str) -> Result<Value, String> {
+    said("value", serde_json::from_str::<IgnoredAny>(text))?;
+    let value = Value::from_json(text).ok_or_else(|| format!("at most {} bytes", Value::MAX_BYTES));
+    said("value", value)
 }
