@@ -397,11 +397,12 @@ where
     }
 
     /// A turn that finds nothing but this command in the mailbox, without the way through there. If
-    /// there is something else to do, the command comes back, and has to go that way.
-    fn turn_with(
+    /// there is something else to do, the command comes back, and has to go that way. `handle` is
+    /// how this actor is reached.
+    pub fn turn_with(
         &mut self,
         command: M::Command,
-        home: &Arc<dyn Home<M::Outcome>>,
+        handle: &Handle<M>,
     ) -> (Flow, Result<Told<M::Outcome>, M::Command>) {
         // The clock comes first here too.
         let now = self.clock.now();
@@ -415,7 +416,7 @@ where
             self.show();
             return (Flow::Continue, Ok(Told::Now(outcome)));
         }
-        let (reply, waiting) = reply(Arc::clone(home));
+        let (reply, waiting) = reply(Arc::clone(&handle.home));
         self.open.insert(ticket, reply);
         (self.send_effects(Patience::None), Ok(Told::Later(waiting)))
     }

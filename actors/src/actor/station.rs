@@ -20,7 +20,7 @@ use super::{Actor, Asked, Flow, Handle, Message, NotTaken, Patience, Told, refus
 use crate::{
     domain::Machine,
     mailbox::Arrivals,
-    reply::{Home, Waiting},
+    reply::Waiting,
     sync::{Arc, Baton, BatonGuard},
     time::{Clock, Instant},
 };
@@ -126,7 +126,7 @@ where
     /// there is nothing else to do.
     pub fn ask_at_once(&self, command: M::Command) -> Told<M::Outcome> {
         let command = match self.seat.try_take() {
-            Some(mut seat) => match seat.turn_with(command, &self.handle.home) {
+            Some(mut seat) => match seat.turn_with(command, &self.handle) {
                 Some(Ok(told)) => {
                     self.get_up(seat);
                     return told;
@@ -199,9 +199,9 @@ where
     fn turn_with(
         &mut self,
         command: M::Command,
-        home: &Arc<dyn Home<M::Outcome>>,
+        handle: &Handle<M>,
     ) -> Option<Result<Told<M::Outcome>, M::Command>> {
-        self.with_actor(|actor| actor.turn_with(command, home)).map(|(_, told)| told)
+        self.with_actor(|actor| actor.turn_with(command, handle)).map(|(_, told)| told)
     }
 
     /// Has the actor do something; nothing if the loop is over, or is so by this.

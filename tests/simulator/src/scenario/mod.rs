@@ -21,7 +21,7 @@ use crate::{
     dice::Dice,
     disk::{Disk, Mounted, SharedDisk, SimulatedFiles},
     oracle::{End, Oracle, Promise, RequestId, Stamp, Violation, history},
-    server::{Answer, Ask, Domain, Server, Wait},
+    server::{Answer, Ask, Domain, Server, Wait, Way},
     time::Time,
     trace::Trace,
 };
@@ -170,16 +170,20 @@ impl World {
 
     /// A client asks.
     fn ask(&mut self, client: usize, ask: Ask) -> Step {
-        let Some(server) = &self.server else { return Ok(()) };
+        let heard = self.heard(ask.clone());
+        let Some(server) = &mut self.server else { return Ok(()) };
         self.events += 1;
         let sent = Stamp { event: self.events, at: self.time.now() };
         let request = self.oracle.asked(client, ask.clone(), sent);
         self.trace.note(format_args!("{:?} #{request} client {client} asks {ask:?}", sent.at));
         let domain = ask.domain();
-        match server.actors.ask(self.heard(ask)) {
-            Ok(wait) => {
+        match server.actors.ask(heard) {
+            Ok((way, wait)) => {
                 self.pending.push(Pending { request, wait });
-                self.oracle.bounds.taken(domain)?;
+                match way {
+                    Way::Mailbox => self.oracle.bounds.taken(domain)?,
+                    Way::AtOnce => self.oracle.turned(domain, self.time.now()),
+                }
             }
             Err(why) => {
                 self.tally.bounded += 1;

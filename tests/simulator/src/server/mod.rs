@@ -4,7 +4,7 @@
 
 mod ask;
 
-pub use ask::{Actors, Answer, Ask, Domain, Wait};
+pub use ask::{Actors, Answer, Ask, Domain, Wait, Way};
 
 use crate::{
     breaks::{Break, BrokenStore},
