@@ -170,6 +170,9 @@ impl World {
 
     /// A client asks.
     fn ask(&mut self, client: usize, ask: Ask) -> Step {
+        if self.server.as_ref().is_some_and(Server::is_pressed) {
+            self.commit()?;
+        }
         let heard = self.heard(ask.clone());
         let Some(server) = &mut self.server else { return Ok(()) };
         self.events += 1;
@@ -177,7 +180,7 @@ impl World {
         let request = self.oracle.asked(client, ask.clone(), sent);
         self.trace.note(format_args!("{:?} #{request} client {client} asks {ask:?}", sent.at));
         let domain = ask.domain();
-        match server.actors.ask(heard) {
+        match server.ask(heard) {
             Ok((way, wait)) => {
                 self.pending.push(Pending { request, wait });
                 match way {

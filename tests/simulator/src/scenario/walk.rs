@@ -6,9 +6,12 @@ use crate::{
     oracle::{Promise, RequestId, Violation},
     server::{Ask, Domain},
 };
-use octostore_actors::domain::{
-    account::{AccountCommand, Change},
-    audit::AuditQuery,
+use octostore_actors::{
+    domain::{
+        account::{AccountCommand, Change},
+        audit::AuditQuery,
+    },
+    reply::Lost,
 };
 use std::{
     pin::Pin,
@@ -147,6 +150,10 @@ impl World {
             return Ok(());
         }
         let told = Pin::new(&mut waiting).poll(&mut Context::from_waker(Waker::noop()));
+        if told == Poll::Ready(Err(Lost::Overloaded)) {
+            self.tally.bounded += 1;
+            return Ok(());
+        }
         let Poll::Ready(Ok(page)) = &told else {
             let what = format!("who reads the audit log is told {told:?}");
             return Err(Violation::new(Promise::OneOutcome, what).into());

@@ -19,7 +19,7 @@ use octostore::{
     store::{OpenError, Retention, SqliteStore, open_on},
 };
 use octostore_actors::{
-    actor::{Actor, Flow},
+    actor::{Actor, Flow, NotTaken},
     commit::{AuditLog, JournalMessage, Persistence, Store, StoreFailure, Verdict},
     domain::{
         Machine, Record,
@@ -166,6 +166,18 @@ impl Server {
     pub fn turn(&mut self, domain: Domain) -> Flow {
         self.turns += 1;
         self.actors.turn(domain)
+    }
+
+    /// Asks one of the actors.
+    ///
+    /// # Errors
+    /// It has no room for it, or has stopped.
+    pub fn ask(&mut self, ask: Ask) -> Result<(Way, Wait), NotTaken> {
+        let asked = self.actors.ask(ask);
+        if let Ok((Way::AtOnce, _)) = asked {
+            self.turns += 1;
+        }
+        asked
     }
 
     /// Whether the journal must be stepped before another turn.
