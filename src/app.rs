@@ -7,6 +7,7 @@
 pub(crate) mod tests;
 
 use crate::{
+    alone::Alone,
     auth::{
         BearerToken, Directory, Gate, OnDisk, Provisioned, PublishingStore,
         device::{Devices, Tickets},
@@ -272,7 +273,8 @@ impl App {
         let publishing = PublishingStore::new(store, Arc::clone(&directory));
         let alarm: Arc<dyn Alarm> = Arc::new(RuntimeAlarm::new());
         let persistence = Persistence::with_alarm(publishing, messages, Arc::clone(&alarm));
-        threads.start_journal(persistence, journal.clone())?;
+        let desk = threads.start_journal(persistence, journal.clone())?;
+        let alone = Arc::new(Alone::new(desk, Arc::clone(&counts)));
         let audit = AuditLog::new(journal.clone());
         let waiting = journal.clone();
         let watched = vec![WatchedActor {
@@ -286,7 +288,8 @@ impl App {
             main_file,
             store::folder_of(&settings.database.0).to_owned(),
         );
-        let mut actors = Actors { threads: &mut threads, journal, capacity, clock, alarm, watched };
+        let mut actors =
+            Actors { threads: &mut threads, journal, capacity, clock, alarm, alone, watched };
         let locks = actors.start("locks", LockMachine::new(recovered.leases, recovered.tokens))?;
         let limiters = actors.start("limits", LimitMachine::new(recovered.limits, time.now()))?;
         let flags = actors.start("flags", FlagMachine::new(recovered.flags))?;

@@ -6,7 +6,10 @@
 //! actor is free ([`Station`]); answers that come with one commit wake one task, which wakes the
 //! others where they run.
 
-use crate::traces::{Hop, hop};
+use crate::{
+    alone::Alone,
+    traces::{Hop, hop},
+};
 use octostore_actors::{
     actor::{Asked, Station, Told},
     domain::Machine,
@@ -39,11 +42,11 @@ where
     M::Command: Send + 'static,
     M::Outcome: Send + 'static,
 {
-    /// An outbox to the actor of `station`, which is called `name`. Must be called on a tokio
-    /// runtime.
-    pub fn new(name: &'static str, station: Arc<Station<M>>) -> Self {
+    /// An outbox to the actor of `station`, which is called `name`. What a client asks who is `alone`
+    /// is committed here. Must be called on a tokio runtime.
+    pub fn new(name: &'static str, station: Arc<Station<M>>, alone: Arc<Alone>) -> Self {
         let queue = Arc::new(Gather::default());
-        let flush = tokio::spawn(flush(Arc::clone(&queue), Arc::clone(&station)));
+        let flush = tokio::spawn(flush(Arc::clone(&queue), Arc::clone(&station), alone));
         Self { name, station, queue, _flush: Owned(flush) }
     }
 
@@ -114,7 +117,7 @@ const MOST_TURNS: usize = 4;
 /// So many commands are work for a while, and the journal may as well begin when it can.
 const MANY: usize = 4;
 
-async fn flush<M>(queue: Arc<Gather<Asked<M>>>, station: Arc<Station<M>>)
+async fn flush<M>(queue: Arc<Gather<Asked<M>>>, station: Arc<Station<M>>, alone: Arc<Alone>)
 where
     M: Machine + Send,
     M::Command: Send + 'static,
@@ -131,11 +134,27 @@ where
                 break;
             }
         }
-        let asked = queue.take();
-        let few = asked.len() < MANY;
-        if station.ask_all(asked) && few {
-            offer_the_core();
+        match <[_; 1]>::try_from(queue.take()) {
+            Ok([asked]) if alone.is() => {
+                if station.ask_quietly(asked) {
+                    alone.commit();
+                }
+            }
+            Ok([asked]) => send_on(&station, vec![asked]),
+            Err(asked) => send_on(&station, asked),
         }
+    }
+}
+
+fn send_on<M>(station: &Station<M>, asked: Vec<Asked<M>>)
+where
+    M: Machine,
+    M::Command: Send + 'static,
+    M::Outcome: Send + 'static,
+{
+    let few = asked.len() < MANY;
+    if station.ask_all(asked) && few {
+        offer_the_core();
     }
 }
 

@@ -17,6 +17,7 @@
 //! The way of one request: [`http`] reads it, [`auth`] says whose it is, the actors of
 //! [`octostore_actors`] decide and order it, [`store`] keeps it.
 
+mod alone;
 pub mod app;
 pub mod auth;
 pub mod backups;

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "this file owns the threads")]
 
 use crate::{
+    alone::Alone,
     app::{Failure, StartError},
     auth::PublishingStore,
     batching::Outbox,
@@ -10,7 +11,7 @@ use crate::{
 };
 use octostore_actors::{
     actor::{Actor, Station},
-    commit::{JournalMessage, Persistence},
+    commit::{Desk, JournalMessage, Persistence},
     domain::Machine,
     mailbox::Address,
     reply::Alarm,
@@ -38,6 +39,8 @@ pub struct Actors<'a> {
     pub clock: Arc<dyn Clock>,
     /// Wakes those whom they answer.
     pub alarm: Arc<dyn Alarm>,
+    /// Who commits what a client changes that is alone.
+    pub alone: Arc<Alone>,
     /// Those that have started, for whoever watches.
     pub watched: Vec<WatchedActor>,
 }
@@ -73,7 +76,7 @@ impl Actors<'_> {
             queued: Box::new(move || mailbox.queued()),
         });
         self.threads.actors.push(RunningActor { stop: Box::new(move || stop.stop()), thread });
-        Ok(Outbox::new(name, station))
+        Ok(Outbox::new(name, station, Arc::clone(&self.alone)))
     }
 }
 
@@ -96,7 +99,7 @@ impl Threads {
         Self { actors: Vec::new(), journal: None, failures }
     }
 
-    /// Starts the persistence actor, which `journal` reaches.
+    /// Starts the persistence actor, which `journal` reaches, and says where its work is done.
     ///
     /// # Errors
     /// The system has no thread to give.
@@ -104,15 +107,16 @@ impl Threads {
         &mut self,
         persistence: Persistence<PublishingStore<SqliteStore>>,
         journal: Address<JournalMessage>,
-    ) -> Result<(), StartError> {
-        let thread =
-            self.spawn("journal", move || Ok(persistence.run()?.into_inner().close()?))?;
+    ) -> Result<Arc<Desk<PublishingStore<SqliteStore>>>, StartError> {
+        let desk = Arc::new(Desk::new(persistence));
+        let running = Arc::clone(&desk);
+        let thread = self.spawn("journal", move || Ok(running.run()?.into_inner().close()?))?;
         let stop = move || {
             // One that is gone has stopped.
             let _gone = journal.send(JournalMessage::Stop);
         };
         self.journal = Some(RunningActor { stop: Box::new(stop), thread });
-        Ok(())
+        Ok(desk)
     }
 
     /// Runs `work` on a thread of its own. If it fails or panics, the process is told to end.

@@ -236,7 +236,7 @@ pub struct Actor<M: Machine> {
     room_from: Instant,
     /// Turns that the journal had no room for yet, in order.
     unsent: VecDeque<Turn>,
-    /// The journal was given something since the station looked.
+    /// The journal was given something since the station looked, and may not know of it.
     handed_on: bool,
     /// Told to stop, it waits until what it has sent on is committed, or refused.
     barrier: Option<Waiting<()>>,
@@ -310,7 +310,7 @@ where
     /// One turn: does what there is to do, and sends the effects on. Does not wait for messages.
     ///
     /// If the journal has no room for what a turn has decided, and `patience` is none, the next turns
-    /// do nothing until it has.
+    /// do nothing until it has; and nobody is woken to commit it.
     pub fn turn(&mut self, patience: Patience) -> Flow {
         if self.flush(patience) == Flow::Stopped {
             return Flow::Stopped;
@@ -344,6 +344,8 @@ where
                 if self.send_effects(patience) == Flow::Stopped {
                     return Flow::Stopped;
                 }
+                // There is enough to do for both.
+                self.journal.wake();
             }
         }
         self.take_returns();
@@ -496,7 +498,7 @@ where
     fn flush(&mut self, patience: Patience) -> Flow {
         while let Some(turn) = self.unsent.pop_front() {
             let sent = match patience {
-                Patience::None => self.journal.try_send(turn.into()),
+                Patience::None => self.journal.try_leave(turn.into()),
                 Patience::Unlimited => self.journal.send(turn.into()).map_err(Refused::Closed),
             };
             match sent {
@@ -562,6 +564,7 @@ impl<M: Machine> fmt::Debug for Actor<M> {
 pub enum Patience {
     /// As long as it takes: for the thread of the actor.
     Unlimited,
-    /// Not at all: for whoever has other things to do.
+    /// Not at all: for whoever has other things to do. Nor is the persistence actor woken: whoever
+    /// takes such a turn sees to it that what it has left there is committed.
     None,
 }

@@ -2,17 +2,22 @@
 //!
 //! It takes everything that is queued, writes it in one transaction, and only when that is on
 //! disk lets the answers go, in the order they came. While one commit waits for the disk the
-//! next batch gathers in the mailbox: the busier the service, the larger the batches.
+//! next batch gathers in the mailbox: the busier the service, the larger the batches. On whose
+//! thread it does that is the matter of the [`Desk`].
 //!
 //! The store has one user, so whoever reads the audit log asks here too ([`AuditLog`]). Reads wait
 //! their turn: one between two commits, each a bounded piece of work.
+
+mod desk;
+
+pub use desk::Desk;
 
 use crate::{
     domain::{
         Record, RecordKey, Table,
         audit::{AuditPage, AuditQuery},
     },
-    mailbox::{Address, Mailbox, Received, Refused},
+    mailbox::{Address, Mailbox, Refused},
     progress::{Epoch, Progress, Seq},
     reply::{Alarm, Held, Lost, Nowhere, Reply, Waiting, WakeHere, reply},
     snapshot::{Snapshot, SnapshotRequest},
@@ -194,7 +199,8 @@ pub struct Persistence<S> {
 enum Next {
     Batch(JournalMessage),
     Read,
-    Idle,
+    /// Nothing, before something comes.
+    Nothing,
     End,
 }
 
@@ -210,39 +216,22 @@ impl<S: Store> Persistence<S> {
         Self { store, journal, readers, copiers, stopped: false, alarm }
     }
 
-    /// Runs until it is told to stop or everybody who could send is gone, and gives the store back.
-    ///
-    /// # Errors
-    /// The store failed. Whoever waited for an answer was told that the outcome is unknown;
-    /// nothing is acknowledged any more.
-    pub fn run(mut self) -> Result<S, StoreFailure> {
-        loop {
-            match self.next() {
-                Next::Batch(first) => {
-                    self.commit(first)?;
-                    self.read()?;
-                }
-                Next::Read => self.read()?,
-                Next::Idle => self.store.tend(Pressure::Idle)?,
-                Next::End => return Ok(self.store),
-            }
-        }
-    }
-
     /// Commits what is queued, if anything is, and answers one reader, without waiting: for
     /// whoever steps it by hand.
     ///
     /// # Errors
-    /// As [`Persistence::run`].
+    /// As [`Desk::run`].
     pub fn step(&mut self) -> Result<(), StoreFailure> {
-        self.journal.try_receive().map_or(Ok(()), |first| self.commit(first))?;
-        self.read()
+        match self.journal.try_receive() {
+            Some(first) => self.commit_and_tend(first),
+            None => self.read(),
+        }
     }
 
     /// Does what there is to do when nothing comes for a while: for whoever steps it by hand.
     ///
     /// # Errors
-    /// As [`Persistence::run`].
+    /// As [`Desk::run`].
     pub fn rest(&mut self) -> Result<(), StoreFailure> {
         self.store.tend(Pressure::Idle)
     }
@@ -256,14 +245,18 @@ impl<S: Store> Persistence<S> {
         if self.stopped {
             return Next::End;
         }
-        if !self.readers.is_empty() {
-            return self.journal.try_receive().map_or(Next::Read, Next::Batch);
+        match self.journal.try_receive() {
+            Some(message) => Next::Batch(message),
+            None if !self.readers.is_empty() => Next::Read,
+            None if self.journal.is_over() => Next::End,
+            None => Next::Nothing,
         }
-        match self.journal.receive(self.store.patience()) {
-            Received::Message(message) => Next::Batch(message),
-            Received::TimedOut => Next::Idle,
-            Received::Closed => Next::End,
-        }
+    }
+
+    /// Whether there is something to do besides what is yet to come.
+    fn has_more(&self) -> bool {
+        let asked = !self.readers.is_empty() || !self.copiers.is_empty();
+        self.stopped || asked || !self.journal.is_empty()
     }
 
     /// Answers whoever wants a snapshot, and one reader, if there is any.
@@ -276,6 +269,14 @@ impl<S: Store> Persistence<S> {
         Ok(())
     }
 
+    /// Commits, and then does what need not be done within a commit.
+    fn commit_and_tend(&mut self, first: JournalMessage) -> Result<(), StoreFailure> {
+        self.commit(first)?;
+        self.store.tend(Pressure::Busy)?;
+        self.read()
+    }
+
+    /// Commits `first` and what is queued behind it, and lets the answers go.
     fn commit(&mut self, first: JournalMessage) -> Result<(), StoreFailure> {
         let mut batch = self.gather(first);
         let records = fold(batch.iter_mut().flat_map(|turn| turn.records.drain(..)).collect());
@@ -288,7 +289,6 @@ impl<S: Store> Persistence<S> {
                 }
                 let held = batch.into_iter().flat_map(|turn| turn.held);
                 self.alarm.wake(held.filter_map(Held::release_quietly).collect());
-                self.store.tend(Pressure::Busy)
             }
             Verdict::NoRoom => {
                 for turn in &batch {
@@ -298,12 +298,12 @@ impl<S: Store> Persistence<S> {
                     }
                 }
                 batch.into_iter().flat_map(|turn| turn.held).for_each(Held::refuse);
-                Ok(())
             }
             // The dropped batch says to whoever waits that the outcome is unknown; so does the
             // mailbox when it is dropped with what is queued.
-            Verdict::Unknown(failure) => Err(failure),
+            Verdict::Unknown(failure) => return Err(failure),
         }
+        Ok(())
     }
 
     /// `first` and the turns queued behind it, as far as they go into one transaction. Readers

@@ -4,7 +4,7 @@
 use crate::{join, spawn, wait_restlessly};
 use octostore_actors::{
     actor::{Actor, Handle, NotTaken, Station, Told},
-    commit::{JournalMessage, Persistence, Pressure, Store, StoreFailure, Verdict},
+    commit::{Desk, JournalMessage, Persistence, Pressure, Store, StoreFailure, Verdict},
     domain::{
         Machine, Record,
         audit::{AuditPage, AuditQuery},
@@ -136,7 +136,7 @@ impl Parts {
     /// of the actor.
     pub const SHIPPED: Self = Self {
         actor: actor::<LockMachine>,
-        persistence: |writer, journal| Persistence::new(writer, journal).run().map(drop),
+        persistence: |writer, journal| Desk::new(Persistence::new(writer, journal)).run().map(drop),
     };
 
     /// The same, but clients take the turn themselves if nobody is at the loop.

@@ -136,12 +136,9 @@ impl Sources {
 
     fn connections(&self, families: &mut Families<'_>) -> Result<(), fmt::Error> {
         let connections = &self.counts.connections;
-        // In this order: one that comes in between is open, not less than none.
-        let closed = connections.closed.get();
-        let accepted = connections.accepted.get();
         families.gauge(
             ("http_connections_open", None, "Connections that are open."),
-            accepted.saturating_sub(closed),
+            connections.open(),
         )?;
         let woken = connections.woken.get();
         families.gauge(
@@ -150,7 +147,7 @@ impl Sources {
         )?;
         families.counter(
             ("http_connections_accepted", None, "Connections that were taken."),
-            accepted,
+            connections.accepted.get(),
         )?;
         families.counter(
             ("http_connections_refused", None, "Connections that were one too many."),

@@ -73,3 +73,12 @@ pub struct Connections {
     /// Not taken, because the system could not: most often it has no file descriptors left.
     pub failed: Counter,
 }
+
+impl Connections {
+    /// How many are open.
+    pub fn open(&self) -> u64 {
+        // In this order: each was taken before it was over.
+        let closed = self.closed.get();
+        self.accepted.get().saturating_sub(closed)
+    }
+}

@@ -5,9 +5,11 @@ use crate::traces::Commits;
 use octostore_actors::time::{Clock, Instant};
 use std::{fmt, sync::Arc};
 
-/// Commits and checkpoints. One thread counts here.
+/// Commits and checkpoints. One thread at a time counts here.
 #[derive(Debug)]
 pub struct StoreCounts {
+    /// How long the latest commit took. In nanoseconds; nothing yet is for ever.
+    pub latest: Gauge,
     /// How many records a commit wrote.
     pub records: Histogram,
     /// How long it took, from its first statement to the word that it is on disk. In nanoseconds.
@@ -28,7 +30,10 @@ pub struct StoreCounts {
 
 impl Default for StoreCounts {
     fn default() -> Self {
+        let latest = Gauge::default();
+        latest.set(u64::MAX);
         Self {
+            latest,
             records: Histogram::new(SIZES),
             commits: Histogram::new(DURATIONS),
             syncs: Histogram::new(DURATIONS),
@@ -67,7 +72,9 @@ impl StoreWatch {
     /// So many records were committed since `begun`, and the journal has so many pages now.
     pub fn committed(&self, begun: Instant, records: usize, journal_pages: u32) {
         let now = self.now();
-        self.counts.commits.observe_span(now.since(begun));
+        let took = now.since(begun);
+        self.counts.latest.set(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        self.counts.commits.observe_span(took);
         self.counts.records.observe(records as u64);
         self.counts.journal_pages.set(journal_pages.into());
         self.commits.note(begun, now, records);

@@ -51,6 +51,14 @@ struct Seat<M: Machine> {
     looks: Option<Instant>,
 }
 
+/// What becomes of what a turn has left in the journal's mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    WakeTheJournal,
+    /// Somebody knows of it.
+    LeaveIt,
+}
+
 enum Work<M: Machine> {
     GoesOn(Box<Actor<M>>),
     Over,
@@ -122,13 +130,26 @@ where
         }
     }
 
+    /// As [`Station::ask_all`], but nobody is woken to commit what comes of it: whoever asks so sees to
+    /// that, if this says that there is something to commit.
+    #[must_use]
+    pub fn ask_quietly(&self, asked: Asked<M>) -> bool {
+        match self.handle.leave(vec![asked]) {
+            Ok(()) => self.attend_and(Then::LeaveIt),
+            Err((asked, why)) => {
+                refuse(asked, why);
+                false
+            }
+        }
+    }
+
     /// As [`Station::ask`], but without the way through the mailbox if nobody is at the loop, and
     /// there is nothing else to do.
     pub fn ask_at_once(&self, command: M::Command) -> Told<M::Outcome> {
         let command = match self.seat.try_take() {
             Some(mut seat) => match seat.turn_with(command, &self.handle) {
                 Some(Ok(told)) => {
-                    self.get_up(seat);
+                    self.get_up(seat, Then::WakeTheJournal);
                     return told;
                 }
                 Some(Err(command)) => command,
@@ -144,22 +165,26 @@ where
     /// Takes a turn, if nobody is at the loop; otherwise has the thread look for what is in the
     /// mailbox. Says whether another thread has something to do now.
     pub fn attend(&self) -> bool {
+        self.attend_and(Then::WakeTheJournal)
+    }
+
+    fn attend_and(&self, then: Then) -> bool {
         let Some(mut seat) = self.seat.try_take().filter(|seat| !seat.waits()) else {
             self.handle.address.wake();
             return true;
         };
         seat.turn(Patience::None);
-        self.get_up(seat)
+        self.get_up(seat, then)
     }
 
     /// Leaves the loop after a turn. Says whether another thread has something to do now.
-    fn get_up(&self, mut seat: BatonGuard<'_, Seat<M>>) -> bool {
+    fn get_up(&self, mut seat: BatonGuard<'_, Seat<M>>, then: Then) -> bool {
         let is_due_before_the_thread_looks = match (seat.due(), seat.looks) {
             (None, _) => false,
             (Some(_), None) => true,
             (Some(due), Some(looks)) => due < looks,
         };
-        let handed_on = seat.has_handed_on();
+        let handed_on = seat.has_handed_on(then);
         drop(seat);
         if is_due_before_the_thread_looks && self.handle.address.try_send(Message::Nudge).is_err() {
             self.handle.address.wake();
@@ -173,7 +198,8 @@ where
         if seat.turn(Patience::Unlimited) == Flow::Stopped {
             return ControlFlow::Break(());
         }
-        seat.has_handed_on();
+        // That has woken whom it had to.
+        seat.has_handed_on(Then::LeaveIt);
         let Some(due) = seat.due() else {
             seat.looks = None;
             return ControlFlow::Continue(None);
@@ -237,11 +263,13 @@ where
     }
 
     /// Whether the journal was given something since this was asked.
-    fn has_handed_on(&mut self) -> bool {
-        match &mut self.work {
-            Work::GoesOn(actor) => std::mem::take(&mut actor.handed_on),
-            Work::Over | Work::Panicked(_) => false,
+    fn has_handed_on(&mut self, then: Then) -> bool {
+        let Work::GoesOn(actor) = &mut self.work else { return false };
+        let handed_on = std::mem::take(&mut actor.handed_on);
+        if handed_on && then == Then::WakeTheJournal {
+            actor.journal.wake();
         }
+        handed_on
     }
 
     fn due(&self) -> Option<Instant> {

@@ -205,6 +205,12 @@ impl<T> Mailbox<T> {
     pub fn is_empty(&self) -> bool {
         self.0.receiver.is_empty()
     }
+
+    /// Whether none waits, and none will: every sender is gone.
+    pub fn is_over(&self) -> bool {
+        // In this order: the last sender may have left something before he went.
+        self.0.is_abandoned() && self.is_empty()
+    }
 }
 
 /// Waits at a mailbox that is somebody else's. Whoever does so is its one receiver for that time.
@@ -213,7 +219,12 @@ pub struct Arrivals<T>(Rest<T>);
 impl<T> Arrivals<T> {
     /// Waits until there is a message, or the mailbox or every sender is gone: for ever, or
     /// `patience` long. May also end without cause.
-    pub fn wait(&self, patience: Option<Duration>) {
-        let _woken = self.0.sleep(patience);
+    pub fn wait(&self, patience: Option<Duration>) -> Woken {
+        self.0.sleep(patience)
+    }
+
+    /// Wakes whoever waits, to look again.
+    pub fn wake(&self) {
+        self.0.shared.bell.ring();
     }
 }

@@ -4,9 +4,12 @@
 //! operation, and whoever sleeps is woken within it.
 
 use super::{Received, Refused};
-use crate::sync::{
-    Arc, Mutex, MutexGuard, lock,
-    thread::{self, Thread},
+use crate::{
+    bell::Woken,
+    sync::{
+        Arc, Mutex, MutexGuard, lock,
+        thread::{self, Thread},
+    },
 };
 use std::{collections::VecDeque, num::NonZeroUsize, time::Duration};
 
@@ -189,6 +192,12 @@ impl<T> Mailbox<T> {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// As [`super::Mailbox::is_over`] promises.
+    pub fn is_over(&self) -> bool {
+        let state = lock(&self.0.0);
+        state.senders == 0 && state.queue.is_empty()
+    }
 }
 
 /// As [`super::Arrivals`] promises.
@@ -196,11 +205,20 @@ pub struct Arrivals<T>(Arc<Shared<T>>);
 
 impl<T> Arrivals<T> {
     /// As [`super::Arrivals::wait`] promises, but for the patience, as [`Mailbox::receive`].
-    pub fn wait(&self, patience: Option<Duration>) {
+    pub fn wait(&self, patience: Option<Duration>) -> Woken {
         let state = lock(&self.0.0);
         let news = !state.queue.is_empty() || state.senders == 0 || !state.receiving;
-        if !news && patience != Some(Duration::ZERO) {
+        if !news && patience == Some(Duration::ZERO) {
+            return Woken::TimedOut;
+        }
+        if !news {
             drop(self.0.sleep(state, |state| &mut state.for_mail));
         }
+        Woken::Rung
+    }
+
+    /// As [`super::Arrivals::wake`] promises.
+    pub fn wake(&self) {
+        lock(&self.0.0).wake();
     }
 }

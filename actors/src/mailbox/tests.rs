@@ -48,8 +48,12 @@ macro_rules! contract {
                 let (address, mailbox) = open::<u8>(capacity(1));
                 assert_eq!(mailbox.try_receive(), None);
                 assert_eq!(mailbox.receive(Some(Duration::ZERO)), Received::TimedOut);
+                assert_eq!(mailbox.arrivals().wait(Some(Duration::ZERO)), Woken::TimedOut);
+                assert!(!mailbox.is_over());
                 drop(address);
                 assert_eq!(mailbox.receive(Some(Duration::ZERO)), Received::Closed);
+                assert_eq!(mailbox.arrivals().wait(Some(Duration::ZERO)), Woken::Rung);
+                assert!(mailbox.is_over());
             }
 
             #[test]
@@ -60,6 +64,8 @@ macro_rules! contract {
                 drop(address);
                 second.send(2).unwrap();
                 drop(second);
+                assert!(!mailbox.is_over());
+                assert_eq!(mailbox.arrivals().wait(None), Woken::Rung);
                 assert_eq!(mailbox.receive(None), Received::Message(1));
                 assert_eq!(mailbox.receive(None), Received::Message(2));
                 assert_eq!(mailbox.receive(None), Received::Closed);

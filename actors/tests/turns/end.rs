@@ -6,7 +6,7 @@ use crate::{
 };
 use octostore_actors::{
     actor::{Handle, NotTaken, Station},
-    commit::StoreFailure,
+    commit::{Desk, StoreFailure},
     domain::lock::{LockMachine, LockOutcome, LockRecord},
     reply::Lost,
     sync::{Arc, thread},
@@ -92,7 +92,7 @@ fn run_to_the_end(bench: Bench) -> (Handle<LockMachine>, Result<(), StoreFailure
     let Bench { actor, handle, persistence, .. } = bench;
     let actor = Arc::into_inner(actor).unwrap().into_inner().unwrap();
     let outcome = thread::scope(|scope| {
-        let committing = scope.spawn(|| persistence.run().map(drop));
+        let committing = scope.spawn(|| Desk::new(persistence).run().map(drop));
         Station::new(actor, handle.clone()).run();
         committing.join().unwrap()
     });

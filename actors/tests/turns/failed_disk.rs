@@ -6,6 +6,7 @@ use crate::{
 };
 use octostore_actors::{
     actor::{Flow, NotTaken, Patience, Station},
+    commit::Desk,
     sync::{Arc, lock, thread},
 };
 
@@ -45,7 +46,7 @@ fn one_outcome_a_store_that_fails_ends_both_actors() {
     let Bench { actor, handle, persistence, .. } = bench;
     let actor = Arc::into_inner(actor).unwrap().into_inner().unwrap();
     let outcome = thread::scope(|scope| {
-        let committing = scope.spawn(|| persistence.run().map(drop));
+        let committing = scope.spawn(|| Desk::new(persistence).run().map(drop));
         // The actor may be anywhere when it learns of it; the stop is for the last case.
         handle.stop();
         Station::new(actor, handle.clone()).run();

@@ -1,7 +1,7 @@
 //! What the store has to do when nobody waits for it.
 
 use octostore_actors::{
-    commit::{JournalMessage, Persistence, Pressure, Store, StoreFailure, Verdict},
+    commit::{Desk, JournalMessage, Persistence, Pressure, Store, StoreFailure, Verdict},
     domain::{
         Record,
         audit::{AuditPage, AuditQuery},
@@ -55,7 +55,7 @@ fn dozing() -> (Dozing, Mailbox<JournalMessage>, Arc<Mutex<Vec<Pressure>>>) {
 #[test]
 fn a_store_is_tended_when_nothing_came_for_as_long_as_its_patience() {
     let (store, turns, tended) = dozing();
-    Persistence::new(store, turns).run().map(drop).unwrap();
+    Desk::new(Persistence::new(store, turns)).run().map(drop).unwrap();
     assert_eq!(*lock(&tended), [Pressure::Idle]);
 }
 

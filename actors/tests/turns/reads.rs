@@ -6,7 +6,7 @@ use crate::{
     common::seq,
 };
 use octostore_actors::{
-    commit::{AuditLog, JournalMessage, Persistence},
+    commit::{AuditLog, Desk, JournalMessage, Persistence},
     domain::audit::{AuditId, AuditPage, AuditQuery},
     mailbox::mailbox,
     progress::Progress,
@@ -136,7 +136,7 @@ fn a_store_that_cannot_be_read_is_as_bad_as_one_that_cannot_be_written() {
     let (journal, persistence, disk) = persistence();
     disk.expect_trouble([Trouble::Unknown]);
     let mut read = AuditLog::new(journal).read(query(1));
-    assert!(persistence.run().is_err());
+    assert!(Desk::new(persistence).run().is_err());
     assert_eq!(told(&mut read), UNKNOWN);
 }
 
@@ -163,7 +163,7 @@ fn one_outcome_it_stops_when_told_so_although_readers_could_still_ask() {
     assert!(journal.try_send(JournalMessage::Stop).is_ok());
     assert!(journal.try_send(late.into()).is_ok());
     let mut read = log.read(query(1));
-    persistence.run().unwrap();
+    Desk::new(persistence).run().unwrap();
     assert_eq!(disk.latest(), [free("a")]);
     assert_eq!(disk.commits(), 1);
     assert_eq!(told(&mut read), UNKNOWN);
@@ -175,7 +175,7 @@ fn one_outcome_readers_are_answered_although_nothing_is_committed_any_more() {
     let log = AuditLog::new(journal.clone());
     let mut waiting: Vec<_> = (1..=3).map(|number| log.read(query(number))).collect();
     drop((journal, log));
-    persistence.run().map(drop).unwrap();
+    Desk::new(persistence).run().map(drop).unwrap();
     assert!(waiting.iter_mut().all(|waiting| told(waiting) == NOTHING));
     assert_eq!(reads(&disk), [(0, 1), (0, 2), (0, 3)]);
 }
