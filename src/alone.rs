@@ -36,8 +36,42 @@ impl Alone {
         latest < QUICK && self.counts.connections.open() == 1
     }
 
+    /// Nobody ever is, as no commit is counted.
+    #[cfg(test)]
+    pub fn nobody() -> Arc<Self> {
+        let counts = Arc::new(Counts::new(&[]));
+        Arc::new(Self { desk: Box::new(|| unreachable!("nobody is alone")), counts })
+    }
+
     /// Commits what was left for the journal, and waits for the disk.
     pub fn commit(&self) {
         (self.desk)();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_alone_while_no_other_is_connected_and_the_disk_is_quick() {
+        let alone = Alone::nobody();
+        let Counts { connections, store, .. } = &*alone.counts;
+        let after = |took: Duration| {
+            store.latest.set(u64::try_from(took.as_nanos()).unwrap());
+            alone.is()
+        };
+        connections.accepted.add_one();
+        assert!(!alone.is(), "nobody knows how quick the disk is");
+        assert!(after(QUICK / 2));
+        assert!(!after(QUICK));
+        assert!(!after(Duration::from_secs(30)));
+        assert!(after(QUICK / 2), "it is quick again");
+        connections.accepted.add_one();
+        assert!(!alone.is(), "there are two");
+        connections.closed.add_one();
+        assert!(alone.is());
+        connections.closed.add_one();
+        assert!(!alone.is(), "there is none");
     }
 }

@@ -342,7 +342,7 @@ mod tests {
             Actor::new(Doubtful { changes }, places, journal, Arc::new(SystemClock));
         let station = Arc::new(Station::new(actor, handle));
         let mut persistence = Persistence::new(Full, turns);
-        let outbox = Outbox::new("doubtful", Arc::clone(&station));
+        let outbox = Outbox::new("doubtful", Arc::clone(&station), Alone::nobody());
         let steps = async {
             loop {
                 station.attend();

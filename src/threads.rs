@@ -228,6 +228,7 @@ mod tests {
             capacity: NonZeroUsize::new(3).unwrap(),
             clock: Arc::new(SystemClock),
             alarm: Arc::new(RuntimeAlarm::new()),
+            alone: Alone::nobody(),
             watched: Vec::new(),
         };
         let (begun, has_begun) = std::sync::mpsc::channel();

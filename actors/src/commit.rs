@@ -247,16 +247,15 @@ impl<S: Store> Persistence<S> {
         }
         match self.journal.try_receive() {
             Some(message) => Next::Batch(message),
-            None if !self.readers.is_empty() => Next::Read,
+            None if self.has_askers() => Next::Read,
             None if self.journal.is_over() => Next::End,
             None => Next::Nothing,
         }
     }
 
-    /// Whether there is something to do besides what is yet to come.
-    fn has_more(&self) -> bool {
-        let asked = !self.readers.is_empty() || !self.copiers.is_empty();
-        self.stopped || asked || !self.journal.is_empty()
+    /// Whether somebody waits for something else than a commit.
+    fn has_askers(&self) -> bool {
+        !self.readers.is_empty() || !self.copiers.is_empty()
     }
 
     /// Answers whoever wants a snapshot, and one reader, if there is any.

@@ -6,13 +6,14 @@
 //! part it checks as a parameter, so that its twin can hand in one of [`flawed`], where the
 //! bug is put in on purpose: a model that does not catch it proves nothing.
 //!
-//! One file a subject: [`mailbox`], [`bell`], [`reply`], [`gather`], [`grant`], [`commit`], [`close`]. The
-//! last three run on [`service`]: the shipped machine, event loop and persistence actor over a disk in
+//! One file a subject: [`mailbox`], [`bell`], [`reply`], [`gather`], [`station`], [`desk`], [`grant`],
+//! [`commit`], [`close`]. Most of these run on [`service`]: the shipped machine, event loop and persistence actor over a disk in
 //! memory, with a clock that stands still.
 
 pub mod bell;
 pub mod close;
 pub mod commit;
+pub mod desk;
 pub mod flawed;
 pub mod gather;
 pub mod grant;

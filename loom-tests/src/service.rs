@@ -79,28 +79,58 @@ where
     M: Machine<Command = LockCommand, Outcome = LockOutcome> + Send,
 {
     fn ask(&self, command: LockCommand) -> Result<Waiting<LockOutcome>, NotTaken> {
-        let answer = match self.0.ask_at_once(command) {
-            Told::Now(outcome) => Ok(outcome),
-            Told::Later(mut waiting) => {
-                let mut context = Context::from_waker(Waker::noop());
-                match Pin::new(&mut waiting).poll(&mut context) {
-                    Poll::Ready(Err(Lost::Overloaded)) => return Err(NotTaken::Overloaded),
-                    Poll::Ready(answer) => answer,
-                    Poll::Pending => return Ok(waiting),
-                }
-            }
-        };
-        let (reply, waiting) = reply(Arc::new(Nowhere));
-        match answer {
-            Ok(outcome) => reply.send(outcome),
-            Err(why) => reply.refuse(why),
+        match self.0.ask_at_once(command) {
+            Told::Now(outcome) => Ok(told(Ok(outcome))),
+            Told::Later(waiting) => unless_refused(waiting),
         }
-        Ok(waiting)
     }
 
     fn stop(&self) {
         self.0.handle().stop();
     }
+}
+
+/// A station that is asked by whoever then commits what comes of it.
+struct Alone<M: Machine> {
+    station: Arc<Station<M>>,
+    desk: Attend,
+}
+
+impl<M> Ask for Alone<M>
+where
+    M: Machine<Command = LockCommand, Outcome = LockOutcome> + Send,
+{
+    fn ask(&self, command: LockCommand) -> Result<Waiting<LockOutcome>, NotTaken> {
+        let (asked, waiting) = self.station.handle().prepare(command);
+        if self.station.ask_quietly(asked) {
+            (self.desk)();
+        }
+        unless_refused(waiting)
+    }
+
+    fn stop(&self) {
+        self.station.handle().stop();
+    }
+}
+
+/// Tells of a full mailbox at once, as [`Handle::ask`] does.
+fn unless_refused(mut waiting: Waiting<LockOutcome>) -> Result<Waiting<LockOutcome>, NotTaken> {
+    let mut context = Context::from_waker(Waker::noop());
+    match Pin::new(&mut waiting).poll(&mut context) {
+        Poll::Ready(Err(Lost::Overloaded)) => Err(NotTaken::Overloaded),
+        Poll::Ready(answer) => Ok(told(answer)),
+        Poll::Pending => Ok(waiting),
+    }
+}
+
+/// What waits for an answer that is known.
+fn told(answer: Result<LockOutcome, Lost>) -> Waiting<LockOutcome> {
+    let (reply, waiting) = reply(Arc::new(Nowhere));
+    match answer {
+        Ok(outcome) => reply.send(outcome),
+        Err(why) => reply.refuse(why),
+    }
+    waiting
 }
 
 /// For answers that were picked up already: nobody may hang up on them, as those of the grant models
@@ -114,36 +144,56 @@ impl Home<LockOutcome> for Nowhere {
 /// An event loop, ready to be run.
 pub type Loop = Box<dyn FnOnce() + Send>;
 
+/// Commits what was left for the journal.
+pub type Attend = Arc<dyn Fn() + Send + Sync>;
+
+/// The journal, for an event loop.
+pub struct Journal {
+    /// Where it hands its turns over to.
+    pub address: Address<JournalMessage>,
+    /// For whoever commits himself what it has left there.
+    pub desk: Attend,
+}
+
 /// Makes an event loop around a machine, with so much room in its mailbox, that hands its turns
-/// over to an address; and how to reach it.
-pub type Act =
-    fn(LockMachine, NonZeroUsize, Address<JournalMessage>, Arc<dyn Clock>) -> (Service, Loop);
+/// over to a journal; and how to reach it.
+pub type Act = fn(LockMachine, NonZeroUsize, Journal, Arc<dyn Clock>) -> (Service, Loop);
 
 /// Runs a persistence actor to its end.
-pub type Persist = fn(Writer, Mailbox<JournalMessage>) -> Result<(), StoreFailure>;
+pub type Persist = Box<dyn FnOnce() -> Result<(), StoreFailure> + Send>;
+
+/// Makes a persistence actor, and a desk where others commit for it.
+pub type Keep = fn(Writer, Mailbox<JournalMessage>) -> (Attend, Persist);
+
+/// The shipped one.
+fn keep(writer: Writer, messages: Mailbox<JournalMessage>) -> (Attend, Persist) {
+    let desk = Arc::new(Desk::new(Persistence::new(writer, messages)));
+    let thread = Arc::clone(&desk);
+    (Arc::new(move || desk.attend()), Box::new(move || thread.run().map(drop)))
+}
 
 /// The parts a service is made of. A twin replaces one of [`Parts::SHIPPED`].
 #[derive(Clone, Copy)]
 pub struct Parts {
     /// Makes the event loop.
     pub actor: Act,
-    /// Runs the persistence actor.
-    pub persistence: Persist,
+    /// Makes the persistence actor.
+    pub persistence: Keep,
 }
 
 impl Parts {
     /// What ships, as clients find it who find somebody else at the loop: all turns are on the thread
     /// of the actor.
-    pub const SHIPPED: Self = Self {
-        actor: actor::<LockMachine>,
-        persistence: |writer, journal| Desk::new(Persistence::new(writer, journal)).run().map(drop),
-    };
+    pub const SHIPPED: Self = Self { actor: actor::<LockMachine>, persistence: keep };
 
     /// The same, but clients take the turn themselves if nobody is at the loop.
     pub const ATTENDED: Self = Self { actor: attended::<LockMachine>, ..Self::SHIPPED };
 
     /// The same, but they ask for an answer at once, as whoever looks does.
     pub const AT_ONCE: Self = Self { actor: at_once::<LockMachine>, ..Self::SHIPPED };
+
+    /// The same, but they take the turn, and then commit what has come of it, if nobody is at the desk.
+    pub const ALONE: Self = Self { actor: alone::<LockMachine>, ..Self::SHIPPED };
 
     /// A service with this disk and `room` places in the mailbox of each of its two actors.
     pub fn build(self, disk: &Disk, room: usize) -> Built {
@@ -153,14 +203,12 @@ impl Parts {
     /// The same with a clock that may go on.
     pub fn build_with(self, disk: &Disk, room: usize, clock: Arc<dyn Clock>) -> Built {
         let machine = LockMachine::new(disk.lease(), tokens_after(disk));
-        let (address, journal) = mailbox(places(room));
-        let (service, event_loop) = (self.actor)(machine, places(room), address, clock);
-        let writer = Writer(disk.clone());
-        Built {
-            service,
-            event_loop,
-            persistence: Box::new(move || (self.persistence)(writer, journal)),
-        }
+        let (address, messages) = mailbox(places(room));
+        let writer = Writer::of(disk);
+        let (desk, persistence) = (self.persistence)(writer, messages);
+        let journal = Journal { address, desk };
+        let (service, event_loop) = (self.actor)(machine, places(room), journal, clock);
+        Built { service, event_loop, persistence }
     }
 }
 
@@ -170,7 +218,7 @@ pub struct Built {
     /// How to reach it.
     pub service: Service,
     event_loop: Loop,
-    persistence: Box<dyn FnOnce() -> Result<(), StoreFailure> + Send>,
+    persistence: Persist,
 }
 
 impl Built {
@@ -194,13 +242,13 @@ impl Built {
 pub fn actor<M>(
     machine: LockMachine,
     room: NonZeroUsize,
-    journal: Address<JournalMessage>,
+    journal: Journal,
     clock: Arc<dyn Clock>,
 ) -> (Service, Loop)
 where
     M: Machine<Command = LockCommand, Outcome = LockOutcome> + From<LockMachine> + Send + 'static,
 {
-    let station = station::<M>(machine, room, journal, clock);
+    let station = station::<M>(machine, room, journal.address, clock);
     (Arc::new(station.handle().clone()), Box::new(move || station.run()))
 }
 
@@ -208,13 +256,13 @@ where
 pub fn attended<M>(
     machine: LockMachine,
     room: NonZeroUsize,
-    journal: Address<JournalMessage>,
+    journal: Journal,
     clock: Arc<dyn Clock>,
 ) -> (Service, Loop)
 where
     M: Machine<Command = LockCommand, Outcome = LockOutcome> + From<LockMachine> + Send + 'static,
 {
-    let station = station::<M>(machine, room, journal, clock);
+    let station = station::<M>(machine, room, journal.address, clock);
     (Arc::clone(&station) as _, Box::new(move || station.run()))
 }
 
@@ -222,14 +270,29 @@ where
 pub fn at_once<M>(
     machine: LockMachine,
     room: NonZeroUsize,
-    journal: Address<JournalMessage>,
+    journal: Journal,
     clock: Arc<dyn Clock>,
 ) -> (Service, Loop)
 where
     M: Machine<Command = LockCommand, Outcome = LockOutcome> + From<LockMachine> + Send + 'static,
 {
-    let station = station::<M>(machine, room, journal, clock);
+    let station = station::<M>(machine, room, journal.address, clock);
     (Arc::new(AtOnce(Arc::clone(&station))), Box::new(move || station.run()))
+}
+
+/// The same, but whoever asks commits what comes of it, if nobody is at the desk.
+pub fn alone<M>(
+    machine: LockMachine,
+    room: NonZeroUsize,
+    journal: Journal,
+    clock: Arc<dyn Clock>,
+) -> (Service, Loop)
+where
+    M: Machine<Command = LockCommand, Outcome = LockOutcome> + From<LockMachine> + Send + 'static,
+{
+    let station = station::<M>(machine, room, journal.address, clock);
+    let thread = Arc::clone(&station);
+    (Arc::new(Alone { station, desk: journal.desk }), Box::new(move || thread.run()))
 }
 
 fn station<M>(
@@ -436,6 +499,13 @@ impl Disk {
 /// The store over a [`Disk`].
 pub struct Writer(Disk);
 
+impl Writer {
+    /// That of this disk.
+    pub fn of(disk: &Disk) -> Self {
+        Self(disk.clone())
+    }
+}
+
 impl Store for Writer {
     fn commit(&mut self, records: &[Record]) -> Verdict {
         let mut state = lock(&self.0.0);
@@ -464,7 +534,7 @@ impl Store for Writer {
     }
 
     fn audit(&mut self, _: &AuditQuery) -> Result<AuditPage, StoreFailure> {
-        unreachable!("nobody reads here");
+        Ok(AuditPage::default())
     }
 
     fn patience(&self) -> Option<Duration> {

@@ -8,6 +8,7 @@ use crate::{
 use octostore_actors::{domain::lock::LockOutcome, sync::Arc};
 
 const FIRST: u8 = 1;
+const SECOND: u8 = 2;
 
 /// Two clients ask on threads of their own, and there is the actor's: whoever is at the loop, both
 /// are answered.
@@ -22,6 +23,22 @@ pub fn whoever_is_at_the_loop_both_are_answered(parts: Parts) {
     for answer in [answer, join(other)] {
         assert_eq!(answer, Ok(LockOutcome::Status(Some(lease(FIRST)))));
     }
+    running.stop().expect("nothing failed");
+}
+
+/// Two clients want the same lock, on threads of their own: one gets it, and both are answered, which
+/// takes the journal for both.
+pub fn of_two_who_want_it_both_are_answered(parts: Parts) {
+    let disk = Disk::new(None, First::Kept);
+    let running = parts.build(&disk, 2).start();
+    let other = {
+        let service = Arc::clone(&running.service);
+        spawn(move || wait_restlessly(insist(&service, &acquire(SECOND)).expect("it runs")))
+    };
+    let answer = wait_restlessly(insist(&running.service, &acquire(FIRST)).expect("it runs"));
+    let answers = [answer, join(other)].map(|answer| answer.expect("nothing failed"));
+    let granted = answers.iter().filter(|it| matches!(it, LockOutcome::Granted(_))).count();
+    assert_eq!(granted, 1, "{answers:?}");
     running.stop().expect("nothing failed");
 }
 

@@ -7,9 +7,9 @@ use octostore_actors::{mailbox::mailbox, reply::reply};
 #[cfg(loom)]
 use octostore_loom_tests::service::{actor, at_once};
 use octostore_loom_tests::{
-    bell as door, close, commit, explore, explore_twin, flawed, gather, grant, mailbox as post,
-    reply as slot,
-    service::{Parts, Persist},
+    bell as door, close, commit, desk, explore, explore_twin, flawed, gather, grant,
+    mailbox as post, reply as slot,
+    service::{Keep, Parts},
     station,
 };
 use std::num::NonZeroUsize;
@@ -359,6 +359,82 @@ mod loop_of_a_station {
     }
 }
 
+mod desk_of_the_journal {
+    use super::*;
+
+    #[test]
+    fn both_are_answered() {
+        explore("desk: of two who want it both are answered", || {
+            station::of_two_who_want_it_both_are_answered(Parts::ALONE);
+        });
+    }
+
+    #[test]
+    fn what_is_left_is_done() {
+        explore("desk: what is left on it is done", desk::what_is_left_on_the_desk_is_done);
+    }
+
+    #[test]
+    fn a_success_is_on_disk() {
+        explore("desk: a success is on disk when it is told", || {
+            commit::a_success_is_on_disk_when_it_is_told(Parts::ALONE);
+        });
+    }
+
+    #[test]
+    fn a_release_makes_room_for_the_next() {
+        explore("desk: a release makes room for the next grant", || {
+            commit::a_release_makes_room_for_the_next(Parts::ALONE);
+        });
+    }
+
+    #[cfg(loom)]
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn twin_that_leaves_it_on_a_taken_desk() {
+        explore_twin(|| {
+            let parts =
+                Parts { persistence: flawed::persistence::leaves_it_on_the_desk, ..Parts::ALONE };
+            station::of_two_who_want_it_both_are_answered(parts);
+        });
+    }
+
+    #[test]
+    fn a_read_waits() {
+        explore("desk: a read waits for the grant it saw", || {
+            commit::a_read_waits_for_the_grant_it_saw(Parts::ALONE);
+        });
+    }
+
+    #[test]
+    fn after_a_failed_commit() {
+        explore("desk: after a failed commit nothing succeeds", || {
+            commit::after_a_failed_commit_nothing_succeeds(Parts::ALONE);
+        });
+    }
+
+    #[test]
+    fn a_grant_without_room() {
+        explore("desk: a grant without room never was", || {
+            commit::a_grant_without_room_never_was(Parts::ALONE);
+        });
+    }
+
+    #[test]
+    fn what_found_no_place_is_sent_on() {
+        explore("desk: what found no place in the journal is sent on", || {
+            station::what_found_no_place_is_sent_on(Parts::ALONE);
+        });
+    }
+
+    #[test]
+    fn a_stop() {
+        explore("desk: what a stopping service took is answered", || {
+            close::what_a_stopping_service_took_is_answered(Parts::ALONE);
+        });
+    }
+}
+
 mod grant_against_disconnect {
     use super::*;
     use grant::Second::{AsksAfter, AsksBefore, AsksBeforeInOnePlace};
@@ -429,7 +505,7 @@ mod grant_against_disconnect {
 mod acknowledgement_against_commit {
     use super::*;
 
-    fn with_persistence(persistence: Persist) -> Parts {
+    fn with_persistence(persistence: Keep) -> Parts {
         Parts { persistence, ..Parts::SHIPPED }
     }
 

@@ -6,15 +6,15 @@
 //! it himself. The store is handed from thread to thread, and is never with two.
 //!
 //! Nothing is left behind: what is to be committed is in the mailbox before anybody looks whether the
-//! desk is free. Whoever finds it taken, or leaves something on it, rings; and the thread looks into the
-//! mailbox before it sleeps.
+//! desk is free, and whoever finds it taken rings. If something is left on the desk that is not in the
+//! mailbox any more, the thread is called, which it hears also if it is only about to sleep.
 
 use super::{Next, Persistence, Pressure, Store, StoreFailure};
 use crate::{
     bell::Woken,
     commit::JournalMessage,
     mailbox::Arrivals,
-    sync::{Baton, BatonGuard},
+    sync::{AtomicBool, Baton, BatonGuard, Ordering},
 };
 use std::{
     any::Any,
@@ -28,6 +28,8 @@ use std::{
 /// take its place for one commit.
 pub struct Desk<S> {
     arrivals: Arrivals<JournalMessage>,
+    /// The thread is to look at the desk, whether there is mail or not.
+    called: AtomicBool,
     seat: Baton<Seat<S>>,
 }
 
@@ -59,7 +61,8 @@ impl<S: Store> Desk<S> {
     pub fn new(persistence: Persistence<S>) -> Self {
         let arrivals = persistence.journal.arrivals();
         let work = Work::GoesOn(Box::new(persistence));
-        Self { arrivals, seat: Baton::new(Seat { work, looks: false, attended: false }) }
+        let seat = Baton::new(Seat { work, looks: false, attended: false });
+        Self { arrivals, called: AtomicBool::new(false), seat }
     }
 
     /// The thread of the persistence actor: runs until that is told to stop or everybody who could
@@ -73,7 +76,8 @@ impl<S: Store> Desk<S> {
     /// If the store did, on whichever thread.
     pub fn run(&self) -> Result<S, StoreFailure> {
         while let ControlFlow::Continue(patience) = self.turn() {
-            if self.arrivals.wait(patience) == Woken::TimedOut {
+            let is_called = || self.called.swap(false, Ordering::AcqRel);
+            if self.arrivals.wait_unless(is_called, patience) == Woken::TimedOut {
                 self.seat.take().rest();
             }
         }
@@ -95,6 +99,7 @@ impl<S: Store> Desk<S> {
     pub fn attend(&self) {
         let is_thread_wanted = self.seat.try_take().is_none_or(Seat::commit_once);
         if is_thread_wanted {
+            self.called.store(true, Ordering::Release);
             self.arrivals.wake();
         }
     }
@@ -161,7 +166,7 @@ impl<S: Store> Seat<S> {
     fn has_more(&self) -> bool {
         let Work::GoesOn(persistence) = &self.work else { return false };
         let has_to_look = persistence.store.patience().is_some() && !self.looks;
-        has_to_look || persistence.has_more()
+        has_to_look || persistence.stopped || persistence.has_askers()
     }
 }
 

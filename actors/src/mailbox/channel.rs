@@ -89,9 +89,10 @@ impl<T> Rest<T> {
         }
     }
 
-    /// Sleeps until there may be news for the receiver.
-    fn sleep(&self, patience: Option<Duration>) -> Woken {
-        let news = || !self.receiver.is_empty() || self.is_abandoned() || self.is_closed();
+    /// Sleeps until there may be news for the receiver, unless there are others.
+    fn sleep(&self, others: impl FnOnce() -> bool, patience: Option<Duration>) -> Woken {
+        let mail = || !self.receiver.is_empty() || self.is_abandoned() || self.is_closed();
+        let news = || others() || mail();
         self.shared.bell.sleep_unless(news, patience)
     }
 
@@ -180,7 +181,7 @@ impl<T> Mailbox<T> {
                 Err(TryRecvError::Disconnected) => return Received::Closed,
                 Err(TryRecvError::Empty) => {}
             }
-            if self.0.sleep(patience) == Woken::TimedOut {
+            if self.0.sleep(|| false, patience) == Woken::TimedOut {
                 return Received::TimedOut;
             }
         }
@@ -220,7 +221,13 @@ impl<T> Arrivals<T> {
     /// Waits until there is a message, or the mailbox or every sender is gone: for ever, or
     /// `patience` long. May also end without cause.
     pub fn wait(&self, patience: Option<Duration>) -> Woken {
-        self.0.sleep(patience)
+        self.wait_unless(|| false, patience)
+    }
+
+    /// The same, but not at all if `ready`: whoever [wakes](Arrivals::wake) after a change of that has
+    /// been seen, or wakes.
+    pub fn wait_unless(&self, ready: impl FnOnce() -> bool, patience: Option<Duration>) -> Woken {
+        self.0.sleep(ready, patience)
     }
 
     /// Wakes whoever waits, to look again.

@@ -206,8 +206,13 @@ pub struct Arrivals<T>(Arc<Shared<T>>);
 impl<T> Arrivals<T> {
     /// As [`super::Arrivals::wait`] promises, but for the patience, as [`Mailbox::receive`].
     pub fn wait(&self, patience: Option<Duration>) -> Woken {
+        self.wait_unless(|| false, patience)
+    }
+
+    /// As [`super::Arrivals::wait_unless`] promises, but for the patience, as [`Mailbox::receive`].
+    pub fn wait_unless(&self, ready: impl FnOnce() -> bool, patience: Option<Duration>) -> Woken {
         let state = lock(&self.0.0);
-        let news = !state.queue.is_empty() || state.senders == 0 || !state.receiving;
+        let news = ready() || !state.queue.is_empty() || state.senders == 0 || !state.receiving;
         if !news && patience == Some(Duration::ZERO) {
             return Woken::TimedOut;
         }

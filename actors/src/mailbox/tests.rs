@@ -13,7 +13,10 @@ use std::{
 macro_rules! contract {
     ($name:ident, $mailbox:path) => {
         mod $name {
-            use crate::mailbox::{Received, Refused};
+            use crate::{
+                bell::Woken,
+                mailbox::{Received, Refused},
+            };
             use std::{num::NonZeroUsize, sync::Arc, time::Duration};
             use $mailbox as open;
 
@@ -49,6 +52,8 @@ macro_rules! contract {
                 assert_eq!(mailbox.try_receive(), None);
                 assert_eq!(mailbox.receive(Some(Duration::ZERO)), Received::TimedOut);
                 assert_eq!(mailbox.arrivals().wait(Some(Duration::ZERO)), Woken::TimedOut);
+                mailbox.arrivals().wake();
+                assert_eq!(mailbox.arrivals().wait_unless(|| true, None), Woken::Rung);
                 assert!(!mailbox.is_over());
                 drop(address);
                 assert_eq!(mailbox.receive(Some(Duration::ZERO)), Received::Closed);

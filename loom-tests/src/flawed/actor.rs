@@ -1,9 +1,9 @@
 //! Machines and event loops with a flaw.
 
-use crate::service::{Ask, Loop, Service};
+use crate::service::{Ask, Journal, Loop, Service};
 use octostore_actors::{
     actor::NotTaken,
-    commit::{JournalMessage, Turn},
+    commit::Turn,
     domain::{
         Answer, Effects, Machine, Moment, Room, Ticket,
         lock::{LockCommand, LockMachine, LockOutcome},
@@ -84,7 +84,7 @@ impl<const FORGETS_RETURNS: bool, const HASTY: bool> Machine for Flawed<FORGETS_
 pub fn gives_back_by_waiting(
     machine: LockMachine,
     room: NonZeroUsize,
-    journal: Address<JournalMessage>,
+    journal: Journal,
     clock: Arc<dyn Clock>,
 ) -> (Service, Loop) {
     simple(machine, room, journal, clock, drop)
@@ -94,7 +94,7 @@ pub fn gives_back_by_waiting(
 pub fn leaves_its_mailbox_behind(
     machine: LockMachine,
     room: NonZeroUsize,
-    journal: Address<JournalMessage>,
+    journal: Journal,
     clock: Arc<dyn Clock>,
 ) -> (Service, Loop) {
     simple(machine, room, journal, clock, std::mem::forget)
@@ -136,7 +136,7 @@ impl Home<LockOutcome> for WaitsForRoom {
 fn simple(
     mut machine: LockMachine,
     room: NonZeroUsize,
-    journal: Address<JournalMessage>,
+    journal: Journal,
     clock: Arc<dyn Clock>,
     leave: fn(Mailbox<Message>),
 ) -> (Service, Loop) {
@@ -170,7 +170,7 @@ fn simple(
                 records: effects.take_records(),
                 held,
             };
-            if !turn.is_empty() && journal.send(turn.into()).is_err() {
+            if !turn.is_empty() && journal.address.send(turn.into()).is_err() {
                 break;
             }
         }

@@ -1,6 +1,6 @@
 //! Event loops that are handed from thread to thread, and forget somebody.
 
-use crate::service::{Ask, Loop, Service};
+use crate::service::{Ask, Journal, Loop, Service};
 use octostore_actors::{
     actor::NotTaken,
     commit::{JournalMessage, Turn},
@@ -28,7 +28,7 @@ enum Flaw {
 pub fn leaves_silently(
     machine: LockMachine,
     room: NonZeroUsize,
-    journal: Address<JournalMessage>,
+    journal: Journal,
     clock: Arc<dyn Clock>,
 ) -> (Service, Loop) {
     simple(machine, room, journal, clock, Flaw::LeavesSilently)
@@ -38,7 +38,7 @@ pub fn leaves_silently(
 pub fn rings_unheard(
     machine: LockMachine,
     room: NonZeroUsize,
-    journal: Address<JournalMessage>,
+    journal: Journal,
     clock: Arc<dyn Clock>,
 ) -> (Service, Loop) {
     simple(machine, room, journal, clock, Flaw::RingsUnheard)
@@ -157,7 +157,7 @@ impl Ask for Station {
 fn simple(
     machine: LockMachine,
     room: NonZeroUsize,
-    journal: Address<JournalMessage>,
+    journal: Journal,
     clock: Arc<dyn Clock>,
     flaw: Flaw,
 ) -> (Service, Loop) {
@@ -168,7 +168,7 @@ fn simple(
         effects: Effects::default(),
         progress: Arc::new(Progress::default()),
         mailbox,
-        journal,
+        journal: journal.address,
         clock,
         unsent: None,
         stopped: false,

@@ -1,1 +1,210 @@
+//! Who commits, and what the thread of the persistence actor has to do with it.
 
+use super::*;
+use crate::{
+    commit::{AuditLog, Turn, Verdict},
+    domain::{
+        Record,
+        audit::{AuditPage, AuditQuery},
+    },
+    mailbox::{Address, mailbox},
+    progress::{Epoch, Progress, Seq},
+    reply::{Lost, Waiting, reply},
+    snapshot::Snapshot,
+    sync::{Arc, Mutex, lock},
+};
+use std::{
+    num::NonZeroUsize,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+    thread,
+};
+
+/// What a store was asked, in order.
+#[derive(Debug, PartialEq, Eq)]
+enum Done {
+    Committed,
+    Tended(Pressure),
+}
+
+/// How the commits of a store end.
+#[derive(Clone, Copy, PartialEq)]
+enum Ends {
+    Well,
+    WithAFailure,
+    InAPanic,
+}
+
+struct Told {
+    ends: Ends,
+    patience: Option<Duration>,
+    done: Arc<Mutex<Vec<Done>>>,
+}
+
+impl Store for Told {
+    fn commit(&mut self, _: &[Record]) -> Verdict {
+        match self.ends {
+            Ends::Well => {
+                lock(&self.done).push(Done::Committed);
+                Verdict::Committed
+            }
+            Ends::WithAFailure => Verdict::Unknown(StoreFailure("the disk is gone".into())),
+            Ends::InAPanic => panic!("what cannot be"),
+        }
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.patience
+    }
+
+    fn audit(&mut self, _: &AuditQuery) -> Result<AuditPage, StoreFailure> {
+        Ok(AuditPage::default())
+    }
+
+    fn snapshot(&mut self) -> Result<Option<Snapshot>, StoreFailure> {
+        Ok(None)
+    }
+
+    fn tend(&mut self, pressure: Pressure) -> Result<(), StoreFailure> {
+        lock(&self.done).push(Done::Tended(pressure));
+        Ok(())
+    }
+}
+
+struct Bench {
+    desk: Desk<Told>,
+    journal: Address<JournalMessage>,
+    done: Arc<Mutex<Vec<Done>>>,
+}
+
+fn bench(ends: Ends, patience: Option<Duration>) -> Bench {
+    let (journal, messages) = mailbox(NonZeroUsize::new(8).expect("it is not zero"));
+    let done = Arc::default();
+    let store = Told { ends, patience, done: Arc::clone(&done) };
+    Bench { desk: Desk::new(Persistence::new(store, messages)), journal, done }
+}
+
+/// Leaves a change for the journal, and rings for nobody.
+fn leave(journal: &Address<JournalMessage>) -> Waiting<()> {
+    let (reply, waiting) = reply(Arc::new(crate::reply::Nowhere));
+    let record =
+        crate::domain::lock::LockRecord::TokenMark(crate::domain::values::FencingToken::ZERO);
+    let turn = Turn {
+        progress: Arc::new(Progress::default()),
+        epoch: Epoch::default(),
+        upto: Seq::NONE,
+        records: vec![record.into()],
+        held: vec![reply.hold(())],
+    };
+    journal.try_leave(turn.into()).expect("there is room");
+    waiting
+}
+
+fn told<T>(waiting: &mut Waiting<T>) -> Poll<Result<T, Lost>> {
+    Pin::new(waiting).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn whoever_attends_a_free_desk_commits_and_leaves_the_rest_to_the_thread() {
+    let Bench { desk, journal, done } = bench(Ends::Well, None);
+    assert_eq!(desk.turn(), ControlFlow::Continue(None));
+    let mut waiting = [leave(&journal), leave(&journal)];
+    desk.attend();
+    assert!(waiting.iter_mut().all(|waiting| told(waiting) == Poll::Ready(Ok(()))));
+    assert_eq!(*lock(&done), [Done::Committed], "both in one commit, and nothing tended");
+}
+
+#[test]
+fn a_desk_that_is_taken_is_left_alone_and_the_thread_is_called() {
+    let Bench { desk, journal, done } = bench(Ends::Well, None);
+    let mut waiting = leave(&journal);
+    let seat = desk.seat.take();
+    desk.attend();
+    drop(seat);
+    assert_eq!(told(&mut waiting), Poll::Pending);
+    assert!(desk.called.load(Ordering::Acquire));
+    assert_eq!(desk.turn(), ControlFlow::Continue(None));
+    assert_eq!(told(&mut waiting), Poll::Ready(Ok(())));
+    assert_eq!(*lock(&done), [Done::Committed, Done::Tended(Pressure::Busy)]);
+}
+
+#[test]
+fn the_thread_is_called_if_it_does_not_look_by_itself_and_has_reason_to() {
+    let span = Duration::from_millis(1);
+    let Bench { desk, journal, done } = bench(Ends::Well, None);
+    assert_eq!(desk.turn(), ControlFlow::Continue(None));
+    let commit_with = |patience| {
+        if let Work::GoesOn(persistence) = &mut desk.seat.take().work {
+            persistence.store.patience = patience;
+        }
+        let mut waiting = leave(&journal);
+        desk.attend();
+        assert_eq!(told(&mut waiting), Poll::Ready(Ok(())));
+        desk.called.swap(false, Ordering::AcqRel)
+    };
+    assert!(!commit_with(None), "it sleeps, and may");
+    assert!(commit_with(Some(span)), "it sleeps for ever, and there is something to do in a while");
+    assert_eq!(desk.turn(), ControlFlow::Continue(Some(span)));
+    assert!(!commit_with(Some(span)), "it looks by itself");
+    lock(&done).clear();
+    (0..2).for_each(|_| desk.seat.take().rest());
+    let pressures = [Pressure::Busy, Pressure::Idle].map(Done::Tended);
+    assert_eq!(*lock(&done), pressures, "idle is when nobody has committed in between");
+}
+
+#[test]
+fn one_outcome_what_else_lies_in_the_mailbox_is_for_the_thread_and_it_is_called() {
+    let Bench { desk, journal, done: _ } = bench(Ends::Well, None);
+    assert_eq!(desk.turn(), ControlFlow::Continue(None));
+    let mut page = AuditLog::new(journal.clone()).read(AuditQuery::default());
+    desk.attend();
+    assert_eq!(told(&mut page), Poll::Pending, "a read may take its time");
+    assert!(desk.called.swap(false, Ordering::AcqRel));
+    assert_eq!(desk.turn(), ControlFlow::Continue(None));
+    assert_eq!(told(&mut page), Poll::Ready(Ok(AuditPage::default())));
+    journal.try_leave(JournalMessage::Stop).unwrap();
+    desk.attend();
+    assert!(desk.called.load(Ordering::Acquire));
+    assert_eq!(desk.turn(), ControlFlow::Break(()));
+}
+
+#[test]
+fn durability_a_commit_that_fails_under_somebody_elses_hands_ends_the_thread_and_tells_all() {
+    let Bench { desk, journal, done: _ } = bench(Ends::WithAFailure, None);
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| desk.run().map(drop));
+        let mut waiting = leave(&journal);
+        desk.attend();
+        assert!(thread.join().unwrap().is_err());
+        assert_eq!(told(&mut waiting), Poll::Ready(Err(Lost::OutcomeUnknown)));
+        assert!(journal.try_leave(JournalMessage::Stop).is_err(), "nothing is taken any more");
+        desk.attend();
+    });
+}
+
+#[test]
+fn a_store_that_panics_under_somebody_elses_hands_ends_the_thread_with_it() {
+    let Bench { desk, journal, done: _ } = bench(Ends::InAPanic, None);
+    let mut waiting = leave(&journal);
+    desk.attend();
+    assert_eq!(told(&mut waiting), Poll::Ready(Err(Lost::OutcomeUnknown)));
+    let panic = catch_unwind(AssertUnwindSafe(|| desk.run().map(drop))).unwrap_err();
+    assert_eq!(panic.downcast_ref(), Some(&"what cannot be"));
+}
+
+#[test]
+fn the_thread_sleeps_beside_those_who_attend_and_ends_when_it_is_told() {
+    let Bench { desk, journal, done } = bench(Ends::Well, Some(Duration::from_secs(3_600)));
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| desk.run().map(drop));
+        for _ in 0..100 {
+            let waiting = leave(&journal);
+            desk.attend();
+            assert_eq!(crate::sync::block_on(waiting), Ok(()));
+        }
+        journal.try_leave(JournalMessage::Stop).unwrap();
+        desk.attend();
+        assert!(thread.join().unwrap().is_ok());
+    });
+    assert!(lock(&done).iter().filter(|done| **done == Done::Committed).count() == 100);
+}
