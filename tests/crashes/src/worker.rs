@@ -30,6 +30,14 @@ impl Work {
     /// Several clients, until the server is gone.
     pub const ENDLESS: Self =
         Self { clients: 6, requests: u64::MAX, metadata: 0, hang_ups: true, short_leases: true };
+
+    /// The same, or one client alone, who is served in another way: what it changes is committed by
+    /// the thread that serves it.
+    pub fn endless(dice: &mut fastrand::Rng) -> Self {
+        let clients = if dice.u32(0..3) == 0 { 1 } else { Self::ENDLESS.clients };
+        Self { clients, ..Self::ENDLESS }
+    }
+
     /// One client that always asks the same.
     pub const SCENARIO: Self =
         Self { clients: 1, requests: 40, metadata: 0, hang_ups: false, short_leases: false };

@@ -34,7 +34,8 @@ pub fn run(lab: &Lab, times: u64) -> Outcome<Report> {
             young += 1;
             continue;
         }
-        let ended = arena.life(Work::ENDLESS, |server, dice| {
+        let work = Work::endless(&mut arena.dice);
+        let ended = arena.life(work, |server, dice| {
             std::thread::sleep(Duration::from_micros(dice.u64(1_000..150_000)));
             server.kill()
         });

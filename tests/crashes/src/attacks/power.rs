@@ -49,7 +49,8 @@ pub fn run_with(lab: &Lab, times: u64, how: impl Fn(Host) -> Host) -> Outcome<Re
             young += 1;
             in_infancy(&mut arena, &disk, cuts)
         } else {
-            let life = arena.life(Work::ENDLESS, |server, dice| {
+            let work = Work::endless(&mut arena.dice);
+            let life = arena.life(work, |server, dice| {
                 disk.cut_after(Duration::from_micros(dice.u64(1_000..150_000)))?;
                 // It may still say what it does not know.
                 std::thread::sleep(Duration::from_micros(dice.u64(0..20_000)));
