@@ -81,7 +81,8 @@ impl<S: Store> Desk<S> {
                 self.seat.take().rest();
             }
         }
-        match std::mem::replace(&mut self.seat.take().work, Work::Over) {
+        let ended = std::mem::replace(&mut self.seat.take().work, Work::Over);
+        match ended {
             Work::GoesOn(persistence) => Ok(persistence.into_store()),
             Work::Failed(failure) => Err(failure),
             Work::Panicked(panic) => resume_unwind(panic),
