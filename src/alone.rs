@@ -3,7 +3,8 @@
 //! A change goes to the journal's thread, and the answer comes back from there: two threads that sleep
 //! are woken, which takes longer than everything else but the disk. If one connection is open, there is
 //! nobody else for the thread that serves it to look after: it may as well wait for the disk itself.
-//! Whoever connects in that moment waits with it, so it does so only where the disk is quick.
+//! Whoever connects in that moment waits with it, and so does everything else that this thread sees to,
+//! signals among it: so it does so only where the disk is quick.
 
 use crate::metrics::Counts;
 use octostore_actors::commit::{Desk, Store};
@@ -14,7 +15,7 @@ const QUICK: Duration = Duration::from_millis(1);
 
 /// Whether a client is alone, and the desk to commit at then.
 pub struct Alone {
-    desk: Box<dyn Fn() + Send + Sync>,
+    commit: Box<dyn Fn() + Send + Sync>,
     counts: Arc<Counts>,
 }
 
@@ -27,11 +28,11 @@ impl fmt::Debug for Alone {
 impl Alone {
     /// By what is counted of connections and commits; the latter at `desk`.
     pub fn new<S: Store + Send + 'static>(desk: Arc<Desk<S>>, counts: Arc<Counts>) -> Self {
-        Self { desk: Box::new(move || desk.attend()), counts }
+        Self { commit: Box::new(move || desk.attend()), counts }
     }
 
     /// Whether one connection is open, and the latest commit was a quick one.
-    pub fn is(&self) -> bool {
+    pub fn is_alone_and_quick(&self) -> bool {
         let latest = Duration::from_nanos(self.counts.store.latest.get());
         latest < QUICK && self.counts.connections.open() == 1
     }
@@ -40,12 +41,12 @@ impl Alone {
     #[cfg(test)]
     pub fn nobody() -> Arc<Self> {
         let counts = Arc::new(Counts::new(&[]));
-        Arc::new(Self { desk: Box::new(|| unreachable!("nobody is alone")), counts })
+        Arc::new(Self { commit: Box::new(|| unreachable!("nobody is alone")), counts })
     }
 
     /// Commits what was left for the journal, and waits for the disk.
     pub fn commit(&self) {
-        (self.desk)();
+        (self.commit)();
     }
 }
 
@@ -59,19 +60,19 @@ mod tests {
         let Counts { connections, store, .. } = &*alone.counts;
         let after = |took: Duration| {
             store.latest.set(u64::try_from(took.as_nanos()).unwrap());
-            alone.is()
+            alone.is_alone_and_quick()
         };
         connections.accepted.add_one();
-        assert!(!alone.is(), "nobody knows how quick the disk is");
+        assert!(!alone.is_alone_and_quick(), "nobody knows how quick the disk is");
         assert!(after(QUICK / 2));
         assert!(!after(QUICK));
         assert!(!after(Duration::from_secs(30)));
         assert!(after(QUICK / 2), "it is quick again");
         connections.accepted.add_one();
-        assert!(!alone.is(), "there are two");
+        assert!(!alone.is_alone_and_quick(), "there are two");
         connections.closed.add_one();
-        assert!(alone.is());
+        assert!(alone.is_alone_and_quick());
         connections.closed.add_one();
-        assert!(!alone.is(), "there is none");
+        assert!(!alone.is_alone_and_quick(), "there is none");
     }
 }

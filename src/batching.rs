@@ -4,7 +4,7 @@
 //! A thread that sleeps costs a system call to wake, and a context switch. Commands that come in
 //! one burst go to their actor as one message, and are decided upon where they were gathered if the
 //! actor is free ([`Station`]); answers that come with one commit wake one task, which wakes the
-//! others where they run.
+//! others where they run. What a client asks who is [`Alone`] is committed here as well.
 
 use crate::{
     alone::Alone,
@@ -135,7 +135,7 @@ where
             }
         }
         match <[_; 1]>::try_from(queue.take()) {
-            Ok([asked]) if alone.is() => {
+            Ok([asked]) if alone.is_alone_and_quick() => {
                 if station.ask_quietly(asked) {
                     alone.commit();
                 }

@@ -310,7 +310,7 @@ where
     /// One turn: does what there is to do, and sends the effects on. Does not wait for messages.
     ///
     /// If the journal has no room for what a turn has decided, and `patience` is none, the next turns
-    /// do nothing until it has; and nobody is woken to commit it.
+    /// do nothing until it has; and nobody is woken to commit the end of it.
     pub fn turn(&mut self, patience: Patience) -> Flow {
         if self.flush(patience) == Flow::Stopped {
             return Flow::Stopped;
@@ -564,7 +564,7 @@ impl<M: Machine> fmt::Debug for Actor<M> {
 pub enum Patience {
     /// As long as it takes: for the thread of the actor.
     Unlimited,
-    /// Not at all: for whoever has other things to do. Nor is the persistence actor woken: whoever
-    /// takes such a turn sees to it that what it has left there is committed.
+    /// Not at all: for whoever has other things to do. Nor is the persistence actor woken
+    /// in the end: whoever takes such a turn sees to it that what it has left there is committed.
     None,
 }

@@ -270,13 +270,16 @@ impl<S: Store> Persistence<S> {
 
     /// Commits, and then does what need not be done within a commit.
     fn commit_and_tend(&mut self, first: JournalMessage) -> Result<(), StoreFailure> {
-        self.commit(first)?;
-        self.store.tend(Pressure::Busy)?;
+        // Whoever is about to add to the batch may do so first: a commit costs the same for many.
+        let_others_run();
+        if self.commit(first)? {
+            self.store.tend(Pressure::Busy)?;
+        }
         self.read()
     }
 
-    /// Commits `first` and what is queued behind it, and lets the answers go.
-    fn commit(&mut self, first: JournalMessage) -> Result<(), StoreFailure> {
+    /// Commits `first` and what is queued behind it, and lets the answers go. Says whether there was room.
+    fn commit(&mut self, first: JournalMessage) -> Result<bool, StoreFailure> {
         let mut batch = self.gather(first);
         let records = fold(batch.iter_mut().flat_map(|turn| turn.records.drain(..)).collect());
         let verdict =
@@ -288,6 +291,7 @@ impl<S: Store> Persistence<S> {
                 }
                 let held = batch.into_iter().flat_map(|turn| turn.held);
                 self.alarm.wake(held.filter_map(Held::release_quietly).collect());
+                Ok(true)
             }
             Verdict::NoRoom => {
                 for turn in &batch {
@@ -297,19 +301,17 @@ impl<S: Store> Persistence<S> {
                     }
                 }
                 batch.into_iter().flat_map(|turn| turn.held).for_each(Held::refuse);
+                Ok(false)
             }
             // The dropped batch says to whoever waits that the outcome is unknown; so does the
             // mailbox when it is dropped with what is queued.
-            Verdict::Unknown(failure) => return Err(failure),
+            Verdict::Unknown(failure) => Err(failure),
         }
-        Ok(())
     }
 
     /// `first` and the turns queued behind it, as far as they go into one transaction. Readers
     /// that stand between them are put aside.
     fn gather(&mut self, first: JournalMessage) -> Vec<Turn> {
-        // Whoever is about to add to the batch may do so first: a commit costs the same for many.
-        let_others_run();
         let mut batch = Vec::new();
         let mut records = 0;
         let mut next = Some(first);

@@ -1,6 +1,6 @@
 //! The audit log over HTTP: a page of it, or all of it as JSON lines.
 //!
-//! The log is read by way of the thread that owns the store, a bounded number of entries at a
+//! The log is read by way of the actor that owns the store, a bounded number of entries at a
 //! time. What is sought may be rare, so one answer can take many such reads; between any two of
 //! them commits go on.
 

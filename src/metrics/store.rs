@@ -8,7 +8,8 @@ use std::{fmt, sync::Arc};
 /// Commits and checkpoints. One thread at a time counts here.
 #[derive(Debug)]
 pub struct StoreCounts {
-    /// How long the latest commit took. In nanoseconds; nothing yet is for ever.
+    /// How long the latest commit took, with all that had to be done with it. In nanoseconds; one that
+    /// came to nothing is for ever, as is none yet. [`Alone`](crate::alone::Alone) goes by it.
     pub latest: Gauge,
     /// How many records a commit wrote.
     pub records: Histogram,
@@ -72,12 +73,16 @@ impl StoreWatch {
     /// So many records were committed since `begun`, and the journal has so many pages now.
     pub fn committed(&self, begun: Instant, records: usize, journal_pages: u32) {
         let now = self.now();
-        let took = now.since(begun);
-        self.counts.latest.set(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
-        self.counts.commits.observe_span(took);
+        self.counts.commits.observe_span(now.since(begun));
         self.counts.records.observe(records as u64);
         self.counts.journal_pages.set(journal_pages.into());
         self.commits.note(begun, now, records);
+    }
+
+    /// What began with a commit is done, and was one that others may count on.
+    pub fn ended(&self, begun: Instant, is_committed: bool) {
+        let took = u64::try_from(self.now().since(begun).as_nanos()).unwrap_or(u64::MAX);
+        self.counts.latest.set(if is_committed { took } else { u64::MAX });
     }
 }
 

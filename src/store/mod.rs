@@ -1,4 +1,4 @@
-//! The store: SQLite, owned by the persistence thread, and the only SQL.
+//! The store: SQLite, owned by the persistence actor, and the only SQL.
 //!
 //! - [`backup`], [`check`], [`fill`]: whole files: copied, looked at, made of lines;
 //! - [`open`]: from a path to a store that may be written, or a clear [`refusal`];
@@ -250,6 +250,9 @@ impl Store for SqliteStore {
                 );
             }
             Verdict::Unknown(_) => {}
+        }
+        if let (Some(watch), Some(begun)) = (&self.watch, begun) {
+            watch.ended(begun, matches!(written, Verdict::Committed));
         }
         written
     }

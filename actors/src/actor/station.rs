@@ -131,7 +131,7 @@ where
     }
 
     /// As [`Station::ask_all`], but nobody is woken to commit what comes of it: whoever asks so sees to
-    /// that, if this says that there is something to commit.
+    /// that, if this says that there may be something to commit.
     #[must_use]
     pub fn ask_quietly(&self, asked: Asked<M>) -> bool {
         match self.handle.leave(vec![asked]) {

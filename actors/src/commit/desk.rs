@@ -38,15 +38,19 @@ struct Seat<S> {
     work: Work<S>,
     /// The thread looks by itself after a while, whether anything comes or not.
     looks: bool,
-    /// Others have committed since the thread looked.
-    attended: bool,
+    /// So often have others committed since the store was tended.
+    attended: u32,
 }
+
+/// After so many commits of others the thread looks what is to be tended: fewer than fill what a store
+/// has set aside for one batch more than it wants.
+const MOST_UNTENDED: u32 = 32;
 
 enum Work<S> {
     GoesOn(Box<Persistence<S>>),
     Over,
     Failed(StoreFailure),
-    /// The store panicked, with this, on the thread of somebody else.
+    /// The store panicked, with this, on whichever thread.
     Panicked(Box<dyn Any + Send>),
 }
 
@@ -61,7 +65,7 @@ impl<S: Store> Desk<S> {
     pub fn new(persistence: Persistence<S>) -> Self {
         let arrivals = persistence.journal.arrivals();
         let work = Work::GoesOn(Box::new(persistence));
-        let seat = Baton::new(Seat { work, looks: false, attended: false });
+        let seat = Baton::new(Seat { work, looks: false, attended: 0 });
         Self { arrivals, called: AtomicBool::new(false), seat }
     }
 
@@ -76,9 +80,9 @@ impl<S: Store> Desk<S> {
     /// If the store did, on whichever thread.
     pub fn run(&self) -> Result<S, StoreFailure> {
         while let ControlFlow::Continue(patience) = self.turn() {
-            let is_called = || self.called.swap(false, Ordering::AcqRel);
+            let is_called = || self.called.load(Ordering::Acquire);
             if self.arrivals.wait_unless(is_called, patience) == Woken::TimedOut {
-                self.seat.take().rest();
+                self.seat.take().tend();
             }
         }
         let ended = std::mem::replace(&mut self.seat.take().work, Work::Over);
@@ -92,6 +96,8 @@ impl<S: Store> Desk<S> {
 
     /// All there is to do, by the thread of the actor; nobody is at the desk after it.
     fn turn(&self) -> ControlFlow<(), Option<Duration>> {
+        // In this order: whoever calls has left the desk before that, so what he means is there.
+        self.called.store(false, Ordering::Release);
         self.seat.take().work_off()
     }
 
@@ -112,9 +118,10 @@ impl<S: Store> Seat<S> {
     fn work_off(&mut self) -> ControlFlow<(), Option<Duration>> {
         loop {
             let Work::GoesOn(persistence) = &mut self.work else { return ControlFlow::Break(()) };
-            let done = match persistence.next() {
-                Next::Batch(first) => persistence.commit_and_tend(first),
-                Next::Read => persistence.read(),
+            match persistence.next() {
+                Next::Batch(first) => self.have(|it| it.commit_and_tend(first)),
+                Next::Read => self.have(Persistence::read),
+                Next::Nothing if self.attended > 0 => self.tend(),
                 Next::Nothing => {
                     let patience = persistence.store.patience();
                     self.looks = patience.is_some();
@@ -122,52 +129,56 @@ impl<S: Store> Seat<S> {
                 }
                 Next::End => return ControlFlow::Break(()),
             };
-            self.note(done);
         }
     }
 
-    /// Nothing came for a while, to this thread.
-    fn rest(&mut self) {
-        let Work::GoesOn(persistence) = &mut self.work else { return };
+    /// Nothing came to the thread for a while. To others something may have come.
+    fn tend(&mut self) -> Option<()> {
         let attended = std::mem::take(&mut self.attended);
-        let pressure = if attended { Pressure::Busy } else { Pressure::Idle };
-        let done = persistence.store.tend(pressure);
-        self.note(done);
+        let pressure = if attended > 0 { Pressure::Busy } else { Pressure::Idle };
+        self.have(|persistence| persistence.store.tend(pressure))
     }
 
     /// One commit, on a thread that has come for that alone, if there is anything to commit. Says
     /// whether there is something that the thread of the persistence actor has to do.
     fn commit_once(mut seat: BatonGuard<'_, Self>) -> bool {
         let Work::GoesOn(persistence) = &mut seat.work else { return false };
-        let Some(first) = persistence.journal.try_receive() else { return false };
-        // After a panic of the store nothing goes on, on whichever thread. Whoever brought the change is
-        // not to blame: what is to be done, the thread of the persistence actor knows.
-        match catch_unwind(AssertUnwindSafe(|| persistence.commit(first))) {
-            Ok(done) => {
-                seat.attended = true;
-                seat.note(done);
-                seat.has_more()
-            }
-            Err(panic) => {
-                // With the actor goes its mailbox, which wakes the thread.
-                seat.work = Work::Panicked(panic);
-                false
-            }
+        // What follows an order to stop is not kept.
+        if persistence.stopped {
+            return true;
         }
+        let Some(first) = persistence.journal.try_receive() else { return false };
+        seat.attended += 1;
+        seat.have(|persistence| persistence.commit(first));
+        seat.has_more()
     }
 
-    /// A store that failed goes, and with it whoever waits for it, and the mailbox.
-    fn note(&mut self, done: Result<(), StoreFailure>) {
-        if let Err(failure) = done {
-            self.work = Work::Failed(failure);
+    /// Has the actor do something. If the store fails or panics, whoever waits for it learns that, and
+    /// the mailbox closes, which wakes the thread. A panic is a matter of that: whoever brought a change
+    /// is not to blame.
+    fn have<T>(
+        &mut self,
+        something: impl FnOnce(&mut Persistence<S>) -> Result<T, StoreFailure>,
+    ) -> Option<T> {
+        let Work::GoesOn(persistence) = &mut self.work else { return None };
+        match catch_unwind(AssertUnwindSafe(|| something(persistence))) {
+            Ok(Ok(done)) => return Some(done),
+            Ok(Err(failure)) => self.work = Work::Failed(failure),
+            // Nothing of the actor is used after it.
+            Err(panic) => self.work = Work::Panicked(panic),
         }
+        None
     }
 
     /// Whether the thread has something to do that it does not know of.
     fn has_more(&self) -> bool {
         let Work::GoesOn(persistence) = &self.work else { return false };
         let has_to_look = persistence.store.patience().is_some() && !self.looks;
-        has_to_look || persistence.stopped || persistence.has_askers()
+        has_to_look
+            || self.attended >= MOST_UNTENDED
+            || persistence.stopped
+            || persistence.has_askers()
+            || !persistence.journal.is_empty()
     }
 }
 

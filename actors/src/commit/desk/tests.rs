@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    commit::{AuditLog, Turn, Verdict},
+    commit::{AuditLog, RECORDS_AT_ONCE, Turn, Verdict},
     domain::{
         Record,
         audit::{AuditPage, AuditQuery},
@@ -86,6 +86,10 @@ fn bench(ends: Ends, patience: Option<Duration>) -> Bench {
 
 /// Leaves a change for the journal, and rings for nobody.
 fn leave(journal: &Address<JournalMessage>) -> Waiting<()> {
+    leave_so_many(journal, 1)
+}
+
+fn leave_so_many(journal: &Address<JournalMessage>, records: usize) -> Waiting<()> {
     let (reply, waiting) = reply(Arc::new(crate::reply::Nowhere));
     let record =
         crate::domain::lock::LockRecord::TokenMark(crate::domain::values::FencingToken::ZERO);
@@ -93,7 +97,7 @@ fn leave(journal: &Address<JournalMessage>) -> Waiting<()> {
         progress: Arc::new(Progress::default()),
         epoch: Epoch::default(),
         upto: Seq::NONE,
-        records: vec![record.into()],
+        records: vec![record.into(); records],
         held: vec![reply.hold(())],
     };
     journal.try_leave(turn.into()).expect("there is room");
@@ -147,7 +151,9 @@ fn the_thread_is_called_if_it_does_not_look_by_itself_and_has_reason_to() {
     assert_eq!(desk.turn(), ControlFlow::Continue(Some(span)));
     assert!(!commit_with(Some(span)), "it looks by itself");
     lock(&done).clear();
-    (0..2).for_each(|_| desk.seat.take().rest());
+    for _ in 0..2 {
+        desk.seat.take().tend();
+    }
     let pressures = [Pressure::Busy, Pressure::Idle].map(Done::Tended);
     assert_eq!(*lock(&done), pressures, "idle is when nobody has committed in between");
 }
@@ -183,13 +189,48 @@ fn durability_a_commit_that_fails_under_somebody_elses_hands_ends_the_thread_and
 }
 
 #[test]
-fn a_store_that_panics_under_somebody_elses_hands_ends_the_thread_with_it() {
-    let Bench { desk, journal, done: _ } = bench(Ends::InAPanic, None);
-    let mut waiting = leave(&journal);
+fn durability_nothing_is_done_with_a_store_that_panicked_on_whichever_thread() {
+    for attends in [false, true] {
+        let Bench { desk, journal, done: _ } = bench(Ends::InAPanic, None);
+        let mut waiting = leave(&journal);
+        if attends {
+            desk.attend();
+        }
+        let panic = catch_unwind(AssertUnwindSafe(|| desk.run().map(drop))).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"what cannot be"));
+        assert_eq!(told(&mut waiting), Poll::Ready(Err(Lost::OutcomeUnknown)));
+        assert!(journal.try_leave(JournalMessage::Stop).is_err(), "nothing is taken any more");
+        desk.attend();
+    }
+}
+
+#[test]
+fn one_outcome_what_does_not_go_into_one_commit_is_for_the_thread() {
+    let Bench { desk, journal, done } = bench(Ends::Well, None);
+    assert_eq!(desk.turn(), ControlFlow::Continue(None));
+    let mut large = leave_so_many(&journal, RECORDS_AT_ONCE);
+    let mut second = leave(&journal);
     desk.attend();
-    assert_eq!(told(&mut waiting), Poll::Ready(Err(Lost::OutcomeUnknown)));
-    let panic = catch_unwind(AssertUnwindSafe(|| desk.run().map(drop))).unwrap_err();
-    assert_eq!(panic.downcast_ref(), Some(&"what cannot be"));
+    assert_eq!(told(&mut large), Poll::Ready(Ok(())));
+    assert_eq!(told(&mut second), Poll::Pending);
+    assert!(desk.called.load(Ordering::Acquire));
+    assert_eq!(desk.turn(), ControlFlow::Continue(None));
+    assert_eq!(told(&mut second), Poll::Ready(Ok(())));
+    assert_eq!(lock(&done).iter().filter(|it| **it == Done::Committed).count(), 2);
+}
+
+#[test]
+fn bounded_the_store_is_tended_although_the_thread_has_nothing_to_commit() {
+    let Bench { desk, journal, done } = bench(Ends::Well, Some(Duration::from_secs(3_600)));
+    let patience = desk.turn();
+    for count in 1..=MOST_UNTENDED {
+        assert!(!desk.called.load(Ordering::Acquire), "{count}");
+        drop(leave(&journal));
+        desk.attend();
+    }
+    assert!(desk.called.load(Ordering::Acquire));
+    assert_eq!(desk.turn(), patience);
+    assert_eq!(lock(&done).last(), Some(&Done::Tended(Pressure::Busy)));
 }
 
 #[test]
