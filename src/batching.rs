@@ -134,27 +134,15 @@ where
                 break;
             }
         }
-        match <[_; 1]>::try_from(queue.take()) {
-            Ok([asked]) if alone.is_alone_and_quick() => {
-                if station.ask_quietly(asked) {
-                    alone.commit();
-                }
+        let asked = queue.take();
+        let (lone, few) = (asked.len() == 1, asked.len() < MANY);
+        if lone && alone.is_alone_and_quick() {
+            if station.ask_quietly(asked) {
+                alone.commit();
             }
-            Ok([asked]) => send_on(&station, vec![asked]),
-            Err(asked) => send_on(&station, asked),
+        } else if station.ask_all(asked) && few {
+            offer_the_core();
         }
-    }
-}
-
-fn send_on<M>(station: &Station<M>, asked: Vec<Asked<M>>)
-where
-    M: Machine,
-    M::Command: Send + 'static,
-    M::Outcome: Send + 'static,
-{
-    let few = asked.len() < MANY;
-    if station.ask_all(asked) && few {
-        offer_the_core();
     }
 }
 

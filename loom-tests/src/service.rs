@@ -102,7 +102,7 @@ where
 {
     fn ask(&self, command: LockCommand) -> Result<Waiting<LockOutcome>, NotTaken> {
         let (asked, waiting) = self.station.handle().prepare(command);
-        if self.station.ask_quietly(asked) {
+        if self.station.ask_quietly(vec![asked]) {
             (self.desk)();
         }
         unless_refused(waiting)
@@ -237,73 +237,69 @@ impl Built {
     }
 }
 
+/// The shipped lock machine, or one that wraps it.
+pub trait Locks:
+    Machine<Command = LockCommand, Outcome = LockOutcome> + From<LockMachine> + Send + 'static
+{
+}
+
+impl<M> Locks for M where
+    M: Machine<Command = LockCommand, Outcome = LockOutcome> + From<LockMachine> + Send + 'static
+{
+}
+
 /// The shipped event loop, around the shipped machine or around one that wraps it. It is asked as by
 /// clients who find somebody at the loop: all turns are on the thread of the actor.
-pub fn actor<M>(
+pub fn actor<M: Locks>(
     machine: LockMachine,
     room: NonZeroUsize,
     journal: Journal,
     clock: Arc<dyn Clock>,
-) -> (Service, Loop)
-where
-    M: Machine<Command = LockCommand, Outcome = LockOutcome> + From<LockMachine> + Send + 'static,
-{
+) -> (Service, Loop) {
     let station = station::<M>(machine, room, journal.address, clock);
     (Arc::new(station.handle().clone()), Box::new(move || station.run()))
 }
 
 /// The same, but clients take the turn if nobody is at the loop.
-pub fn attended<M>(
+pub fn attended<M: Locks>(
     machine: LockMachine,
     room: NonZeroUsize,
     journal: Journal,
     clock: Arc<dyn Clock>,
-) -> (Service, Loop)
-where
-    M: Machine<Command = LockCommand, Outcome = LockOutcome> + From<LockMachine> + Send + 'static,
-{
+) -> (Service, Loop) {
     let station = station::<M>(machine, room, journal.address, clock);
     (Arc::clone(&station) as _, Box::new(move || station.run()))
 }
 
 /// The same, but they ask for an answer at once.
-pub fn at_once<M>(
+pub fn at_once<M: Locks>(
     machine: LockMachine,
     room: NonZeroUsize,
     journal: Journal,
     clock: Arc<dyn Clock>,
-) -> (Service, Loop)
-where
-    M: Machine<Command = LockCommand, Outcome = LockOutcome> + From<LockMachine> + Send + 'static,
-{
+) -> (Service, Loop) {
     let station = station::<M>(machine, room, journal.address, clock);
     (Arc::new(AtOnce(Arc::clone(&station))), Box::new(move || station.run()))
 }
 
 /// The same, but whoever asks commits what comes of it, if nobody is at the desk.
-pub fn alone<M>(
+pub fn alone<M: Locks>(
     machine: LockMachine,
     room: NonZeroUsize,
     journal: Journal,
     clock: Arc<dyn Clock>,
-) -> (Service, Loop)
-where
-    M: Machine<Command = LockCommand, Outcome = LockOutcome> + From<LockMachine> + Send + 'static,
-{
+) -> (Service, Loop) {
     let station = station::<M>(machine, room, journal.address, clock);
     let thread = Arc::clone(&station);
     (Arc::new(Alone { station, desk: journal.desk }), Box::new(move || thread.run()))
 }
 
-fn station<M>(
+fn station<M: Locks>(
     machine: LockMachine,
     room: NonZeroUsize,
     journal: Address<JournalMessage>,
     clock: Arc<dyn Clock>,
-) -> Arc<Station<M>>
-where
-    M: Machine<Command = LockCommand, Outcome = LockOutcome> + From<LockMachine> + Send + 'static,
-{
+) -> Arc<Station<M>> {
     let (actor, handle) = Actor::new(M::from(machine), room, journal, clock);
     Arc::new(Station::new(actor, handle))
 }

@@ -118,24 +118,22 @@ where
     /// As [`Handle::ask_all`], in this very moment if nobody is at the loop. Says whether another
     /// thread has something to do now.
     pub fn ask_all(&self, asked: Vec<Asked<M>>) -> bool {
-        if asked.is_empty() {
-            return false;
-        }
-        match self.handle.leave(asked) {
-            Ok(()) => self.attend(),
-            Err((asked, why)) => {
-                refuse(asked, why);
-                false
-            }
-        }
+        self.bring(asked, Then::WakeTheJournal)
     }
 
     /// As [`Station::ask_all`], but nobody is woken to commit what comes of it: whoever asks so sees to
     /// that, if this says that there may be something to commit.
     #[must_use]
-    pub fn ask_quietly(&self, asked: Asked<M>) -> bool {
-        match self.handle.leave(vec![asked]) {
-            Ok(()) => self.attend_and(Then::LeaveIt),
+    pub fn ask_quietly(&self, asked: Vec<Asked<M>>) -> bool {
+        self.bring(asked, Then::LeaveIt)
+    }
+
+    fn bring(&self, asked: Vec<Asked<M>>, then: Then) -> bool {
+        if asked.is_empty() {
+            return false;
+        }
+        match self.handle.leave(asked) {
+            Ok(()) => self.attend_and(then),
             Err((asked, why)) => {
                 refuse(asked, why);
                 false
