@@ -183,6 +183,8 @@ async fn answer(
         .verb(context.head.method.as_str())
         .ok_or_else(|| ApiError::MethodNotAllowed { allow: resource.methods().join(", ") })?;
     let caller = || caller::authenticate(context);
+    // What is asked for rarely and is large goes into a box: the place for all of it would be moved, and
+    // kept, for each request.
     match resource {
         Resource::Probe(probe) => Ok(answer_probe(context.service, probe)),
         Resource::OpenApi(form) => Ok(openapi::document(context, form)),
@@ -190,14 +192,14 @@ async fn answer(
         Resource::Root => Ok(pages::to_the_dashboard()),
         Resource::Asset(file) => pages::asset(context, file),
         Resource::Metrics => metrics::page(context).await,
-        Resource::SignIn(provider) => sign_in::begin(context, provider).await,
-        Resource::SignInCallback(provider) => sign_in::callback(context, provider).await,
-        Resource::TokenEndpoint => Ok(oauth::token(context, body).await),
-        Resource::DeviceCode => device::begin(context, body).await,
+        Resource::SignIn(provider) => Box::pin(sign_in::begin(context, provider)).await,
+        Resource::SignInCallback(provider) => Box::pin(sign_in::callback(context, provider)).await,
+        Resource::TokenEndpoint => Ok(Box::pin(oauth::token(context, body)).await),
+        Resource::DeviceCode => Box::pin(device::begin(context, body)).await,
         Resource::Device => device::page(context).await,
-        Resource::DeviceConfirm => device::confirm(context, body).await,
-        Resource::Admin(admin) => admin::answer(context, admin, body).await,
-        Resource::Session => session::answer(context, verb, body).await,
+        Resource::DeviceConfirm => Box::pin(device::confirm(context, body)).await,
+        Resource::Admin(admin) => Box::pin(admin::answer(context, admin, body)).await,
+        Resource::Session => Box::pin(session::answer(context, verb, body)).await,
         Resource::DashboardSignIn(provider) => session::sign_in(context, provider).await,
         Resource::Locks => locks::list(context, &caller()?).await,
         Resource::Lock(name) => locks::get(context, &caller()?, name).await,
@@ -214,7 +216,7 @@ async fn answer(
         Resource::ConfigHistory(key) => config::history(context, &caller()?, key).await,
         Resource::ConfigRollback(key) => config::rollback(context, &caller()?, key, body).await,
         Resource::Me => Ok(accounts::me(&caller()?)),
-        Resource::Tokens => accounts::tokens(context, &caller()?, verb, body).await,
+        Resource::Tokens => Box::pin(accounts::tokens(context, &caller()?, verb, body)).await,
         Resource::Token(id) => accounts::revoke(context, &caller()?, id).await,
         Resource::RotateToken => accounts::rotate(context, &caller()?).await,
     }
@@ -270,4 +272,20 @@ fn reply(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Reply {
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, content_type);
     reply
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<F>(_: impl FnOnce(&'static Delivery, Address, Request<Incoming>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Thousands may be under way at once, and each place is written anew for each request.
+    #[test]
+    fn a_request_takes_little_memory_whatever_else_could_be_asked() {
+        let bytes = size(handle);
+        assert!(bytes <= 3 * 1024, "{bytes} bytes: what is large and rare belongs into a box");
+    }
 }
