@@ -39,7 +39,6 @@ use octostore_actors::{
         limiter::LimitMachine, lock::LockMachine, values::AccountId,
     },
     mailbox::mailbox,
-    reply::Alarm,
     snapshot::Snapshots,
     time::Clock,
 };
@@ -271,8 +270,8 @@ impl App {
         let journal_capacity = JOURNAL_CAPACITY.min(capacity);
         let (journal, messages) = mailbox(journal_capacity);
         let publishing = PublishingStore::new(store, Arc::clone(&directory));
-        let alarm: Arc<dyn Alarm> = Arc::new(RuntimeAlarm::new());
-        let persistence = Persistence::with_alarm(publishing, messages, Arc::clone(&alarm));
+        let alarm = Arc::new(RuntimeAlarm::new());
+        let persistence = Persistence::with_alarm(publishing, messages, Arc::clone(&alarm) as _);
         let desk = threads.start_journal(persistence, journal.clone())?;
         let alone = Arc::new(Alone::new(desk, Arc::clone(&counts)));
         let audit = AuditLog::new(journal.clone());

@@ -4,7 +4,8 @@
 //! A thread that sleeps costs a system call to wake, and a context switch. Commands that come in
 //! one burst go to their actor as one message, and are decided upon where they were gathered if the
 //! actor is free ([`Station`]); answers that come with one commit wake one task, which wakes the
-//! others where they run. What a client asks who is [`Alone`] is committed here as well.
+//! others where they run. What a client asks who is [`Alone`] is committed here as well. Who looks does
+//! not wait for a crowd that a commit has answered: see [`Lookers`].
 
 use crate::{
     alone::Alone,
@@ -16,7 +17,14 @@ use octostore_actors::{
     gather::Gather,
     reply::{Alarm, Lost, Waiting},
 };
-use std::{pin::pin, sync::Arc, task::Waker};
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::Waker,
+};
 use tokio::task::{JoinHandle, yield_now};
 
 /// A task that ends with whoever owns it.
@@ -33,6 +41,7 @@ pub struct Outbox<M: Machine> {
     name: &'static str,
     station: Arc<Station<M>>,
     queue: Arc<Gather<Asked<M>>>,
+    lookers: Arc<Lookers>,
     _flush: Owned,
 }
 
@@ -42,12 +51,18 @@ where
     M::Command: Send + 'static,
     M::Outcome: Send + 'static,
 {
-    /// An outbox to the actor of `station`, which is called `name`. What a client asks who is `alone`
-    /// is committed here. Must be called on a tokio runtime.
-    pub fn new(name: &'static str, station: Arc<Station<M>>, alone: Arc<Alone>) -> Self {
+    /// An outbox to the actor of `station`, which is called `name`, and whose answers `alarm` wakes
+    /// for. What a client asks who is `alone` is committed here. Must be called on a tokio runtime.
+    pub fn new(
+        name: &'static str,
+        station: Arc<Station<M>>,
+        alarm: &RuntimeAlarm,
+        alone: Arc<Alone>,
+    ) -> Self {
+        let lookers = Arc::clone(&alarm.lookers);
         let queue = Arc::new(Gather::default());
         let flush = tokio::spawn(flush(Arc::clone(&queue), Arc::clone(&station), alone));
-        Self { name, station, queue, _flush: Owned(flush) }
+        Self { name, station, queue, lookers, _flush: Owned(flush) }
     }
 
     /// How to ask without taking the turn.
@@ -70,6 +85,7 @@ where
     /// The same, but does not wait for others that may come: for commands of which most are answered
     /// without the journal, and wake nobody.
     pub async fn ask_at_once(&self, command: M::Command) -> Result<M::Outcome, Lost> {
+        self.lookers.have_looked();
         let told = pin!(async {
             match self.station.ask_at_once(command) {
                 Told::Now(outcome) => Ok(outcome),
@@ -152,18 +168,51 @@ fn offer_the_core() {
     std::thread::yield_now();
 }
 
+/// Whether somebody looks, or asks something else that is answered at once.
+///
+/// A commit answers everybody who had waited for it, and to send all of that takes the runtime longer
+/// than some fifty looks. Those who wait for the disk have waited long; so while somebody looks,
+/// a few of them at a time go on, and who looks goes in between.
+#[derive(Debug, Default)]
+struct Lookers {
+    /// So many times more they are taken to be about.
+    left: AtomicU32,
+}
+
+/// Nobody has looked any more while [`FEW`] answers went so many times: some fifty milliseconds of a
+/// server that is busy.
+const UNTIL_FORGOTTEN: u32 = 1024;
+
+/// So many answers of a commit go together while somebody looks.
+const FEW: usize = 6;
+
+impl Lookers {
+    fn have_looked(&self) {
+        self.left.store(UNTIL_FORGOTTEN, Ordering::Relaxed);
+    }
+
+    /// Whether there are some; asked once for each few answers. That a look which comes in between
+    /// is overlooked does no harm: where it matters, there are more.
+    fn are_about(&self) -> bool {
+        let left = self.left.load(Ordering::Relaxed);
+        self.left.store(left.saturating_sub(1), Ordering::Relaxed);
+        left > 0
+    }
+}
+
 /// Wakes many tasks at the price of one.
 pub struct RuntimeAlarm {
     sleepers: Arc<Gather<Waker>>,
+    lookers: Arc<Lookers>,
     _rouse: Owned,
 }
 
 impl RuntimeAlarm {
     /// Wakes tasks of the runtime this is called on.
     pub fn new() -> Self {
-        let sleepers = Arc::new(Gather::default());
-        let rouse = tokio::spawn(rouse(Arc::clone(&sleepers)));
-        Self { sleepers, _rouse: Owned(rouse) }
+        let (sleepers, lookers) = (Arc::new(Gather::default()), Arc::new(Lookers::default()));
+        let rouse = tokio::spawn(rouse(Arc::clone(&sleepers), Arc::clone(&lookers)));
+        Self { sleepers, lookers, _rouse: Owned(rouse) }
     }
 }
 
@@ -191,10 +240,16 @@ impl Drop for RuntimeAlarm {
     }
 }
 
-async fn rouse(sleepers: Arc<Gather<Waker>>) {
+async fn rouse(sleepers: Arc<Gather<Waker>>, lookers: Arc<Lookers>) {
     loop {
         sleepers.filled().await;
-        sleepers.take().into_iter().for_each(Waker::wake);
+        if lookers.are_about() {
+            sleepers.take_at_most(FEW).into_iter().for_each(Waker::wake);
+            // The sockets are looked at before this goes on.
+            yield_now().await;
+        } else {
+            sleepers.take().into_iter().for_each(Waker::wake);
+        }
     }
 }
 
@@ -330,7 +385,8 @@ mod tests {
             Actor::new(Doubtful { changes }, places, journal, Arc::new(SystemClock));
         let station = Arc::new(Station::new(actor, handle));
         let mut persistence = Persistence::new(Full, turns);
-        let outbox = Outbox::new("doubtful", Arc::clone(&station), Alone::nobody());
+        let outbox =
+            Outbox::new("doubtful", Arc::clone(&station), &RuntimeAlarm::new(), Alone::nobody());
         let steps = async {
             loop {
                 station.attend();
@@ -353,6 +409,55 @@ mod tests {
             assert_eq!(told(changes, look).await, Ok(0));
         }
         assert_eq!(told(MOST_UNDONE + 1, look).await, Err(Lost::StoreFull), "it has an end");
+    }
+
+    #[tokio::test]
+    async fn looks_do_not_wait_for_a_crowd_that_a_commit_has_answered() {
+        const CROWD: usize = 10 * FEW;
+        let (alarm, woken) = (RuntimeAlarm::new(), Arc::new(Woken::default()));
+        let mut before = 0;
+        let mut in_a_turn = async || {
+            yield_now().await;
+            woken.count() - std::mem::replace(&mut before, woken.count())
+        };
+        alarm.wake(woken.sleepers(CROWD));
+        assert_eq!(in_a_turn().await, CROWD, "nobody looks");
+        alarm.lookers.have_looked();
+        alarm.wake(woken.sleepers(CROWD));
+        for _ in 0..CROWD / FEW {
+            assert_eq!(in_a_turn().await, FEW, "all else has its turn in between");
+        }
+        assert_eq!(in_a_turn().await, 0);
+        for _ in 0..UNTIL_FORGOTTEN {
+            alarm.lookers.are_about();
+        }
+        alarm.wake(woken.sleepers(CROWD));
+        assert_eq!(in_a_turn().await, CROWD, "nobody looks any more");
+    }
+
+    #[tokio::test]
+    async fn who_looks_is_noticed_and_who_changes_something_is_not() {
+        let ask = async |outbox: &Outbox<Doubtful>| {
+            let lookers = &outbox.lookers;
+            assert!(!lookers.are_about());
+            outbox.ask(()).await?;
+            assert!(!lookers.are_about());
+            let told = outbox.look(()).await;
+            assert!(lookers.are_about());
+            told
+        };
+        assert_eq!(told(0, ask).await, Ok(0));
+    }
+
+    #[tokio::test]
+    async fn a_crowd_of_which_some_still_wait_is_woken_when_the_alarm_goes() {
+        let (alarm, woken) = (RuntimeAlarm::new(), Arc::new(Woken::default()));
+        alarm.lookers.have_looked();
+        alarm.wake(woken.sleepers(3 * FEW));
+        yield_now().await;
+        assert_eq!(woken.count(), FEW);
+        drop(alarm);
+        assert_eq!(woken.count(), 3 * FEW);
     }
 
     #[tokio::test]

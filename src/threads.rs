@@ -5,7 +5,7 @@ use crate::{
     alone::Alone,
     app::{Failure, StartError},
     auth::PublishingStore,
-    batching::Outbox,
+    batching::{Outbox, RuntimeAlarm},
     metrics::actors::{Board, WatchedActor},
     store::SqliteStore,
 };
@@ -38,7 +38,7 @@ pub struct Actors<'a> {
     /// The lease clock.
     pub clock: Arc<dyn Clock>,
     /// Wakes those whom they answer.
-    pub alarm: Arc<dyn Alarm>,
+    pub alarm: Arc<RuntimeAlarm>,
     /// Who commits what a client changes that is alone.
     pub alone: Arc<Alone>,
     /// Those that have started, for whoever watches.
@@ -60,7 +60,7 @@ impl Actors<'_> {
         let (actor, handle) = Actor::new(machine, self.capacity, journal, clock);
         let board = Arc::new(Board::default());
         let actor = actor
-            .with_alarm(Arc::clone(&self.alarm))
+            .with_alarm(Arc::clone(&self.alarm) as Arc<dyn Alarm>)
             .with_watch(Arc::clone(&board) as Arc<dyn Watch>);
         let (stop, mailbox) = (handle.clone(), handle.clone());
         let station = Arc::new(Station::new(actor, handle));
@@ -76,7 +76,7 @@ impl Actors<'_> {
             queued: Box::new(move || mailbox.queued()),
         });
         self.threads.actors.push(RunningActor { stop: Box::new(move || stop.stop()), thread });
-        Ok(Outbox::new(name, station, Arc::clone(&self.alone)))
+        Ok(Outbox::new(name, station, &self.alarm, Arc::clone(&self.alone)))
     }
 }
 
@@ -160,7 +160,7 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{batching::RuntimeAlarm, clock::SystemClock};
+    use crate::clock::SystemClock;
     use octostore_actors::{
         domain::{Effects, Moment, Ticket},
         mailbox::mailbox,

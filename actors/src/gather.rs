@@ -56,6 +56,12 @@ impl<T> Gather<T> {
         std::mem::take(&mut lock(&self.state).items)
     }
 
+    /// Takes the first of what is there, `most` at most, and leaves the rest.
+    pub fn take_at_most(&self, most: usize) -> Vec<T> {
+        let items = &mut lock(&self.state).items;
+        if items.len() <= most { std::mem::take(items) } else { items.drain(..most).collect() }
+    }
+
     /// How many there are, at this moment.
     pub fn len(&self) -> usize {
         lock(&self.state).items.len()
@@ -132,6 +138,9 @@ mod tests {
         gather.append(&mut vec![2, 3]);
         gather.add(4);
         assert_eq!((gather.take(), gather.take()), (vec![1, 2, 3, 4], vec![]));
+        gather.append(&mut vec![5, 6, 7]);
+        let take = || gather.take_at_most(2);
+        assert_eq!((take(), take(), take()), (vec![5, 6], vec![7], vec![]));
     }
 
     #[test]

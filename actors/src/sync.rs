@@ -95,11 +95,13 @@ mod loom_only {
     }
 
     impl<T> Baton<T> {
+        /// It is free.
         pub fn new(value: T) -> Self {
             let state = super::Mutex::new(Holding { taken: false, waiting: Vec::new() });
             Self { state, value: Mutex::new(value) }
         }
 
+        /// Waits until it is free.
         pub fn take(&self) -> BatonGuard<'_, T> {
             loop {
                 if let Some(guard) = self.take_or(|holding| holding.waiting.push(thread::current()))
@@ -110,6 +112,7 @@ mod loom_only {
             }
         }
 
+        /// `None` if somebody has it.
         pub fn try_take(&self) -> Option<BatonGuard<'_, T>> {
             self.take_or(|_| ())
         }
@@ -126,6 +129,7 @@ mod loom_only {
         }
     }
 
+    /// Whoever has it; gives it back when it is dropped.
     pub struct BatonGuard<'a, T> {
         baton: &'a Baton<T>,
         /// There until it is dropped.

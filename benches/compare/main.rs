@@ -41,7 +41,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 fn main() -> ExitCode {
     let options = Options::parse();
     let done = match &options.answers {
-        Some(file) => peers::serve(file),
+        Some(file) => peers::serve(file, options.make),
         None => run(&options),
     };
     match done {

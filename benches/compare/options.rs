@@ -1,6 +1,6 @@
 //! What the command line says.
 
-use crate::{client::Load, workload::Part};
+use crate::{client::Load, peers::Make, workload::Part};
 use clap::{Parser, ValueEnum};
 use std::{path::PathBuf, time::Duration};
 
@@ -52,6 +52,10 @@ pub struct Options {
     /// What the bare server runs with, which is this program again.
     #[arg(long, hide = true)]
     pub answers: Option<PathBuf>,
+
+    /// How the bare server is made.
+    #[arg(long, hide = true, default_value = "ours")]
+    pub make: Make,
 
     /// What `cargo bench` passes; means nothing.
     #[arg(long, hide = true)]

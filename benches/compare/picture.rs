@@ -11,7 +11,8 @@ const PANEL: (f64, f64) = (330.0, 250.0);
 /// Of what is drawn in it: left, top, width, height.
 const PLOT: (f64, f64, f64, f64) = (52.0, 36.0, 262.0, 170.0);
 
-const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#999999", "#e69f00"];
+const COLOURS: [&str; 7] =
+    ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#999999", "#e69f00", "#56b4e9"];
 
 /// A drawing of `rows` as SVG; `None` if there is only one number of connections.
 pub fn of(rows: &[Row]) -> Option<String> {
@@ -34,7 +35,7 @@ pub fn of(rows: &[Row]) -> Option<String> {
          <rect width='100%' height='100%' fill='#ffffff'/>\n"
     );
     for (index, server) in servers.iter().enumerate() {
-        let (x, colour) = (PLOT.0 + 150.0 * whole(index), colour(index));
+        let (x, colour) = (PLOT.0 + 130.0 * whole(index), colour(index));
         let _written = writeln!(
             svg,
             "<rect x='{x}' y='14' width='14' height='4' fill='{colour}'/>\

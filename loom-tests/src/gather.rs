@@ -16,8 +16,8 @@ pub trait Gathering<T>: Default + Send + Sync + 'static {
     /// As [`Gather::add`].
     fn add(&self, item: T);
 
-    /// As [`Gather::take`].
-    fn take(&self) -> Vec<T>;
+    /// As [`Gather::take_at_most`].
+    fn take_at_most(&self, most: usize) -> Vec<T>;
 
     /// Polls [`Gather::filled`].
     fn poll_filled(&self, cx: &mut Context<'_>) -> Poll<()>;
@@ -28,8 +28,8 @@ impl<T: Send + 'static> Gathering<T> for Gather<T> {
         self.add(item);
     }
 
-    fn take(&self) -> Vec<T> {
-        self.take()
+    fn take_at_most(&self, most: usize) -> Vec<T> {
+        self.take_at_most(most)
     }
 
     fn poll_filled(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -39,10 +39,11 @@ impl<T: Send + 'static> Gathering<T> for Gather<T> {
 
 fn collect<T>(gather: &impl Gathering<T>) -> Vec<T> {
     wait_restlessly(poll_fn(|cx| gather.poll_filled(cx)));
-    gather.take()
+    // Less than there may be: the rest is for the next time.
+    gather.take_at_most(2)
 }
 
-/// Two add while the third collects: everything is collected, once, each one's in its order.
+/// Two add while the third collects, two at a time: everything is collected, once, each one's in its order.
 pub fn nothing_is_left_behind<G: Gathering<u32>>() {
     let gather = Arc::new(G::default());
     let fillers = [[1, 2], [11, 12]].map(|items| {

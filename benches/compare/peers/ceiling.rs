@@ -1,9 +1,10 @@
 //! What HTTP alone allows: a bare hyper server that gives the very bytes of our answers, and does
-//! nothing for them. It is this program again, as a process of its own, with the threads, the
-//! buffer and the allocator that the octostore has; it does not even read what is asked, only by
-//! what method and of what path.
+//! nothing for them. It is this program again, as a process of its own, with the allocator that the
+//! octostore has; it does not even read what is asked, only by what method and of what path. There
+//! are two: one with the threads and the buffer that the octostore has, and one as tokio and hyper
+//! make it if they are told nothing.
 
-use super::{About, CEILING, Peer, octostore::ACCOUNTS};
+use super::{About, CEILING, Peer, STOCK, octostore::ACCOUNTS};
 use crate::{
     Outcome,
     client::Script,
@@ -13,6 +14,7 @@ use crate::{
     workload::Workload,
 };
 use bytes::Bytes;
+use clap::ValueEnum;
 use http_body_util::Full;
 use hyper::{
     HeaderMap, Request, Response, StatusCode,
@@ -46,6 +48,15 @@ const RECORDED: [Workload; 6] = [
     Workload::Probe,
 ];
 
+/// How it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Make {
+    /// As the octostore is: a worker thread for every two cores, and its buffer.
+    Ours,
+    /// As it comes: a worker thread a core, and what hyper does if it is told nothing.
+    Stock,
+}
+
 /// A running one.
 #[derive(Debug)]
 pub struct Ceiling {
@@ -54,8 +65,9 @@ pub struct Ceiling {
 }
 
 impl Ceiling {
-    /// Records what `ours` answers, in `folder`, and starts a server that answers so.
-    pub fn start(ours: &impl Peer, folder: &Path) -> Outcome<Self> {
+    /// Records what `ours` answers, in `folder`, and starts servers that answer so: one of each
+    /// make.
+    pub fn start(ours: &impl Peer, folder: &Path) -> Outcome<[Self; 2]> {
         let mut answers = Vec::new();
         for workload in RECORDED {
             let script = ours.script(workload, 0, 0).ok_or("the octostore plays all workloads")?;
@@ -63,15 +75,33 @@ impl Ceiling {
         }
         let file = folder.join("answers.json");
         std::fs::write(&file, serde_json::to_vec(&answers)?)?;
-        let mut command = Command::new(std::env::current_exe()?);
-        let process = Server::start_and_hear(command.arg("--answers").arg(file))?;
-        let about = About {
-            name: CEILING,
-            version: "hyper 1, as the octostore is built with it".to_owned(),
-            durability: "none: it stores nothing",
-            how: "gives the recorded answers of the octostore to the same requests",
+        let one = |make: Make| -> Outcome<Self> {
+            let mut command = Command::new(std::env::current_exe()?);
+            command.arg("--answers").arg(&file).arg("--make").arg(make.word());
+            let process = Server::start_and_hear(&mut command)?;
+            let (name, how) = match make {
+                Make::Ours => {
+                    (CEILING, "the recorded answers of the octostore; its threads, its buffer")
+                }
+                Make::Stock => {
+                    (STOCK, "the same answers; tokio's and hyper's defaults, a thread a core")
+                }
+            };
+            let version = "hyper 1, as the octostore is built with it".to_owned();
+            let about = About { name, version, durability: "none: it stores nothing", how };
+            Ok(Self { about, process })
         };
-        Ok(Self { about, process })
+        Ok([one(Make::Ours)?, one(Make::Stock)?])
+    }
+}
+
+impl Make {
+    /// What the command line calls it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Stock => "stock",
+        }
     }
 }
 
@@ -187,19 +217,20 @@ impl Ready {
 }
 
 /// Serves the answers in `file` until the process is killed, and says where.
-pub fn serve(file: &Path) -> Outcome<()> {
+pub fn serve(file: &Path, make: Make) -> Outcome<()> {
     let recorded: Vec<Recorded> = serde_json::from_slice(&std::fs::read(file)?)?;
     let answers: Arc<[Ready]> = recorded.into_iter().map(Ready::new).collect::<Outcome<_>>()?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads((cores / 2).max(1))
-        .enable_all()
-        .build()?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if make == Make::Ours {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        runtime.worker_threads((cores / 2).max(1));
+    }
     // As in the octostore, connections are not served by the thread that started it.
-    runtime.block_on(async { tokio::spawn(accept(answers)).await? }).map_err(Into::into)
+    let accepting = async { tokio::spawn(accept(answers, make)).await? };
+    runtime.enable_all().build()?.block_on(accepting).map_err(Into::into)
 }
 
-async fn accept(answers: Arc<[Ready]>) -> std::io::Result<()> {
+async fn accept(answers: Arc<[Ready]>, make: Make) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
     println!("listening on http://{}", listener.local_addr()?);
     loop {
@@ -211,7 +242,9 @@ async fn accept(answers: Arc<[Ready]>) -> std::io::Result<()> {
             async { Ok::<_, Infallible>(answer) }
         });
         let mut builder = http1::Builder::new();
-        builder.max_buf_size(BUFFER_SIZE).writev(false).half_close(false);
+        if make == Make::Ours {
+            builder.max_buf_size(BUFFER_SIZE).writev(false).half_close(false);
+        }
         tokio::spawn(builder.serve_connection(TokioIo::new(stream), service));
     }
 }

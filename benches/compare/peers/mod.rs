@@ -6,7 +6,7 @@ mod etcd;
 mod octostore;
 mod redis;
 
-pub use ceiling::{Ceiling, serve};
+pub use ceiling::{Ceiling, Make, serve};
 pub use earlier::Earlier;
 pub use etcd::Etcd;
 pub use octostore::{ACCOUNTS, Octostore, Place};
@@ -47,6 +47,7 @@ pub const REDIS: &str = "redis";
 pub const ETCD: &str = "etcd";
 pub const EARLIER: &str = "octostore 0.14.4";
 pub const CEILING: &str = "bare hyper";
+pub const STOCK: &str = "stock hyper";
 pub const BASE: &str = "base";
 
 /// Starts what is found on this machine, ourselves first, each with its files in a folder of its
@@ -58,7 +59,7 @@ pub fn start(options: &Options, folder: &Path) -> Outcome<Vec<Box<dyn Peer>>> {
         Ok(below)
     };
     let ours = Octostore::start(OCTOSTORE, &options.server, &below("octostore")?)?;
-    let ceiling = Ceiling::start(&ours, &below("ceiling")?)?;
+    let ceilings = Ceiling::start(&ours, &below("ceiling")?)?;
     let mut peers: Vec<Box<dyn Peer>> = vec![Box::new(ours)];
     let mut add = |found: Option<Box<dyn Peer>>, what: &str, install: &str| match found {
         Some(peer) => peers.push(peer),
@@ -74,7 +75,7 @@ pub fn start(options: &Options, folder: &Path) -> Outcome<Vec<Box<dyn Peer>>> {
         &format!("{EARLIER} ({})", options.earlier.display()),
         "cargo install octostore --version 0.14.4 --root target/earlier",
     );
-    peers.push(Box::new(ceiling));
+    peers.extend(ceilings.map(|ceiling| Box::new(ceiling) as _));
     if let Some(base) = &options.base {
         peers.push(Box::new(Octostore::start(BASE, base, &below("base")?)?));
     }

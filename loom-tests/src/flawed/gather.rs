@@ -22,6 +22,10 @@ impl<T> List<T> {
     fn empty() -> Mutex<Self> {
         Mutex::new(Self { items: Vec::new(), collector: None })
     }
+
+    fn take_at_most(&mut self, most: usize) -> Vec<T> {
+        self.items.drain(..most.min(self.items.len())).collect()
+    }
 }
 
 impl<T> Default for LooksThenWaits<T> {
@@ -40,8 +44,8 @@ impl<T: Send + 'static> Gathering<T> for LooksThenWaits<T> {
         collector.into_iter().for_each(Waker::wake);
     }
 
-    fn take(&self) -> Vec<T> {
-        std::mem::take(&mut lock(&self.0).items)
+    fn take_at_most(&self, most: usize) -> Vec<T> {
+        lock(&self.0).take_at_most(most)
     }
 
     fn poll_filled(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -66,8 +70,8 @@ impl<T: Send + 'static> Gathering<T> for WakesThenAdds<T> {
         lock(&self.0).items.push(item);
     }
 
-    fn take(&self) -> Vec<T> {
-        std::mem::take(&mut lock(&self.0).items)
+    fn take_at_most(&self, most: usize) -> Vec<T> {
+        lock(&self.0).take_at_most(most)
     }
 
     fn poll_filled(&self, cx: &mut Context<'_>) -> Poll<()> {
