@@ -4,8 +4,8 @@
 //! A thread that sleeps costs a system call to wake, and a context switch. Commands that come in
 //! one burst go to their actor as one message, and are decided upon where they were gathered if the
 //! actor is free ([`Station`]); answers that come with one commit wake one task, which wakes the
-//! others where they run. What a client asks who is [`Alone`] is committed here as well. Who looks does
-//! not wait for a crowd that a commit has answered: see [`Lookers`].
+//! others where they run. What a client asks who is [`Alone`] is committed here as well. Who looks and is
+//! answered at once does not wait for a crowd that a commit has answered: see [`Lookers`].
 
 use crate::{
     alone::Alone,
@@ -191,8 +191,8 @@ impl Lookers {
         self.left.store(UNTIL_FORGOTTEN, Ordering::Relaxed);
     }
 
-    /// Whether there are some; asked once for each few answers. That a look which comes in between
-    /// is overlooked does no harm: where it matters, there are more.
+    /// Counts down, and says whether there are some; asked once for each few answers. That a look
+    /// which comes in between is overlooked does no harm: where it matters, there are more.
     fn are_about(&self) -> bool {
         let left = self.left.load(Ordering::Relaxed);
         self.left.store(left.saturating_sub(1), Ordering::Relaxed);
@@ -385,8 +385,9 @@ mod tests {
             Actor::new(Doubtful { changes }, places, journal, Arc::new(SystemClock));
         let station = Arc::new(Station::new(actor, handle));
         let mut persistence = Persistence::new(Full, turns);
-        let outbox =
-            Outbox::new("doubtful", Arc::clone(&station), &RuntimeAlarm::new(), Alone::nobody());
+        let alarm = RuntimeAlarm::new();
+        let outbox = Outbox::new("doubtful", Arc::clone(&station), &alarm, Alone::nobody());
+        assert!(Arc::ptr_eq(&outbox.lookers, &alarm.lookers), "the alarm would not hear of looks");
         let steps = async {
             loop {
                 station.attend();

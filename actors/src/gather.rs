@@ -1,8 +1,8 @@
 //! A list that many fill and one empties, and that wakes the one as seldom as it can.
 //!
 //! A thread or a task that sleeps costs much to wake, and one that is awake costs nothing. So
-//! whoever adds wakes the collector only if it waits, and the collector takes all that is there.
-//! Nothing is ever left in the list while the collector waits.
+//! whoever adds wakes the collector only if it waits, and the collector takes all that is there, or
+//! as much as it wants. Nothing is ever left in the list while the collector waits.
 
 use crate::sync::{Mutex, lock};
 use std::{

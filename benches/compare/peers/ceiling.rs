@@ -1,8 +1,8 @@
 //! What HTTP alone allows: a bare hyper server that gives the very bytes of our answers, and does
 //! nothing for them. It is this program again, as a process of its own, with the allocator that the
-//! octostore has; it does not even read what is asked, only by what method and of what path. There
-//! are two: one with the threads and the buffer that the octostore has, and one as tokio and hyper
-//! make it if they are told nothing.
+//! octostore has and without Nagle's delay; it does not even read what is asked, only by what method
+//! and of what path. There are two: one with the threads and the buffer that the octostore has, and
+//! one with what tokio and hyper do if they are told nothing of these.
 
 use super::{About, CEILING, Peer, STOCK, octostore::ACCOUNTS};
 use crate::{
@@ -76,8 +76,9 @@ impl Ceiling {
         let file = folder.join("answers.json");
         std::fs::write(&file, serde_json::to_vec(&answers)?)?;
         let one = |make: Make| -> Outcome<Self> {
+            let word = make.to_possible_value().ok_or("every make has a name")?;
             let mut command = Command::new(std::env::current_exe()?);
-            command.arg("--answers").arg(&file).arg("--make").arg(make.word());
+            command.arg("--answers").arg(&file).arg("--make").arg(word.get_name());
             let process = Server::start_and_hear(&mut command)?;
             let (name, how) = match make {
                 Make::Ours => {
@@ -92,16 +93,6 @@ impl Ceiling {
             Ok(Self { about, process })
         };
         Ok([one(Make::Ours)?, one(Make::Stock)?])
-    }
-}
-
-impl Make {
-    /// What the command line calls it.
-    fn word(self) -> &'static str {
-        match self {
-            Self::Ours => "ours",
-            Self::Stock => "stock",
-        }
     }
 }
 
