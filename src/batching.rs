@@ -12,7 +12,7 @@ use crate::{
     traces::{Hop, hop},
 };
 use octostore_actors::{
-    actor::{Asked, Station, Told},
+    actor::{Asked, Station, Then, Told},
     domain::Machine,
     gather::Gather,
     reply::{Alarm, Lost, Waiting},
@@ -77,7 +77,7 @@ where
         let (asked, waiting) = self.station.handle().prepare(command);
         let answer = hop(self.name, waiting);
         if self.queue.add(asked) >= MOST_AT_ONCE {
-            self.station.ask_all(self.queue.take());
+            self.station.ask_all(self.queue.take(), Then::WakeTheJournal);
         }
         answer
     }
@@ -130,12 +130,13 @@ const MOST_AT_ONCE: usize = 16;
 /// For how many turns of the runtime's loop commands are gathered while more come.
 const MOST_TURNS: usize = 4;
 
-/// So many commands are work for a while, and the journal may as well begin when it can.
+/// For so many commands the core is not offered to the journal: they are work for a while, and it
+/// begins when it can.
 const MANY: usize = 4;
 
 async fn flush<M>(queue: Arc<Gather<Asked<M>>>, station: Arc<Station<M>>, alone: Arc<Alone>)
 where
-    M: Machine + Send,
+    M: Machine + Send + 'static,
     M::Command: Send + 'static,
     M::Outcome: Send + 'static,
 {
@@ -153,10 +154,10 @@ where
         let asked = queue.take();
         let (lone, few) = (asked.len() == 1, asked.len() < MANY);
         if lone && alone.is_alone_and_quick() {
-            if station.ask_quietly(asked) {
+            if station.ask_all(asked, Then::LeaveIt) {
                 alone.commit();
             }
-        } else if station.ask_all(asked) && few {
+        } else if station.ask_all(asked, Then::WakeTheJournal) && few {
             offer_the_core();
         }
     }
@@ -361,6 +362,10 @@ mod tests {
             None
         }
 
+        fn is_pressed(&self) -> bool {
+            false
+        }
+
         fn audit(&mut self, _: &AuditQuery) -> Result<AuditPage, StoreFailure> {
             unreachable!("nobody reads the log")
         }
@@ -390,7 +395,7 @@ mod tests {
         assert!(Arc::ptr_eq(&outbox.lookers, &alarm.lookers), "the alarm would not hear of looks");
         let steps = async {
             loop {
-                station.attend();
+                station.attend(Then::WakeTheJournal);
                 persistence.step().unwrap();
                 yield_now().await;
             }

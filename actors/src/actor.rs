@@ -13,7 +13,7 @@ mod station;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
-pub use station::Station;
+pub use station::{Station, Then};
 
 use crate::{
     commit::{JournalMessage, Turn},
@@ -43,11 +43,7 @@ pub const GRACE: Duration = Duration::from_millis(100);
 /// How long after the store refused a row the next one is tried.
 pub const ROOM_RETRY: Duration = Duration::from_secs(1);
 
-/// How many changes may be on their way to the disk when more leases end: if very many end in one
-/// instant, each commit has room for others.
-const MOST_UNDER_WAY: u64 = 1024;
-
-/// How long expiry waits if there are more.
+/// How long expiry waits while what expired last is on its way to the disk.
 const EXPIRY_PAUSE: Duration = Duration::from_millis(1);
 
 /// About how many commands are handled before their effects are sent on.
@@ -56,9 +52,6 @@ const COMMANDS_AT_ONCE: usize = 128;
 enum Message<M: Machine> {
     /// Commands, in order, each with where its answer goes.
     Commands(Vec<Asked<M>>),
-    /// Something was put into the list of returns, a commit was refused, or the loop is due earlier
-    /// than the thread knows.
-    Nudge,
     /// Everything before this was the last.
     Stop,
 }
@@ -186,7 +179,7 @@ fn refuse<M: Machine>(asked: Vec<Asked<M>>, why: NotTaken) {
 /// The answers that reached nobody, on their way back to the machine.
 struct Returns<M: Machine> {
     answers: Mutex<Vec<M::Outcome>>,
-    nudge: Address<Message<M>>,
+    actor: Address<Message<M>>,
 }
 
 impl<M: Machine> Home<M::Outcome> for Returns<M>
@@ -195,10 +188,14 @@ where
     M::Outcome: Send,
 {
     fn give_back(&self, outcome: M::Outcome) {
-        lock(&self.answers).push(outcome);
-        // A full mailbox needs no nudge: the list is looked at in every turn that takes a message.
-        // So this never waits, whoever drops an answer wherever.
-        let _full_or_gone = self.nudge.try_send(Message::Nudge);
+        let mut answers = lock(&self.answers);
+        answers.push(outcome);
+        let is_first = answers.len() == 1;
+        drop(answers);
+        // A turn takes all of them. Whoever put in the first calls for it.
+        if is_first {
+            self.actor.call();
+        }
     }
 }
 
@@ -232,6 +229,8 @@ pub struct Actor<M: Machine> {
     quiet_until: Instant,
     /// What came up to here is on disk, or was undone.
     undone: Seq,
+    /// The last change by which something expired.
+    expired: Seq,
     /// No new rows before this.
     room_from: Instant,
     /// Turns that the journal had no room for yet, in order.
@@ -244,7 +243,7 @@ pub struct Actor<M: Machine> {
 
 impl<M> Actor<M>
 where
-    M: Machine,
+    M: Machine + 'static,
     M::Command: Send + 'static,
     M::Outcome: Send + 'static,
 {
@@ -255,17 +254,11 @@ where
         capacity: NonZeroUsize,
         journal: Address<JournalMessage>,
         clock: Arc<dyn Clock>,
-    ) -> (Self, Handle<M>)
-    where
-        M: 'static,
-    {
+    ) -> (Self, Handle<M>) {
         let (address, mailbox) = mailbox(capacity);
-        let returns = Arc::new(Returns { answers: Mutex::new(Vec::new()), nudge: address.clone() });
-        let nudge = address.clone();
-        let progress = Arc::new(Progress::new(Box::new(move || {
-            // A full mailbox needs no nudge: there is a turn to come that takes what is in it.
-            let _full_or_gone = nudge.try_send(Message::Nudge);
-        })));
+        let returns = Arc::new(Returns { answers: Mutex::new(Vec::new()), actor: address.clone() });
+        let refused = address.clone();
+        let progress = Arc::new(Progress::new(Box::new(move || refused.call())));
         let handle = Handle { address, home: Arc::clone(&returns) as Arc<dyn Home<M::Outcome>> };
         let actor = Self {
             machine,
@@ -281,6 +274,7 @@ where
             awake: clock.now(),
             quiet_until: Instant::default(),
             undone: Seq::NONE,
+            expired: Seq::NONE,
             room_from: Instant::default(),
             unsent: VecDeque::new(),
             handed_on: false,
@@ -335,7 +329,6 @@ where
                         self.apply(now, command, reply);
                     }
                 }
-                Some(Message::Nudge) => {}
                 Some(Message::Stop) => return self.close(patience),
                 None => break,
             }
@@ -361,9 +354,7 @@ where
 
     /// When the next turn is due if no message comes: in the past is at once, `None` is never.
     pub fn due(&self) -> Option<Instant> {
-        // Besides what there is to send, a refusal whose nudge found the mailbox full.
-        let undone = self.progress.epoch() != self.epoch;
-        if self.waits() || undone {
+        if self.waits() {
             return Some(Instant::default());
         }
         self.machine.next_deadline().map(|deadline| deadline.max(self.quiet_until))
@@ -399,12 +390,10 @@ where
     }
 
     /// A turn that finds nothing but this command in the mailbox, without the way through there. If
-    /// there is something else to do, the command comes back, and has to go that way. `handle` is
-    /// how this actor is reached.
+    /// there is something else to do, the command comes back, and has to go that way.
     pub fn turn_with(
         &mut self,
         command: M::Command,
-        handle: &Handle<M>,
     ) -> (Flow, Result<Told<M::Outcome>, M::Command>) {
         // The clock comes first here too.
         let now = self.clock.now();
@@ -418,7 +407,7 @@ where
             self.show();
             return (Flow::Continue, Ok(Told::Now(outcome)));
         }
-        let (reply, waiting) = reply(Arc::clone(&handle.home));
+        let (reply, waiting) = reply(Arc::clone(&self.returns) as Arc<dyn Home<M::Outcome>>);
         self.open.insert(ticket, reply);
         (self.send_effects(Patience::None), Ok(Told::Later(waiting)))
     }
@@ -442,11 +431,15 @@ where
         if now < self.quiet_until {
             return;
         }
-        let settled = self.progress.durable().max(self.undone);
-        if self.effects.last().after(settled) > MOST_UNDER_WAY {
+        // If very many end in one instant, each commit has room for others.
+        if self.expired > self.progress.durable().max(self.undone) {
             self.quiet_until = now + EXPIRY_PAUSE;
-        } else {
-            self.machine.on_deadline(now, &mut self.effects);
+            return;
+        }
+        let before = self.effects.last();
+        self.machine.on_deadline(now, &mut self.effects);
+        if self.effects.last() > before {
+            self.expired = self.effects.last();
         }
     }
 

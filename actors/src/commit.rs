@@ -37,6 +37,9 @@ pub trait Store {
     /// nothing to do then.
     fn patience(&self) -> Option<Duration>;
 
+    /// Whether there is something to do that should not wait until it is idle.
+    fn is_pressed(&self) -> bool;
+
     /// Reads the audit log as it was committed: see [`AuditQuery`] for how much of it. An error is
     /// as bad as one of a commit.
     fn audit(&mut self, query: &AuditQuery) -> Result<AuditPage, StoreFailure>;

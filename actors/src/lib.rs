@@ -23,3 +23,4 @@ pub mod snapshot;
 pub mod sync;
 pub mod time;
 pub mod watch;
+mod work;

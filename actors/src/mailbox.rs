@@ -24,14 +24,3 @@ pub enum Refused<T> {
     /// The receiver is gone and will not come back.
     Closed(T),
 }
-
-/// What a wait for the next message brought.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Received<T> {
-    /// The oldest message.
-    Message(T),
-    /// None came in the time given.
-    TimedOut,
-    /// The mailbox is empty and every sender is gone.
-    Closed,
-}

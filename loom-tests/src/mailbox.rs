@@ -1,7 +1,7 @@
 //! What a mailbox promises to two threads. What it promises to one stands in its own tests.
 
 use crate::{join, spawn};
-use octostore_actors::mailbox::{Address, Mailbox, Received, Refused};
+use octostore_actors::mailbox::{Address, Mailbox, Refused};
 use octostore_actors::sync::Arc;
 
 /// The sending side, of the shipped mailbox or of a flawed one.
@@ -21,7 +21,7 @@ pub trait Sending<T>: Clone + Send + 'static {
 
 /// The receiving side, of the shipped mailbox or of a flawed one.
 pub trait Receiving<T>: Send + 'static {
-    /// As [`Mailbox::receive`] without end to its patience: `None` is closed.
+    /// Waits for the next message, as the shipped loops do; `None` is that no more will come.
     fn receive(&self) -> Option<T>;
 
     /// As [`Mailbox::len`].
@@ -40,10 +40,14 @@ impl<T: Send + 'static> Sending<T> for Address<T> {
 
 impl<T: Send + 'static> Receiving<T> for Mailbox<T> {
     fn receive(&self) -> Option<T> {
-        match self.receive(None) {
-            Received::Message(message) => Some(message),
-            Received::Closed => None,
-            Received::TimedOut => unreachable!("nobody asked for a timeout"),
+        loop {
+            if let Some(message) = self.try_receive() {
+                return Some(message);
+            }
+            if self.is_over() {
+                return None;
+            }
+            self.arrivals().wait(None);
         }
     }
 

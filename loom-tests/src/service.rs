@@ -3,7 +3,7 @@
 
 use crate::{join, spawn, wait_restlessly};
 use octostore_actors::{
-    actor::{Actor, Handle, NotTaken, Station, Told},
+    actor::{Actor, Handle, NotTaken, Station, Then, Told},
     commit::{Desk, JournalMessage, Persistence, Pressure, Store, StoreFailure, Verdict},
     domain::{
         Machine, Record,
@@ -60,7 +60,7 @@ where
 
 impl<M> Ask for Station<M>
 where
-    M: Machine<Command = LockCommand, Outcome = LockOutcome> + Send,
+    M: Machine<Command = LockCommand, Outcome = LockOutcome> + Send + 'static,
 {
     fn ask(&self, command: LockCommand) -> Result<Waiting<LockOutcome>, NotTaken> {
         self.ask(command)
@@ -76,7 +76,7 @@ struct AtOnce<M: Machine>(Arc<Station<M>>);
 
 impl<M> Ask for AtOnce<M>
 where
-    M: Machine<Command = LockCommand, Outcome = LockOutcome> + Send,
+    M: Machine<Command = LockCommand, Outcome = LockOutcome> + Send + 'static,
 {
     fn ask(&self, command: LockCommand) -> Result<Waiting<LockOutcome>, NotTaken> {
         match self.0.ask_at_once(command) {
@@ -98,11 +98,11 @@ struct Alone<M: Machine> {
 
 impl<M> Ask for Alone<M>
 where
-    M: Machine<Command = LockCommand, Outcome = LockOutcome> + Send,
+    M: Machine<Command = LockCommand, Outcome = LockOutcome> + Send + 'static,
 {
     fn ask(&self, command: LockCommand) -> Result<Waiting<LockOutcome>, NotTaken> {
         let (asked, waiting) = self.station.handle().prepare(command);
-        if self.station.ask_quietly(vec![asked]) {
+        if self.station.ask_all(vec![asked], Then::LeaveIt) {
             (self.desk)();
         }
         unless_refused(waiting)
@@ -535,6 +535,10 @@ impl Store for Writer {
 
     fn patience(&self) -> Option<Duration> {
         None
+    }
+
+    fn is_pressed(&self) -> bool {
+        false
     }
 
     fn snapshot(&mut self) -> Result<Option<Snapshot>, StoreFailure> {

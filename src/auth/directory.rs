@@ -246,6 +246,10 @@ impl<S: Store> Store for PublishingStore<S> {
         self.store.patience()
     }
 
+    fn is_pressed(&self) -> bool {
+        self.store.is_pressed()
+    }
+
     fn snapshot(&mut self) -> Result<Option<Snapshot>, StoreFailure> {
         self.store.snapshot()
     }
@@ -329,6 +333,10 @@ mod tests {
 
         fn patience(&self) -> Option<Duration> {
             None
+        }
+
+        fn is_pressed(&self) -> bool {
+            false
         }
 
         fn audit(&mut self, _: &AuditQuery) -> Result<AuditPage, StoreFailure> {

@@ -33,14 +33,14 @@ pub async fn act(
     let account = identity.may(Area::Locks, Access::Write, name.as_str())?;
     let bytes = context.read(identity, body, BODY_LIMIT).await?;
     let (command, ttl) = match action {
-        LockAction::Acquire => acquire(identity, account, name.clone(), &bytes)?,
-        LockAction::Release => (release(account, name.clone(), &bytes)?, None),
-        LockAction::Renew => renew(account, name.clone(), &bytes)?,
+        LockAction::Acquire => acquire(identity, account, name, &bytes)?,
+        LockAction::Release => (release(account, name, &bytes)?, None),
+        LockAction::Renew => renew(account, name, &bytes)?,
     };
     let answer = context.service.locks.ask(command).await;
     context.service.counts.locks.count(&answer);
     let outcome = answer?;
-    let reply = respond(context, identity, &name, ttl, &outcome);
+    let reply = respond(context, identity, ttl, &outcome);
     // If nobody can read of this lease, it must come back.
     if matches!(outcome, LockOutcome::Granted(_) | LockOutcome::Confirmed(_)) {
         context.delivery.holds(Fragile::Lock(outcome));
@@ -57,8 +57,17 @@ pub async fn get(
     let name = lock_name(name)?;
     identity.may(Area::Locks, Access::Read, name.as_str())?;
     let command = LockCommand::Get { name: name.clone() };
-    let outcome = context.service.locks.look(command).await?;
-    respond(context, identity, &name, None, &outcome)
+    let LockOutcome::Status(lease) = context.service.locks.look(command).await? else {
+        unreachable!("a look is answered by what is there");
+    };
+    let body = match lease {
+        Some(lease) => lease_body(context, "held", &lease, identity, None),
+        None => Object::new()
+            .with("status", "available")
+            .with("name", name.as_str())
+            .with("message", "Lock not currently held"),
+    };
+    Ok(json_object(StatusCode::OK, body))
 }
 
 /// `GET /locks`
@@ -134,7 +143,6 @@ fn renew(
 fn respond(
     context: &Context<'_>,
     viewer: &Identity,
-    name: &LockName,
     ttl: Option<Ttl>,
     outcome: &LockOutcome,
 ) -> Result<Reply, ApiError> {
@@ -151,21 +159,12 @@ fn respond(
             let body = Object::new().with("status", "released").with("message", "Lock released");
             Ok(json_object(StatusCode::OK, body))
         }
-        LockOutcome::Status(Some(lease)) => {
-            Ok(json_object(StatusCode::OK, lease_body(context, "held", lease, viewer, None)))
-        }
-        LockOutcome::Status(None) => {
-            let body = Object::new()
-                .with("status", "available")
-                .with("name", name.as_str())
-                .with("message", "Lock not currently held");
-            Ok(json_object(StatusCode::OK, body))
-        }
         LockOutcome::NotOwned => Err(ApiError::LockNotOwned),
         LockOutcome::OverQuota(quota) => Err(ApiError::LockLimit(*quota)),
         LockOutcome::NoRoom => Err(ApiError::StoreFull),
         LockOutcome::NoToken => Err(ApiError::NoToken),
-        LockOutcome::Leases(_)
+        LockOutcome::Status(_)
+        | LockOutcome::Leases(_)
         | LockOutcome::ForceReleased(_)
         | LockOutcome::NotHeld
         | LockOutcome::Use(_) => unreachable!("nobody asks for that here"),

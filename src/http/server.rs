@@ -97,8 +97,6 @@ fn builder(limits: &crate::app::Limits) -> http1::Builder {
         .timer(CoarseTimer)
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(BUFFER_SIZE)
-        // An answer is small: one buffer costs less than a list of two.
-        .writev(false)
         .half_close(false);
     builder
 }

@@ -101,41 +101,10 @@ impl Stream {
         self.again = Bytes::copy_from_slice(bytes);
     }
 
-    /// Writes what `write` writes, of `length` bytes, that begin with `first`.
-    fn deliver(
-        &mut self,
-        cx: &mut Context<'_>,
-        (first, length): (&[u8], usize),
-        write: impl FnOnce(&mut Socket, &mut Context<'_>) -> Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
-        if !self.midway && !self.delivery.is_answering() {
-            if self.instead.is_none() {
-                self.instead = in_our_words(first, self.delivery.counts());
-            }
-            if self.instead.is_some() {
-                return self.write_instead(cx, length);
-            }
-        }
-        if self.delivery.is_fragile() && self.socket.is_left() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
-        let written = self.bounded(cx, write);
-        if let Poll::Ready(Ok(written)) = written {
-            self.midway = written < length;
-            if !self.midway {
-                self.delivery.written();
-            }
-        }
-        written
-    }
-
     /// Writes our own words, and says that all `length` bytes of hyper's were written.
     fn write_instead(&mut self, cx: &mut Context<'_>, length: usize) -> Poll<io::Result<usize>> {
         while let Some(mut left) = self.instead.take().filter(|left| !left.is_empty()) {
-            let written = self.bounded(cx, |socket, cx| match socket {
-                Socket::Tcp(socket) => Pin::new(socket).poll_write(cx, &left),
-                Socket::Unix(socket) => Pin::new(socket).poll_write(cx, &left),
-            });
+            let written = self.bounded(cx, |socket, cx| socket.poll_write(cx, &left));
             if let Poll::Ready(Ok(written)) = written {
                 left.drain(..written);
             }
@@ -148,9 +117,9 @@ impl Stream {
     fn bounded<T>(
         &mut self,
         cx: &mut Context<'_>,
-        write: impl FnOnce(&mut Socket, &mut Context<'_>) -> Poll<io::Result<T>>,
+        write: impl FnOnce(Pin<&mut Socket>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        let written = write(&mut self.socket, cx);
+        let written = write(Pin::new(&mut self.socket), cx);
         if written.is_ready() {
             self.stalled = None;
             return written;
@@ -174,10 +143,7 @@ impl AsyncRead for Stream {
             self.delivery.rest.heard();
             return Poll::Ready(Ok(()));
         }
-        let read = match &mut self.socket {
-            Socket::Tcp(socket) => Pin::new(socket).poll_read(cx, buffer),
-            Socket::Unix(socket) => Pin::new(socket).poll_read(cx, buffer),
-        };
+        let read = Pin::new(&mut self.socket).poll_read(cx, buffer);
         if read.is_ready() {
             self.delivery.rest.heard();
         }
@@ -191,43 +157,73 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.deliver(cx, (data, data.len()), |socket, cx| match socket {
-            Socket::Tcp(socket) => Pin::new(socket).poll_write(cx, data),
-            Socket::Unix(socket) => Pin::new(socket).poll_write(cx, data),
-        })
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let first = data.first().map_or(&[][..], |part| part);
-        let length = data.iter().map(|part| part.len()).sum();
-        self.deliver(cx, (first, length), |socket, cx| match socket {
-            Socket::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, data),
-            Socket::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, data),
-        })
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match &self.socket {
-            Socket::Tcp(socket) => socket.is_write_vectored(),
-            Socket::Unix(socket) => socket.is_write_vectored(),
+        if !self.midway && !self.delivery.is_answering() {
+            if self.instead.is_none() {
+                self.instead = in_our_words(data, self.delivery.counts());
+            }
+            if self.instead.is_some() {
+                return self.write_instead(cx, data.len());
+            }
         }
+        if self.delivery.is_fragile() && self.socket.is_left() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        let written = self.bounded(cx, |socket, cx| socket.poll_write(cx, data));
+        if let Poll::Ready(Ok(written)) = written {
+            self.midway = written < data.len();
+            if !self.midway {
+                self.delivery.written();
+            }
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.bounded(cx, |socket, cx| match socket {
-            Socket::Tcp(socket) => Pin::new(socket).poll_flush(cx),
-            Socket::Unix(socket) => Pin::new(socket).poll_flush(cx),
-        })
+        self.bounded(cx, |socket, cx| socket.poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.socket {
-            Socket::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
-            Socket::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_read(cx, buffer),
+            Self::Unix(socket) => Pin::new(socket).poll_read(cx, buffer),
+        }
+    }
+}
+
+/// Not vectored: an answer is small, and one buffer costs less than a list of two.
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_write(cx, data),
+            Self::Unix(socket) => Pin::new(socket).poll_write(cx, data),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_flush(cx),
+            Self::Unix(socket) => Pin::new(socket).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
         }
     }
 }

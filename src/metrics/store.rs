@@ -2,7 +2,10 @@
 
 use super::cells::{Counter, DURATIONS, Gauge, Histogram, SIZES};
 use crate::traces::Commits;
-use octostore_actors::time::{Clock, Instant};
+use octostore_actors::{
+    commit::Verdict,
+    time::{Clock, Instant},
+};
 use std::{fmt, sync::Arc};
 
 /// Commits and checkpoints. One thread at a time counts here.
@@ -70,19 +73,25 @@ impl StoreWatch {
         &self.counts
     }
 
-    /// So many records were committed since `begun`, and the journal has so many pages now.
-    pub fn committed(&self, begun: Instant, records: usize, journal_pages: u32) {
+    /// A commit of so many records, which began then, has come to this, with all that had to be done
+    /// with it; and the journal has so many pages now.
+    pub fn ended(&self, begun: Instant, verdict: &Verdict, records: usize, journal_pages: u32) {
         let now = self.now();
-        self.counts.commits.observe_span(now.since(begun));
-        self.counts.records.observe(records as u64);
-        self.counts.journal_pages.set(journal_pages.into());
-        self.commits.note(begun, now, records);
-    }
-
-    /// What began with a commit is done, and was one that others may count on.
-    pub fn ended(&self, begun: Instant, is_committed: bool) {
-        let took = u64::try_from(self.now().since(begun).as_nanos()).unwrap_or(u64::MAX);
-        self.counts.latest.set(if is_committed { took } else { u64::MAX });
+        let took = now.since(begun);
+        self.counts.latest.set(match verdict {
+            Verdict::Committed => u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
+            Verdict::NoRoom | Verdict::Unknown(_) => u64::MAX,
+        });
+        match verdict {
+            Verdict::Committed => {
+                self.counts.commits.observe_span(took);
+                self.counts.records.observe(records as u64);
+                self.counts.journal_pages.set(journal_pages.into());
+                self.commits.note(begun, now, records);
+            }
+            Verdict::NoRoom => self.counts.no_room.add_one(),
+            Verdict::Unknown(_) => self.counts.unknown.add_one(),
+        }
     }
 }
 

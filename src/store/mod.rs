@@ -213,6 +213,17 @@ impl SqliteStore {
         written
     }
 
+    /// Whether the journal is long enough for that, and no snapshot is better kept.
+    fn is_worth_tidying(&self, pressure: Pressure) -> bool {
+        let worth = match pressure {
+            Pressure::Idle => self.journal.idle,
+            Pressure::Busy => self.journal.busy,
+        };
+        let frames = self.frames.load(Ordering::Relaxed);
+        let may_grow = self.hold.is_out() && frames < self.journal.held();
+        frames >= worth && !may_grow
+    }
+
     /// Makes room in the journal. A full disk is no reason to stop: the journal just grows on.
     fn tidy(&mut self) -> Result<(), StoreFailure> {
         unless_full(self.checkpoint(CheckpointMode::PASSIVE)).map(drop)
@@ -222,39 +233,24 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn commit(&mut self, records: &[Record]) -> Verdict {
         let begun = self.now();
-        let written = self.commit_or_make_room(records);
-        if let (Some(watch), Some(begun)) = (&self.watch, begun) {
-            match written {
-                Verdict::Committed => {
-                    watch.committed(begun, records.len(), self.frames.load(Ordering::Relaxed));
-                }
-                Verdict::NoRoom => watch.counts().no_room.add_one(),
-                Verdict::Unknown(_) => watch.counts().unknown.add_one(),
-            }
+        let mut verdict = self.commit_or_make_room(records);
+        // A new mark goes through to the main file before a token above the old one may be granted:
+        // then a token does not repeat even if the journal is lost, unless the disk is full.
+        let raises_mark =
+            |record: &Record| matches!(record, Record::Lock(LockRecord::TokenMark(_)));
+        if matches!(verdict, Verdict::Committed)
+            && records.iter().any(raises_mark)
+            && let Err(failure) = self.tidy()
+        {
+            verdict = Verdict::Unknown(failure);
         }
-        match written {
-            Verdict::Committed => {
-                // A new mark goes through to the main file before a token above the old one may
-                // be granted, so that not even a lost journal makes a token repeat.
-                let raises_mark =
-                    |record: &Record| matches!(record, Record::Lock(LockRecord::TokenMark(_)));
-                if records.iter().any(raises_mark)
-                    && let Err(failure) = self.tidy()
-                {
-                    return Verdict::Unknown(failure);
-                }
-            }
-            Verdict::NoRoom => {
-                tracing::warn!(
-                    "the disk is full: a commit was refused, nothing of it was executed"
-                );
-            }
-            Verdict::Unknown(_) => {}
+        if matches!(verdict, Verdict::NoRoom) {
+            tracing::warn!("the disk is full: a commit was refused, nothing of it was executed");
         }
         if let (Some(watch), Some(begun)) = (&self.watch, begun) {
-            watch.ended(begun, matches!(written, Verdict::Committed));
+            watch.ended(begun, &verdict, records.len(), self.frames.load(Ordering::Relaxed));
         }
-        written
+        verdict
     }
 
     fn audit(&mut self, query: &AuditQuery) -> Result<AuditPage, StoreFailure> {
@@ -266,14 +262,12 @@ impl Store for SqliteStore {
         (self.frames.load(Ordering::Relaxed) >= self.journal.idle).then_some(IDLE_AFTER)
     }
 
+    fn is_pressed(&self) -> bool {
+        self.is_worth_tidying(Pressure::Busy)
+    }
+
     fn tend(&mut self, pressure: Pressure) -> Result<(), StoreFailure> {
-        let worth = match pressure {
-            Pressure::Idle => self.journal.idle,
-            Pressure::Busy => self.journal.busy,
-        };
-        let frames = self.frames.load(Ordering::Relaxed);
-        let may_grow = self.hold.is_out() && frames < self.journal.held();
-        if frames >= worth && !may_grow { self.tidy() } else { Ok(()) }
+        if self.is_worth_tidying(pressure) { self.tidy() } else { Ok(()) }
     }
 
     fn snapshot(&mut self) -> Result<Option<Snapshot>, StoreFailure> {

@@ -11,9 +11,8 @@
 //!   taken rings; the thread looks into the mailbox before it sleeps.
 //! - Whoever has the loop, and asks for an answer at once, looks into the mailbox first: only if it is
 //!   empty does his command not need to be there.
-//! - A turn after which the loop is due earlier than the thread looks by itself ends with a nudge,
-//!   which is a message, so that the thread hears of it even if it is only about to sleep. If the
-//!   mailbox has no room for it, a ring is as good: there is mail, and the thread does not sleep then.
+//! - After a turn by which the loop is due earlier than the thread looks by itself, the thread is called,
+//!   which it hears also if it is only about to sleep.
 //! - A loop that has to wait for something is left to the thread, which was told when that began.
 
 use super::{Actor, Asked, Flow, Handle, Message, NotTaken, Patience, Told, refuse};
@@ -23,14 +22,9 @@ use crate::{
     reply::Waiting,
     sync::{Arc, Baton, BatonGuard},
     time::{Clock, Instant},
+    work::Work,
 };
-use std::{
-    any::Any,
-    fmt,
-    ops::ControlFlow,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    time::Duration,
-};
+use std::{fmt, ops::ControlFlow, time::Duration};
 
 /// The longest sleep while a deadline is set: timers of the OS stand still in a suspend, the
 /// lease clock does not.
@@ -46,24 +40,18 @@ pub struct Station<M: Machine> {
 
 /// For whoever is at the loop.
 struct Seat<M: Machine> {
-    work: Work<M>,
+    work: Work<Actor<M>>,
     /// When the thread looks by itself, whether mail comes or not; `None` is never.
     looks: Option<Instant>,
 }
 
 /// What becomes of what a turn has left in the journal's mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Then {
+pub enum Then {
+    /// The journal's thread is woken for it.
     WakeTheJournal,
-    /// Somebody knows of it.
+    /// Whoever takes the turn sees to it that it is committed.
     LeaveIt,
-}
-
-enum Work<M: Machine> {
-    GoesOn(Box<Actor<M>>),
-    Over,
-    /// The machine panicked, with this.
-    Panicked(Box<dyn Any + Send>),
 }
 
 impl<M: Machine> fmt::Debug for Station<M> {
@@ -74,15 +62,15 @@ impl<M: Machine> fmt::Debug for Station<M> {
 
 impl<M> Station<M>
 where
-    M: Machine,
+    M: Machine + 'static,
     M::Command: Send + 'static,
     M::Outcome: Send + 'static,
 {
     /// The station of `actor`, which `handle` reaches.
     pub fn new(actor: Actor<M>, handle: Handle<M>) -> Self {
         let (arrivals, clock) = (actor.mailbox.arrivals(), Arc::clone(&actor.clock));
-        let work = Work::GoesOn(Box::new(actor));
-        Self { handle, arrivals, clock, seat: Baton::new(Seat { work, looks: None }) }
+        let seat = Baton::new(Seat { work: Work::new(actor), looks: None });
+        Self { handle, arrivals, clock, seat }
     }
 
     /// How to reach the actor without taking a turn.
@@ -98,10 +86,9 @@ where
         while let ControlFlow::Continue(sleep) = self.turn() {
             self.arrivals.wait(sleep);
         }
-        let end = std::mem::replace(&mut self.seat.take().work, Work::Over);
-        if let Work::Panicked(panic) = end {
-            resume_unwind(panic);
-        }
+        // The seat is free before a panic goes on from here.
+        let work = std::mem::replace(&mut self.seat.take().work, Work::Over);
+        work.end();
     }
 
     /// As [`Handle::ask`], in this very moment if nobody is at the loop.
@@ -111,29 +98,18 @@ where
     pub fn ask(&self, command: M::Command) -> Result<Waiting<M::Outcome>, NotTaken> {
         let (asked, waiting) = self.handle.prepare(command);
         self.handle.leave(vec![asked]).map_err(|(_, why)| why)?;
-        self.attend();
+        self.attend(Then::WakeTheJournal);
         Ok(waiting)
     }
 
-    /// As [`Handle::ask_all`], in this very moment if nobody is at the loop. Says whether another
-    /// thread has something to do now.
-    pub fn ask_all(&self, asked: Vec<Asked<M>>) -> bool {
-        self.bring(asked, Then::WakeTheJournal)
-    }
-
-    /// As [`Station::ask_all`], but nobody is woken to commit what comes of it: whoever asks so sees to
-    /// that, if this says that there may be something to commit.
-    #[must_use]
-    pub fn ask_quietly(&self, asked: Vec<Asked<M>>) -> bool {
-        self.bring(asked, Then::LeaveIt)
-    }
-
-    fn bring(&self, asked: Vec<Asked<M>>, then: Then) -> bool {
+    /// As [`Handle::ask_all`], in this very moment if nobody is at the loop. Says whether there is
+    /// something to do now for another thread, or for whoever is to commit.
+    pub fn ask_all(&self, asked: Vec<Asked<M>>, then: Then) -> bool {
         if asked.is_empty() {
             return false;
         }
         match self.handle.leave(asked) {
-            Ok(()) => self.attend_and(then),
+            Ok(()) => self.attend(then),
             Err((asked, why)) => {
                 refuse(asked, why);
                 false
@@ -145,7 +121,7 @@ where
     /// there is nothing else to do.
     pub fn ask_at_once(&self, command: M::Command) -> Told<M::Outcome> {
         let command = match self.seat.try_take() {
-            Some(mut seat) => match seat.turn_with(command, &self.handle) {
+            Some(mut seat) => match seat.turn_with(command) {
                 Some(Ok(told)) => {
                     self.get_up(seat, Then::WakeTheJournal);
                     return told;
@@ -156,26 +132,26 @@ where
             None => command,
         };
         let (asked, waiting) = self.handle.prepare(command);
-        self.ask_all(vec![asked]);
+        self.ask_all(vec![asked], Then::WakeTheJournal);
         Told::Later(waiting)
     }
 
     /// Takes a turn, if nobody is at the loop; otherwise has the thread look for what is in the
-    /// mailbox. Says whether another thread has something to do now.
-    pub fn attend(&self) -> bool {
-        self.attend_and(Then::WakeTheJournal)
+    /// mailbox. Says what [`Station::ask_all`] does.
+    pub fn attend(&self, then: Then) -> bool {
+        match self.seat.try_take() {
+            Some(mut seat) if !seat.waits() => {
+                seat.turn(Patience::None);
+                self.get_up(seat, then)
+            }
+            Some(_) | None => {
+                self.handle.address.wake();
+                true
+            }
+        }
     }
 
-    fn attend_and(&self, then: Then) -> bool {
-        let Some(mut seat) = self.seat.try_take().filter(|seat| !seat.waits()) else {
-            self.handle.address.wake();
-            return true;
-        };
-        seat.turn(Patience::None);
-        self.get_up(seat, then)
-    }
-
-    /// Leaves the loop after a turn. Says whether another thread has something to do now.
+    /// Leaves the loop after a turn. Says what [`Station::ask_all`] does.
     fn get_up(&self, mut seat: BatonGuard<'_, Seat<M>>, then: Then) -> bool {
         let is_due_before_the_thread_looks = match (seat.due(), seat.looks) {
             (None, _) => false,
@@ -184,8 +160,8 @@ where
         };
         let handed_on = seat.has_handed_on(then);
         drop(seat);
-        if is_due_before_the_thread_looks && self.handle.address.try_send(Message::Nudge).is_err() {
-            self.handle.address.wake();
+        if is_due_before_the_thread_looks {
+            self.handle.address.call();
         }
         handed_on || is_due_before_the_thread_looks
     }
@@ -211,58 +187,37 @@ where
 
 impl<M> Seat<M>
 where
-    M: Machine,
+    M: Machine + 'static,
     M::Command: Send + 'static,
     M::Outcome: Send + 'static,
 {
     fn turn(&mut self, patience: Patience) -> Flow {
-        self.with_actor(|actor| (actor.turn(patience), ())).map_or(Flow::Stopped, |(flow, ())| flow)
+        self.have(|actor| (actor.turn(patience), ())).map_or(Flow::Stopped, |(flow, ())| flow)
     }
 
     /// A turn with this command alone, or the command back; nothing if the loop is over.
-    fn turn_with(
-        &mut self,
-        command: M::Command,
-        handle: &Handle<M>,
-    ) -> Option<Result<Told<M::Outcome>, M::Command>> {
-        self.with_actor(|actor| actor.turn_with(command, handle)).map(|(_, told)| told)
+    fn turn_with(&mut self, command: M::Command) -> Option<Result<Told<M::Outcome>, M::Command>> {
+        self.have(|actor| actor.turn_with(command)).map(|(_, told)| told)
     }
 
     /// Has the actor do something; nothing if the loop is over, or is so by this.
-    fn with_actor<T>(
-        &mut self,
-        something: impl FnOnce(&mut Actor<M>) -> (Flow, T),
-    ) -> Option<(Flow, T)> {
-        let Work::GoesOn(actor) = &mut self.work else { return None };
-        // After a panic of the machine the actor is in no state to go on, on whichever thread. Whoever
-        // brought the commands is not to blame: what is to be done, the actor's own thread knows.
-        match catch_unwind(AssertUnwindSafe(|| something(actor))) {
-            Ok(done) => {
-                if done.0 == Flow::Stopped {
-                    // With the actor goes its mailbox: that wakes the thread, and whoever waits.
-                    self.work = Work::Over;
-                }
-                Some(done)
-            }
-            Err(panic) => {
-                // The same.
-                self.work = Work::Panicked(panic);
-                None
-            }
+    fn have<T>(&mut self, something: impl FnOnce(&mut Actor<M>) -> (Flow, T)) -> Option<(Flow, T)> {
+        let done = self.work.have(something)?;
+        if done.0 == Flow::Stopped {
+            // With the actor goes its mailbox: that wakes the thread, and whoever waits.
+            self.work = Work::Over;
         }
+        Some(done)
     }
 
     /// Whether the loop has to wait for something, as only the thread does.
     fn waits(&self) -> bool {
-        match &self.work {
-            Work::GoesOn(actor) => actor.waits(),
-            Work::Over | Work::Panicked(_) => false,
-        }
+        self.work.get().is_some_and(|actor| actor.waits())
     }
 
     /// Whether the journal was given something since this was asked.
     fn has_handed_on(&mut self, then: Then) -> bool {
-        let Work::GoesOn(actor) = &mut self.work else { return false };
+        let Some(actor) = self.work.get_mut() else { return false };
         let handed_on = std::mem::take(&mut actor.handed_on);
         if handed_on && then == Then::WakeTheJournal {
             actor.journal.wake();
@@ -271,10 +226,7 @@ where
     }
 
     fn due(&self) -> Option<Instant> {
-        match &self.work {
-            Work::GoesOn(actor) => actor.due(),
-            Work::Over | Work::Panicked(_) => None,
-        }
+        self.work.get()?.due()
     }
 }
 

@@ -1,8 +1,8 @@
 //! The mailbox on threads: a crossbeam channel, and a bell.
 
-use super::{Received, Refused};
+use super::Refused;
 use crate::bell::{Bell, Woken};
-use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
 use std::{
     num::NonZeroUsize,
     sync::{
@@ -25,6 +25,8 @@ pub fn mailbox<T>(capacity: NonZeroUsize) -> (Address<T>, Mailbox<T>) {
 struct Shared {
     /// The mailbox is gone.
     closed: AtomicBool,
+    /// The receiver was called since he last waited.
+    called: AtomicBool,
     /// How many addresses there are.
     senders: AtomicUsize,
     /// Where the receiver sleeps.
@@ -89,11 +91,25 @@ impl<T> Rest<T> {
         }
     }
 
-    /// Sleeps until there may be news for the receiver, unless there are others.
-    fn sleep(&self, others: impl FnOnce() -> bool, patience: Option<Duration>) -> Woken {
-        let mail = || !self.receiver.is_empty() || self.is_abandoned() || self.is_closed();
-        let news = || others() || mail();
-        self.shared.bell.sleep_unless(news, patience)
+    fn call(&self) {
+        // In this order: a receiver who is about to sleep finds the call, or is woken.
+        self.shared.called.store(true, Ordering::Release);
+        self.shared.bell.ring();
+    }
+
+    /// Sleeps until there may be news for the receiver.
+    fn wait(&self, patience: Option<Duration>) -> Woken {
+        let shared = &self.shared;
+        let news = || {
+            shared.called.load(Ordering::Relaxed)
+                || !self.receiver.is_empty()
+                || self.is_abandoned()
+                || self.is_closed()
+        };
+        let woken = shared.bell.sleep_unless(news, patience);
+        // Whoever called until here is heard: the receiver looks after this, and sees what was
+        // there when he was called.
+        if shared.called.swap(false, Ordering::Acquire) { Woken::Rung } else { woken }
     }
 
     fn empty(&self) {
@@ -146,6 +162,12 @@ impl<T> Address<T> {
         self.rest.shared.bell.ring();
     }
 
+    /// Has the receiver look for something that is not in the mailbox: he hears it now, or when he
+    /// waits next. Does not block, and takes no room.
+    pub fn call(&self) {
+        self.rest.call();
+    }
+
     /// Puts `message` in, waiting for room. Gives it back if the receiver is gone.
     pub fn send(&self, message: T) -> Result<(), T> {
         if self.rest.is_closed() {
@@ -173,20 +195,6 @@ impl<T> Drop for Mailbox<T> {
 }
 
 impl<T> Mailbox<T> {
-    /// Waits for the next message: for ever, or `patience` long.
-    pub fn receive(&self, patience: Option<Duration>) -> Received<T> {
-        loop {
-            match self.0.receiver.try_recv() {
-                Ok(message) => return Received::Message(message),
-                Err(TryRecvError::Disconnected) => return Received::Closed,
-                Err(TryRecvError::Empty) => {}
-            }
-            if self.0.sleep(|| false, patience) == Woken::TimedOut {
-                return Received::TimedOut;
-            }
-        }
-    }
-
     /// How to wait for messages without taking them.
     pub fn arrivals(&self) -> Arrivals<T> {
         Arrivals(self.0.clone())
@@ -218,20 +226,14 @@ impl<T> Mailbox<T> {
 pub struct Arrivals<T>(Rest<T>);
 
 impl<T> Arrivals<T> {
-    /// Waits until there is a message, or the mailbox or every sender is gone: for ever, or
-    /// `patience` long. May also end without cause.
+    /// Waits until there is a message, somebody has [called](Address::call), or the mailbox or every
+    /// sender is gone: for ever, or `patience` long. May also end without cause.
     pub fn wait(&self, patience: Option<Duration>) -> Woken {
-        self.wait_unless(|| false, patience)
+        self.0.wait(patience)
     }
 
-    /// The same, but not at all if `ready`: whoever [wakes](Arrivals::wake) after a change of that has
-    /// been seen, or wakes.
-    pub fn wait_unless(&self, ready: impl FnOnce() -> bool, patience: Option<Duration>) -> Woken {
-        self.0.sleep(ready, patience)
-    }
-
-    /// Wakes whoever waits, to look again.
-    pub fn wake(&self) {
-        self.0.shared.bell.ring();
+    /// As [`Address::call`].
+    pub fn call(&self) {
+        self.0.call();
     }
 }

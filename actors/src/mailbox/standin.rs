@@ -3,7 +3,7 @@
 //! loom tries every order of whatever synchronizes. So this does so as little as it can: once an
 //! operation, and whoever sleeps is woken within it.
 
-use super::{Received, Refused};
+use super::Refused;
 use crate::{
     bell::Woken,
     sync::{
@@ -20,6 +20,7 @@ pub fn mailbox<T>(capacity: NonZeroUsize) -> (Address<T>, Mailbox<T>) {
         capacity: capacity.get(),
         senders: 1,
         receiving: true,
+        called: false,
         for_mail: Vec::new(),
         for_room: Vec::new(),
     })));
@@ -33,6 +34,7 @@ struct State<T> {
     capacity: usize,
     senders: usize,
     receiving: bool,
+    called: bool,
     /// The receiver, if it waits for a message.
     for_mail: Vec<Thread>,
     /// Those who wait for room.
@@ -43,6 +45,11 @@ impl<T> State<T> {
     /// Wakes the receiver, if it sleeps, to look again.
     fn wake(&mut self) {
         self.for_mail.drain(..).for_each(|sleeper| sleeper.unpark());
+    }
+
+    fn call(&mut self) {
+        self.called = true;
+        self.wake();
     }
 
     fn leave(&mut self, message: T) -> Result<(), Refused<T>> {
@@ -117,6 +124,11 @@ impl<T> Address<T> {
         lock(&self.0.0).wake();
     }
 
+    /// As [`super::Address::call`] promises.
+    pub fn call(&self) {
+        lock(&self.0.0).call();
+    }
+
     /// As [`super::Address::send`] promises.
     pub fn send(&self, message: T) -> Result<(), T> {
         let mut state = lock(&self.0.0);
@@ -155,24 +167,6 @@ impl<T> Drop for Mailbox<T> {
 }
 
 impl<T> Mailbox<T> {
-    /// As [`super::Mailbox::receive`] promises, but for the patience: it ends at once if there is
-    /// none at all, and otherwise never.
-    pub fn receive(&self, patience: Option<Duration>) -> Received<T> {
-        let mut state = lock(&self.0.0);
-        loop {
-            if let Some(message) = state.pop() {
-                return Received::Message(message);
-            }
-            if state.senders == 0 {
-                return Received::Closed;
-            }
-            if patience == Some(Duration::ZERO) {
-                return Received::TimedOut;
-            }
-            state = self.0.sleep(state, |state| &mut state.for_mail);
-        }
-    }
-
     /// As [`super::Mailbox::arrivals`] promises.
     pub fn arrivals(&self) -> Arrivals<T> {
         Arrivals(Arc::clone(&self.0))
@@ -204,26 +198,24 @@ impl<T> Mailbox<T> {
 pub struct Arrivals<T>(Arc<Shared<T>>);
 
 impl<T> Arrivals<T> {
-    /// As [`super::Arrivals::wait`] promises, but for the patience, as [`Mailbox::receive`].
+    /// As [`super::Arrivals::wait`] promises, but for the patience: it ends at once if there is none
+    /// at all, and otherwise never.
     pub fn wait(&self, patience: Option<Duration>) -> Woken {
-        self.wait_unless(|| false, patience)
-    }
-
-    /// As [`super::Arrivals::wait_unless`] promises, but for the patience, as [`Mailbox::receive`].
-    pub fn wait_unless(&self, ready: impl FnOnce() -> bool, patience: Option<Duration>) -> Woken {
-        let state = lock(&self.0.0);
-        let news = ready() || !state.queue.is_empty() || state.senders == 0 || !state.receiving;
+        let mut state = lock(&self.0.0);
+        let news =
+            state.called || !state.queue.is_empty() || state.senders == 0 || !state.receiving;
         if !news && patience == Some(Duration::ZERO) {
             return Woken::TimedOut;
         }
         if !news {
-            drop(self.0.sleep(state, |state| &mut state.for_mail));
+            state = self.0.sleep(state, |state| &mut state.for_mail);
         }
+        state.called = false;
         Woken::Rung
     }
 
-    /// As [`super::Arrivals::wake`] promises.
-    pub fn wake(&self) {
-        lock(&self.0.0).wake();
+    /// As [`super::Arrivals::call`] promises.
+    pub fn call(&self) {
+        lock(&self.0.0).call();
     }
 }

@@ -1,5 +1,6 @@
 //! What both mailboxes promise to one thread.
 
+use crate::bell::Woken;
 use std::{
     hint::spin_loop,
     num::NonZeroUsize,
@@ -7,16 +8,14 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 /// The contract both mailboxes keep. What needs two threads stands in `loom-tests`.
 macro_rules! contract {
     ($name:ident, $mailbox:path) => {
         mod $name {
-            use crate::{
-                bell::Woken,
-                mailbox::{Received, Refused},
-            };
+            use crate::{bell::Woken, mailbox::Refused};
             use std::{num::NonZeroUsize, sync::Arc, time::Duration};
             use $mailbox as open;
 
@@ -31,9 +30,9 @@ macro_rules! contract {
                     address.try_send(n).unwrap();
                 }
                 assert_eq!((mailbox.len(), address.queued()), (3, 3));
-                assert_eq!(mailbox.receive(None), Received::Message(1));
+                assert_eq!(mailbox.try_receive(), Some(1));
                 assert_eq!(mailbox.try_receive(), Some(2));
-                assert_eq!(mailbox.receive(Some(Duration::ZERO)), Received::Message(3));
+                assert_eq!(mailbox.try_receive(), Some(3));
                 assert!(mailbox.is_empty());
             }
 
@@ -50,13 +49,11 @@ macro_rules! contract {
             fn an_empty_mailbox_times_out_while_a_sender_lives() {
                 let (address, mailbox) = open::<u8>(capacity(1));
                 assert_eq!(mailbox.try_receive(), None);
-                assert_eq!(mailbox.receive(Some(Duration::ZERO)), Received::TimedOut);
                 assert_eq!(mailbox.arrivals().wait(Some(Duration::ZERO)), Woken::TimedOut);
-                mailbox.arrivals().wake();
-                assert_eq!(mailbox.arrivals().wait_unless(|| true, None), Woken::Rung);
+                address.wake();
+                assert_eq!(mailbox.arrivals().wait(Some(Duration::ZERO)), Woken::TimedOut);
                 assert!(!mailbox.is_over());
                 drop(address);
-                assert_eq!(mailbox.receive(Some(Duration::ZERO)), Received::Closed);
                 assert_eq!(mailbox.arrivals().wait(Some(Duration::ZERO)), Woken::Rung);
                 assert!(mailbox.is_over());
             }
@@ -71,9 +68,9 @@ macro_rules! contract {
                 drop(second);
                 assert!(!mailbox.is_over());
                 assert_eq!(mailbox.arrivals().wait(None), Woken::Rung);
-                assert_eq!(mailbox.receive(None), Received::Message(1));
-                assert_eq!(mailbox.receive(None), Received::Message(2));
-                assert_eq!(mailbox.receive(None), Received::Closed);
+                assert_eq!(mailbox.try_receive(), Some(1));
+                assert_eq!(mailbox.try_receive(), Some(2));
+                assert!(mailbox.is_over());
             }
 
             #[test]
@@ -101,6 +98,25 @@ macro_rules! contract {
                 address.wake();
                 drop(mailbox);
                 assert_eq!(address.try_leave(3), Err(Refused::Closed(3)));
+            }
+
+            #[test]
+            fn a_call_is_heard_once_by_whoever_waits_next_and_takes_no_room() {
+                let (address, mailbox) = open::<u8>(capacity(1));
+                let arrivals = mailbox.arrivals();
+                let calls: [&dyn Fn(); 2] = [&|| address.call(), &|| arrivals.call()];
+                for call in calls {
+                    call();
+                    call();
+                    assert_eq!((mailbox.len(), mailbox.try_receive()), (0, None));
+                    assert_eq!(arrivals.wait(None), Woken::Rung);
+                    assert_eq!(arrivals.wait(Some(Duration::ZERO)), Woken::TimedOut);
+                }
+                address.call();
+                address.try_send(1).unwrap();
+                assert_eq!(arrivals.wait(None), Woken::Rung);
+                assert_eq!(mailbox.try_receive(), Some(1));
+                assert_eq!(arrivals.wait(Some(Duration::ZERO)), Woken::TimedOut, "of both at once");
             }
 
             #[test]
@@ -163,4 +179,31 @@ fn one_outcome_what_is_sent_while_the_mailbox_closes_is_dropped_or_comes_back() 
         }
     });
     assert!(left.is_empty(), "nobody will look at what was sent in the rounds {left:?}");
+}
+
+/// Nor into its calls: at whichever moment one comes, it is heard.
+#[test]
+fn whoever_calls_while_the_receiver_is_about_to_sleep_is_heard() {
+    const ROUNDS: usize = 100_000;
+    let (address, mailbox) = super::mailbox::<()>(NonZeroUsize::MIN);
+    let (begun, told) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 1..=ROUNDS {
+                meet(&begun, round);
+                (0..round % 16).for_each(|_| spin_loop());
+                told.store(round, Ordering::Relaxed);
+                address.call();
+            }
+        });
+        let arrivals = mailbox.arrivals();
+        for round in 1..=ROUNDS {
+            meet(&begun, round);
+            (0..round / 16 % 16).for_each(|_| spin_loop());
+            while told.load(Ordering::Relaxed) < round {
+                let woken = arrivals.wait(Some(Duration::from_secs(60)));
+                assert_eq!(woken, Woken::Rung, "nobody heard the call of round {round}");
+            }
+        }
+    });
 }

@@ -103,6 +103,10 @@ impl Store for Shared {
         None
     }
 
+    fn is_pressed(&self) -> bool {
+        false
+    }
+
     fn snapshot(&mut self) -> Result<Option<Snapshot>, StoreFailure> {
         Ok(None)
     }

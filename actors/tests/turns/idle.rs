@@ -39,6 +39,10 @@ impl Store for Dozing {
         None
     }
 
+    fn is_pressed(&self) -> bool {
+        false
+    }
+
     fn tend(&mut self, pressure: Pressure) -> Result<(), StoreFailure> {
         lock(&self.tended).push(pressure);
         Ok(())

@@ -1,6 +1,9 @@
 //! Machines and event loops with a flaw.
 
-use crate::service::{Ask, Journal, Loop, Service};
+use crate::{
+    mailbox::Receiving,
+    service::{Ask, Journal, Loop, Service},
+};
 use octostore_actors::{
     actor::NotTaken,
     commit::Turn,
@@ -8,7 +11,7 @@ use octostore_actors::{
         Answer, Effects, Machine, Moment, Room, Ticket,
         lock::{LockCommand, LockMachine, LockOutcome},
     },
-    mailbox::{Address, Mailbox, Received, Refused, mailbox},
+    mailbox::{Address, Mailbox, Refused, mailbox},
     progress::{Progress, Seq},
     reply::{Home, Reply, Waiting, reply},
     sync::Arc,
@@ -145,7 +148,7 @@ fn simple(
         let progress = Arc::new(Progress::default());
         let mut effects = Effects::default();
         let ticket = Ticket::new(0);
-        while let Received::Message(message) = mailbox.receive(None) {
+        while let Some(message) = mailbox.receive() {
             let reply = match message {
                 Message::Command(command, reply) => {
                     let moment = Moment { now: clock.now(), room: Room::Available };

@@ -1,9 +1,12 @@
 //! Persistence actors with a flaw. Each commits turn by turn, which is slow but no flaw.
 
-use crate::service::{Attend, Persist, Writer};
+use crate::{
+    mailbox::Receiving,
+    service::{Attend, Persist, Writer},
+};
 use octostore_actors::{
     commit::{JournalMessage, Store, StoreFailure, Turn, Verdict},
-    mailbox::{Arrivals, Mailbox, Received},
+    mailbox::{Arrivals, Mailbox},
     reply::Held,
     sync::{Arc, Baton},
 };
@@ -14,7 +17,7 @@ pub fn releases_before_it_commits(
     journal: Mailbox<JournalMessage>,
 ) -> (Attend, Persist) {
     on_its_thread(move || {
-        while let Received::Message(JournalMessage::Turn(turn)) = journal.receive(None) {
+        while let Some(JournalMessage::Turn(turn)) = journal.receive() {
             turn.held.into_iter().for_each(Held::release);
             if !turn.records.is_empty()
                 && let Verdict::Unknown(failure) = store.commit(&turn.records)
@@ -32,7 +35,7 @@ pub fn acknowledges_a_failed_commit(
     journal: Mailbox<JournalMessage>,
 ) -> (Attend, Persist) {
     on_its_thread(move || {
-        while let Received::Message(JournalMessage::Turn(turn)) = journal.receive(None) {
+        while let Some(JournalMessage::Turn(turn)) = journal.receive() {
             let verdict = commit(&mut store, &turn);
             turn.held.into_iter().for_each(Held::release);
             if let Verdict::Unknown(failure) = verdict {
@@ -51,7 +54,7 @@ pub fn goes_on_after_a_failed_commit(
 ) -> (Attend, Persist) {
     on_its_thread(move || {
         let mut ended = Ok(());
-        while let Received::Message(JournalMessage::Turn(turn)) = journal.receive(None) {
+        while let Some(JournalMessage::Turn(turn)) = journal.receive() {
             match commit(&mut store, &turn) {
                 Verdict::Committed => turn.held.into_iter().for_each(Held::release),
                 Verdict::NoRoom => turn.held.into_iter().for_each(Held::refuse),

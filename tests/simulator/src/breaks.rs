@@ -241,6 +241,10 @@ impl Store for BrokenStore {
         self.store.patience()
     }
 
+    fn is_pressed(&self) -> bool {
+        self.store.is_pressed()
+    }
+
     fn audit(&mut self, query: &AuditQuery) -> Result<AuditPage, StoreFailure> {
         self.store.audit(query)
     }

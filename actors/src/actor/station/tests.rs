@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     actor::tests::{Locks, acquire, at, lease, locks, sent},
+    bell::Woken,
     commit::JournalMessage,
     domain::{
         Effects, Moment, Record, Ticket,
@@ -16,6 +17,7 @@ use crate::{
 };
 use std::{
     num::NonZeroUsize,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::atomic::{AtomicU64, Ordering},
     task::{Context, Poll, Waker},
@@ -33,6 +35,11 @@ fn held(turns: &Mailbox<JournalMessage>) -> Vec<usize> {
 
 fn told<T>(waiting: &mut Waiting<T>) -> Poll<Result<T, Lost>> {
     Pin::new(waiting).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Whether there is something for which the thread of the station would not sleep.
+fn news(station: &Station<LockMachine>) -> Woken {
+    station.arrivals.wait(Some(Duration::ZERO))
 }
 
 #[test]
@@ -58,10 +65,10 @@ fn whoever_asks_takes_the_turn_if_nobody_is_at_the_loop() {
     let _unheard = station.ask(acquire(1)).unwrap();
     assert_eq!(held(&turns), [1]);
     let asked = (2..5).map(|number| station.handle().prepare(acquire(number)).0).collect();
-    assert!(station.ask_all(asked), "there is something for the journal");
+    assert!(station.ask_all(asked, Then::WakeTheJournal), "there is something for the journal");
     assert_eq!(held(&turns), [3]);
-    assert_eq!(station.handle().queued(), 0, "there is nothing to wake the thread for");
-    assert!(!station.attend(), "nothing was decided");
+    assert_eq!(news(&station), Woken::TimedOut, "there is nothing to wake the thread for");
+    assert!(!station.attend(Then::WakeTheJournal), "nothing was decided");
 }
 
 /// Asks at once what the lock is that [`acquire`] takes first.
@@ -125,10 +132,10 @@ fn time_a_lease_that_ends_before_the_thread_looks_is_made_known_to_it() {
     let (station, _turns) = station(locks([]));
     assert_eq!(station.turn(), ControlFlow::Continue(None));
     let _unheard = station.ask(acquire(1)).unwrap();
-    assert_eq!(station.handle().queued(), 1, "it would sleep for ever");
+    assert_eq!(news(&station), Woken::Rung, "it would sleep for ever");
     assert!(station.turn().is_continue());
     let _unheard = station.ask(acquire(2)).unwrap();
-    assert_eq!(station.handle().queued(), 0, "it looks long before that one ends");
+    assert_eq!(news(&station), Woken::TimedOut, "it looks long before that one ends");
 }
 
 /// What the clock of a bench shows, in seconds; after so many readings somebody acquires a lock, and
@@ -179,7 +186,8 @@ fn bounded_whoever_asks_does_not_wait_for_the_journal_but_the_thread_does() {
     assert!(station.turn().is_continue());
     let _unheard = [1, 2, 3, 4].map(|number| station.ask(acquire(number)).unwrap());
     // One turn is in the journal, one waits for room there, and what came then is not looked at.
-    assert!(station.handle().queued() >= 2, "and the thread knows of it");
+    assert_eq!(station.handle().queued(), 2);
+    assert_eq!(news(&station), Woken::Rung, "and the thread knows of it");
     let sent = thread::scope(|scope| {
         let on_thread =
             scope.spawn(|| station.turn().is_continue() && station.turn().is_continue());

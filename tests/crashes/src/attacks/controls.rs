@@ -44,8 +44,8 @@ const NO_MARK: Twin = Twin {
         },
         Edit {
             file: "src/store/mod.rs",
-            from: "if records.iter().any(raises_mark)",
-            to: "if records.is_empty() && records.iter().any(raises_mark)",
+            from: "&& records.iter().any(raises_mark)",
+            to: "&& records.is_empty()\n            && records.iter().any(raises_mark)",
         },
     ],
     libc: false,

@@ -160,7 +160,7 @@ where
         if self.asked.is_multiple_of(2) || self.flow == Flow::Stopped {
             return self.handle.ask(command).map(|waiting| (Way::Mailbox, waiting));
         }
-        let (flow, told) = self.actor.turn_with(command, &self.handle);
+        let (flow, told) = self.actor.turn_with(command);
         self.flow = flow;
         match told {
             Ok(Told::Later(waiting)) => Ok((Way::AtOnce, waiting)),
