@@ -266,7 +266,8 @@ impl App {
             Arc::new(Directory::new(settings.quotas(), &accounts.accounts, &accounts.tokens));
         let (sender, failures) = mpsc::unbounded_channel();
         let mut threads = Threads::new(sender);
-        let capacity = NonZeroUsize::MIN.saturating_add(settings.mailbox_capacity as usize - 1);
+        let capacity =
+            NonZeroUsize::new(settings.mailbox_capacity as usize).unwrap_or(NonZeroUsize::MIN);
         let journal_capacity = JOURNAL_CAPACITY.min(capacity);
         let (journal, messages) = mailbox(journal_capacity);
         let publishing = PublishingStore::new(store, Arc::clone(&directory));

@@ -53,6 +53,10 @@ pub enum ServeError {
 /// Serves `listeners` until `shutdown` is done, on the clocks of this machine. Must be awaited on
 /// a tokio runtime with time and I/O.
 ///
+/// Only `shutdown` ends it in good order: what was taken is answered then, and the file is free when
+/// this returns. If it is dropped instead, connections break off, and what was decided goes to disk
+/// in the background: the file is free a little later.
+///
 /// # Errors
 /// See [`ServeError`].
 pub async fn serve(

@@ -62,18 +62,18 @@ impl Actors<'_> {
         let actor = actor
             .with_alarm(Arc::clone(&self.alarm) as Arc<dyn Alarm>)
             .with_watch(Arc::clone(&board) as Arc<dyn Watch>);
-        let (stop, mailbox) = (handle.clone(), handle.clone());
+        let (stop, watched) = (handle.clone(), handle.clone());
         let station = Arc::new(Station::new(actor, handle));
-        let desk = Arc::clone(&station);
+        let running = Arc::clone(&station);
         let thread = self.threads.spawn(name, move || {
-            desk.run();
+            running.run();
             Ok(())
         })?;
         self.watched.push(WatchedActor {
             name,
             board: Some(board),
             capacity: self.capacity.get(),
-            queued: Box::new(move || mailbox.queued()),
+            queued: Box::new(move || watched.queued()),
         });
         self.threads.actors.push(RunningActor { stop: Box::new(move || stop.stop()), thread });
         Ok(Outbox::new(name, station, &self.alarm, Arc::clone(&self.alone)))
@@ -86,7 +86,8 @@ struct RunningActor {
     thread: JoinHandle<()>,
 }
 
-/// The threads of the actors, in the order in which they stop.
+/// The threads of the actors, in the order in which they stop. Dropped, they are told to, and nobody
+/// waits for it.
 pub struct Threads {
     actors: Vec<RunningActor>,
     journal: Option<RunningActor>,
@@ -140,12 +141,34 @@ impl Threads {
     }
 
     /// Stops every actor, then the journal.
-    pub fn stop(self) {
-        for RunningActor { stop, thread } in self.actors.into_iter().chain(self.journal) {
-            stop();
-            // What a thread had to say it has sent.
-            let _ended = thread.join();
+    pub fn stop(mut self) {
+        stop(self.take());
+    }
+
+    fn take(&mut self) -> Vec<RunningActor> {
+        self.actors.drain(..).chain(self.journal.take()).collect()
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        let left = self.take();
+        if left.is_empty() {
+            return;
         }
+        // Whoever drops this may be a runtime, which has others to look after.
+        let stopping = std::thread::Builder::new().name("stop".to_owned());
+        if let Err(error) = stopping.spawn(move || stop(left)) {
+            tracing::error!(%error, "the threads of the actors stay until the process ends");
+        }
+    }
+}
+
+fn stop(threads: Vec<RunningActor>) {
+    for RunningActor { stop, thread } in threads {
+        stop();
+        // What a thread had to say it has sent.
+        let _ended = thread.join();
     }
 }
 
