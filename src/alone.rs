@@ -4,13 +4,14 @@
 //! are woken, which takes longer than everything else but the disk. If one connection is open, there is
 //! nobody else for the thread that serves it to look after: it may as well wait for the disk itself.
 //! Whoever connects in that moment waits with it, and so does everything else that this thread sees to,
-//! signals among it: so it does so only where the disk is quick.
+//! signals among it: so it does so only while the disk is quick. A disk that is so no more is noticed by the
+//! commit that takes long, once.
 
 use crate::metrics::Counts;
 use octostore_actors::commit::{Desk, Store};
 use std::{fmt, sync::Arc, time::Duration};
 
-/// A disk that takes longer than this is one to wait for elsewhere.
+/// After a commit that took longer than this, the next is waited for elsewhere.
 const QUICK: Duration = Duration::from_millis(1);
 
 /// Whether a client is alone, and the desk to commit at then.

@@ -152,12 +152,12 @@ where
             }
         }
         let asked = queue.take();
-        let (lone, few) = (asked.len() == 1, asked.len() < MANY);
-        if lone && alone.is_alone_and_quick() {
+        let (is_lone, is_little) = (asked.len() == 1, asked.len() < MANY);
+        if is_lone && alone.is_alone_and_quick() {
             if station.ask_all(asked, Then::LeaveIt) {
                 alone.commit();
             }
-        } else if station.ask_all(asked, Then::WakeTheJournal) && few {
+        } else if station.ask_all(asked, Then::WakeTheJournal) && is_little {
             offer_the_core();
         }
     }

@@ -1,4 +1,5 @@
-//! The only place that knows std from loom. Everything that synchronizes imports from here.
+//! The only place that knows std from loom. Everything that synchronizes imports from here,
+//! but the mailbox's channel, which loom cannot see into.
 
 #[cfg(not(loom))]
 pub use std::sync::{

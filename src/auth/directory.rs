@@ -336,7 +336,7 @@ mod tests {
         }
 
         fn is_pressed(&self) -> bool {
-            false
+            !self.has_room
         }
 
         fn audit(&mut self, _: &AuditQuery) -> Result<AuditPage, StoreFailure> {
@@ -357,6 +357,7 @@ mod tests {
         for has_room in [false, true] {
             let directory = Arc::new(directory());
             let mut store = PublishingStore::new(Disk { has_room }, Arc::clone(&directory));
+            assert_eq!(store.is_pressed(), !has_room);
             let fresh = Token { hash: BearerToken::hash_of(b"fresh"), ..token() };
             store.commit(&[AccountRecord::Token(fresh).into()]);
             assert_eq!(directory.authenticate(b"fresh", NOW).is_ok(), has_room);

@@ -1,18 +1,27 @@
 //! HTTP/1.1 on raw hyper: wire types live below here and nowhere else.
 //!
-//! - [`server`]: sockets, connections, the order of stopping;
-//! - here: one request, from its head to its answer;
+//! The way of every request:
+//!
+//! - [`listen`]: where it comes in; [`server`]: its connection, and the order of stopping;
+//! - [`stream`]: the socket, which gives up on who reads nothing, and knows what was written; [`rest`],
+//!   [`timer`], [`rarely`]: so that who says nothing costs little, and a deadline next to nothing;
+//! - here: one request, from its head to its answer; [`request_id`]: what it is called;
 //! - [`router`]: which paths there are; [`route`]: what metrics call them;
-//! - [`caller`]: who is asking;
-//! - [`locks`], [`limits`], [`flags`], [`config`], [`accounts`]: one file a domain;
+//! - [`caller`]: who is asking; [`body`]: what was sent;
+//! - [`locks`], [`limits`], [`flags`], [`config`], [`accounts`]: one file a domain; [`turn`]: how many of one
+//!   client go on at a time;
+//! - [`wire`]: values in JSON; [`object`]: bodies of answers, where it matters what they cost; [`reply`]: how
+//!   they are sent; [`delivery`]: whether an answer has reached its client;
+//! - [`error`]: what can be wrong, and the only place that maps it to a status.
+//!
+//! What is not asked for a thousand times a second:
+//!
 //! - [`sign_in`]: from a browser to a provider and back;
 //! - [`oauth`]: tokens for whoever can show a grant, which is [`exchange`] for workloads, and
 //!   [`device`] for terminals, whose users come over [`pages`];
 //! - [`admin`], [`audit`], [`backup`]: what administrators do; [`metrics`]: what scrapers read;
 //! - [`openapi`]: what this server says of itself, which [`pages`] show to people;
-//! - [`session`]: whom the dashboard serves;
-//! - [`object`]: bodies of answers, where it matters what they cost;
-//! - [`error`]: what can be wrong, and the only place that maps it to a status.
+//! - [`session`]: whom the dashboard serves.
 
 mod accounts;
 mod admin;

@@ -261,6 +261,7 @@ fn bounded_the_journal_is_checkpointed_past_its_size_and_grows_no_further() {
         let frames = store.frames.load(Ordering::Relaxed);
         assert!(frames > before, "{frames} after {before}: a commit makes no checkpoint");
         assert_eq!(store.patience().is_some(), frames >= SMALL.idle, "worth one when idle");
+        assert_eq!(store.is_pressed(), frames >= SMALL.busy, "worth one at once");
         store.tend(Pressure::Busy).unwrap();
         let left = store.frames.load(Ordering::Relaxed);
         assert_eq!(left, if frames >= SMALL.busy { 0 } else { frames });
