@@ -215,9 +215,9 @@ pub enum Failure {
 /// A server that runs.
 pub struct App {
     service: Arc<Service>,
+    server: Server,
     threads: Threads,
     failures: mpsc::UnboundedReceiver<Failure>,
-    server: Server,
     first_start: Option<FirstStart>,
 }
 
@@ -265,14 +265,14 @@ impl App {
         let directory =
             Arc::new(Directory::new(settings.quotas(), &accounts.accounts, &accounts.tokens));
         let (sender, failures) = mpsc::unbounded_channel();
-        let mut threads = Threads::new(sender);
+        let alarm = Arc::new(RuntimeAlarm::new());
+        let mut threads = Threads::new(Arc::clone(&alarm), sender);
         let capacity =
             NonZeroUsize::new(settings.mailbox_capacity as usize).unwrap_or(NonZeroUsize::MIN);
         let journal_capacity = JOURNAL_CAPACITY.min(capacity);
         let (journal, messages) = mailbox(journal_capacity);
         let publishing = PublishingStore::new(store, Arc::clone(&directory));
-        let alarm = Arc::new(RuntimeAlarm::new());
-        let persistence = Persistence::with_alarm(publishing, messages, Arc::clone(&alarm) as _);
+        let persistence = Persistence::with_alarm(publishing, messages, alarm);
         let desk = threads.start_journal(persistence, journal.clone())?;
         let alone = Arc::new(Alone::new(desk, Arc::clone(&counts)));
         let audit = AuditLog::new(journal.clone());
@@ -288,8 +288,7 @@ impl App {
             main_file,
             store::folder_of(&settings.database.0).to_owned(),
         );
-        let mut actors =
-            Actors { threads: &mut threads, journal, capacity, clock, alarm, alone, watched };
+        let mut actors = Actors { threads: &mut threads, journal, capacity, clock, alone, watched };
         let locks = actors.start("locks", LockMachine::new(recovered.leases, recovered.tokens))?;
         let limiters = actors.start("limits", LimitMachine::new(recovered.limits, time.now()))?;
         let flags = actors.start("flags", FlagMachine::new(recovered.flags))?;
@@ -325,7 +324,7 @@ impl App {
             ready: AtomicBool::new(true),
         });
         let server = Server::start(&service, listeners);
-        Ok(Self { service, threads, failures, server, first_start })
+        Ok(Self { service, server, threads, failures, first_start })
     }
 
     /// Where people go to sign in; a path alone where no setting says at which address.

@@ -21,7 +21,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::Waker,
 };
@@ -205,6 +205,7 @@ impl Lookers {
 pub struct RuntimeAlarm {
     sleepers: Arc<Gather<Waker>>,
     lookers: Arc<Lookers>,
+    retired: AtomicBool,
     _rouse: Owned,
 }
 
@@ -213,7 +214,20 @@ impl RuntimeAlarm {
     pub fn new() -> Self {
         let (sleepers, lookers) = (Arc::new(Gather::default()), Arc::new(Lookers::default()));
         let rouse = tokio::spawn(rouse(Arc::clone(&sleepers), Arc::clone(&lookers)));
-        Self { sleepers, lookers, _rouse: Owned(rouse) }
+        Self { sleepers, lookers, retired: AtomicBool::new(false), _rouse: Owned(rouse) }
+    }
+}
+
+impl RuntimeAlarm {
+    /// From now on each is woken at once: the runtime may be gone, or nobody drives it any more, and
+    /// not all who sleep are tasks of it.
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::SeqCst);
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
+        self.sleepers.take().into_iter().for_each(Waker::wake);
     }
 }
 
@@ -230,6 +244,10 @@ impl Alarm for RuntimeAlarm {
             sleepers.drain(..).for_each(Waker::wake);
         } else {
             self.sleepers.append(&mut sleepers);
+            // After they are there: whoever retires meanwhile finds them, or is seen here.
+            if self.retired.load(Ordering::SeqCst) {
+                self.wake_all();
+            }
         }
     }
 }
@@ -237,7 +255,7 @@ impl Alarm for RuntimeAlarm {
 impl Drop for RuntimeAlarm {
     fn drop(&mut self) {
         // Whoever still waits must hear what it was told.
-        self.sleepers.take().into_iter().for_each(Waker::wake);
+        self.wake_all();
     }
 }
 
@@ -464,6 +482,17 @@ mod tests {
         assert_eq!(woken.count(), FEW);
         drop(alarm);
         assert_eq!(woken.count(), 3 * FEW);
+    }
+
+    #[tokio::test]
+    async fn an_alarm_that_has_retired_leaves_nothing_to_the_runtime() {
+        let (alarm, woken) = (RuntimeAlarm::new(), Arc::new(Woken::default()));
+        alarm.wake(woken.sleepers(3));
+        assert_eq!(woken.count(), 0, "the runtime has not come to it");
+        alarm.retire();
+        assert_eq!(woken.count(), 3);
+        alarm.wake(woken.sleepers(3));
+        assert_eq!(woken.count(), 6);
     }
 
     #[tokio::test]

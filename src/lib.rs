@@ -55,7 +55,8 @@ pub enum ServeError {
 ///
 /// Only `shutdown` ends it in good order: what was taken is answered then, and the file is free when
 /// this returns. If it is dropped instead, connections break off, and what was decided goes to disk
-/// in the background: the file is free a little later.
+/// in the background: the file is free a little later, and what was granted to somebody who never
+/// heard of it ends by itself, when its time is over.
 ///
 /// # Errors
 /// See [`ServeError`].

@@ -37,8 +37,6 @@ pub struct Actors<'a> {
     pub capacity: NonZeroUsize,
     /// The lease clock.
     pub clock: Arc<dyn Clock>,
-    /// Wakes those whom they answer.
-    pub alarm: Arc<RuntimeAlarm>,
     /// Who commits what a client changes that is alone.
     pub alone: Arc<Alone>,
     /// Those that have started, for whoever watches.
@@ -60,7 +58,7 @@ impl Actors<'_> {
         let (actor, handle) = Actor::new(machine, self.capacity, journal, clock);
         let board = Arc::new(Board::default());
         let actor = actor
-            .with_alarm(Arc::clone(&self.alarm) as Arc<dyn Alarm>)
+            .with_alarm(Arc::clone(&self.threads.alarm) as Arc<dyn Alarm>)
             .with_watch(Arc::clone(&board) as Arc<dyn Watch>);
         let (stop, watched) = (handle.clone(), handle.clone());
         let station = Arc::new(Station::new(actor, handle));
@@ -76,7 +74,7 @@ impl Actors<'_> {
             queued: Box::new(move || watched.queued()),
         });
         self.threads.actors.push(RunningActor { stop: Box::new(move || stop.stop()), thread });
-        Ok(Outbox::new(name, station, &self.alarm, Arc::clone(&self.alone)))
+        Ok(Outbox::new(name, station, &self.threads.alarm, Arc::clone(&self.alone)))
     }
 }
 
@@ -91,13 +89,16 @@ struct RunningActor {
 pub struct Threads {
     actors: Vec<RunningActor>,
     journal: Option<RunningActor>,
+    /// Wakes those whom they answer.
+    alarm: Arc<RuntimeAlarm>,
     failures: mpsc::UnboundedSender<Failure>,
 }
 
 impl Threads {
-    /// None has started yet. If one fails or panics, `failures` is told.
-    pub fn new(failures: mpsc::UnboundedSender<Failure>) -> Self {
-        Self { actors: Vec::new(), journal: None, failures }
+    /// None has started yet. Those whom they answer are woken by `alarm`; if one fails or panics,
+    /// `failures` is told.
+    pub fn new(alarm: Arc<RuntimeAlarm>, failures: mpsc::UnboundedSender<Failure>) -> Self {
+        Self { actors: Vec::new(), journal: None, alarm, failures }
     }
 
     /// Starts the persistence actor, which `journal` reaches, and says where its work is done.
@@ -156,6 +157,9 @@ impl Drop for Threads {
         if left.is_empty() {
             return;
         }
+        // The actors wait for their last commit, and must hear of it although nobody may drive the
+        // runtime any more.
+        self.alarm.retire();
         // Whoever drops this may be a runtime, which has others to look after.
         let stopping = std::thread::Builder::new().name("stop".to_owned());
         if let Err(error) = stopping.spawn(move || stop(left)) {
@@ -194,15 +198,16 @@ mod tests {
     use std::time::Duration;
     use tokio::time::timeout;
 
-    #[test]
-    fn a_panic_in_an_actor_ends_the_process_with_a_clear_message() {
+    #[tokio::test]
+    async fn a_panic_in_an_actor_ends_the_process_with_a_clear_message() {
         let (sender, mut failures) = mpsc::unbounded_channel();
-        let threads = Threads::new(sender);
+        let threads = Threads::new(Arc::new(RuntimeAlarm::new()), sender);
         let thread = threads.spawn("locks", || panic!("two holders")).unwrap();
         thread.join().unwrap();
-        let said = failures.blocking_recv().unwrap().to_string();
+        let said = failures.recv().await.unwrap().to_string();
         assert!(said.contains("locks") && said.contains("two holders"), "{said}");
     }
+
     /// Begins a command, and does not end it before it may.
     struct Busy {
         begun: std::sync::mpsc::Sender<()>,
@@ -246,11 +251,10 @@ mod tests {
         let (sender, _failures) = mpsc::unbounded_channel();
         let (journal, _messages) = mailbox(NonZeroUsize::MIN);
         let mut actors = Actors {
-            threads: &mut Threads::new(sender),
+            threads: &mut Threads::new(Arc::new(RuntimeAlarm::new()), sender),
             journal,
             capacity: NonZeroUsize::new(3).unwrap(),
             clock: Arc::new(SystemClock),
-            alarm: Arc::new(RuntimeAlarm::new()),
             alone: Alone::nobody(),
             watched: Vec::new(),
         };

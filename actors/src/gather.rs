@@ -53,7 +53,7 @@ impl<T> Gather<T> {
 
     /// Takes all that is there, in the order it was added: nothing, if nothing is.
     pub fn take(&self) -> Vec<T> {
-        std::mem::take(&mut lock(&self.state).items)
+        self.take_at_most(usize::MAX)
     }
 
     /// Takes the first of what is there, `most` at most, and leaves the rest.

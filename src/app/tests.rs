@@ -6,9 +6,17 @@ use crate::{
     settings::Settings,
     store::OpenError,
 };
+use octostore_actors::domain::{
+    lock::{Holder, LockCommand},
+    values::{AccountId, LeaseId, LockName, Quota, Ttl},
+};
 use std::{path::Path, sync::Arc, time::Duration};
 use tempfile::TempDir;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    runtime::Builder,
+    task::yield_now,
+    time::{sleep, timeout},
+};
 
 /// What request handlers can reach, and all that is behind it; it listens nowhere.
 pub(crate) struct Inside {
@@ -40,21 +48,62 @@ fn app(folder: &Path) -> Result<App, StartError> {
     App::start(&settings, Vec::new(), &time)
 }
 
-#[tokio::test]
-async fn a_server_that_is_dropped_frees_its_file() {
-    let folder = TempDir::new().unwrap();
-    let first = app(folder.path()).unwrap();
-    let in_use = |error| matches!(error, StartError::Open(OpenError::InUse { .. }));
-    assert!(app(folder.path()).err().is_some_and(in_use), "it runs");
-    drop(first);
+/// Waits until another server may have the database in `folder`.
+async fn until_free(folder: &Path) {
     let second = async {
         loop {
-            match app(folder.path()) {
+            match app(folder) {
                 Ok(app) => return app,
-                Err(error) => assert!(in_use(error)),
+                Err(error) => assert!(is_in_use(&error), "{error}"),
             }
             sleep(Duration::from_millis(1)).await;
         }
     };
     drop(timeout(Duration::from_secs(60), second).await.expect("the first runs for ever"));
+}
+
+fn is_in_use(error: &StartError) -> bool {
+    matches!(error, StartError::Open(OpenError::InUse { .. }))
+}
+
+#[tokio::test]
+async fn a_server_that_is_dropped_frees_its_file() {
+    let folder = TempDir::new().unwrap();
+    let first = app(folder.path()).unwrap();
+    assert!(app(folder.path()).err().is_some_and(|error| is_in_use(&error)), "it runs");
+    drop(first);
+    until_free(folder.path()).await;
+}
+
+/// Among the answers of the last commit are such as belong to tasks that nobody polls.
+#[test]
+fn a_server_that_is_dropped_frees_its_file_although_its_runtime_stands_still() {
+    let runtime = || Builder::new_current_thread().enable_all().build().unwrap();
+    let (folder, still) = (TempDir::new().unwrap(), runtime());
+    let first = still.block_on(async {
+        let app = app(folder.path()).unwrap();
+        let token = std::fs::read(&app.first_start().unwrap().token_file).unwrap();
+        let now = app.service.calendar.wall();
+        let admin = app.service.directory.authenticate(token.trim_ascii(), now).unwrap();
+        for number in 0..100 {
+            let (service, account) = (Arc::clone(&app.service), admin.account().id);
+            tokio::spawn(async move { service.locks.ask(acquire(account, number)).await });
+        }
+        // They ask, and nobody comes back to them.
+        yield_now().await;
+        app
+    });
+    drop(first);
+    runtime().block_on(until_free(folder.path()));
+}
+
+fn acquire(account: AccountId, number: u128) -> LockCommand {
+    LockCommand::Acquire {
+        name: LockName::new(&format!("lock-{number}")).unwrap(),
+        holder: Holder { account, owner: None },
+        ttl: Ttl::from_seconds(60).unwrap(),
+        lease: LeaseId::from_bytes(number.to_be_bytes()),
+        metadata: None,
+        quota: Quota::new(1_000),
+    }
 }

@@ -139,16 +139,12 @@ where
     /// Takes a turn, if nobody is at the loop; otherwise has the thread look for what is in the
     /// mailbox. Says what [`Station::ask_all`] does.
     pub fn attend(&self, then: Then) -> bool {
-        match self.seat.try_take() {
-            Some(mut seat) if !seat.waits() => {
-                seat.turn(Patience::None);
-                self.get_up(seat, then)
-            }
-            Some(_) | None => {
-                self.handle.address.wake();
-                true
-            }
-        }
+        let Some(mut seat) = self.seat.try_take().filter(|seat| !seat.waits()) else {
+            self.handle.address.wake();
+            return true;
+        };
+        seat.turn(Patience::None);
+        self.get_up(seat, then)
     }
 
     /// Leaves the loop after a turn. Says what [`Station::ask_all`] does.

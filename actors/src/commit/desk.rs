@@ -6,8 +6,8 @@
 //! it himself. The store is handed from thread to thread, and is never with two.
 //!
 //! Nothing is left behind: what is to be committed is in the mailbox before anybody looks whether the
-//! desk is free, and whoever finds it taken rings. If something is left on the desk that is not in the
-//! mailbox any more, the thread is called, which it hears also if it is only about to sleep.
+//! desk is free, and whoever finds it taken, or leaves something there that is not in the mailbox any more, calls
+//! the thread, which it hears also if it is only about to sleep.
 
 use super::{Next, Persistence, Pressure, Store, StoreFailure};
 use crate::{

@@ -92,8 +92,9 @@ impl<T> Rest<T> {
     }
 
     fn call(&self) {
-        // In this order: a receiver who is about to sleep finds the call, or is woken.
-        self.shared.called.store(true, Ordering::Release);
+        // In this order: a receiver who is about to sleep finds the call, or is woken. And not a store:
+        // who hears the second of two calls must see what the first was about.
+        self.shared.called.swap(true, Ordering::Release);
         self.shared.bell.ring();
     }
 

@@ -184,10 +184,14 @@ fn bounded_whoever_asks_does_not_wait_for_the_journal_but_the_thread_does() {
     let (journal, turns) = mailbox(NonZeroUsize::MIN);
     let station = Station::new(Actor { journal, ..actor }, handle);
     assert!(station.turn().is_continue());
-    let _unheard = [1, 2, 3, 4].map(|number| station.ask(acquire(number)).unwrap());
-    // One turn is in the journal, one waits for room there, and what came then is not looked at.
+    let ask = |number| station.ask(acquire(number)).unwrap();
+    let mut unheard = vec![ask(1), ask(2)];
+    // One turn is in the journal, and one waits for room there.
+    assert_eq!((turns.len(), station.handle().queued()), (1, 0));
+    assert_eq!(news(&station), Woken::Rung, "it would sleep, and that turn stay");
+    // What comes then is not looked at.
+    unheard.extend([ask(3), ask(4)]);
     assert_eq!(station.handle().queued(), 2);
-    assert_eq!(news(&station), Woken::Rung, "and the thread knows of it");
     let sent = thread::scope(|scope| {
         let on_thread =
             scope.spawn(|| station.turn().is_continue() && station.turn().is_continue());

@@ -215,8 +215,7 @@ impl Server {
     /// See [`NotStopped`].
     pub fn stop(mut self) -> Result<(), NotStopped> {
         for domain in Domain::ALL {
-            // What comes back of the answers on their way may fill the mailbox; there is room in
-            // one that was emptied.
+            // There is room in a mailbox that was emptied.
             self.turn(domain);
             self.step()?;
             let mut flow = self.turn(domain);
