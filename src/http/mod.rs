@@ -10,7 +10,7 @@
 //! - [`caller`]: who is asking; [`body`]: what was sent;
 //! - [`locks`], [`limits`], [`flags`], [`config`], [`accounts`]: one file a domain; [`turn`]: how many of one
 //!   client go on at a time;
-//! - [`wire`]: values in JSON; [`object`]: bodies of answers, where it matters what they cost; [`reply`]: how
+//! - [`wire`]: values in JSON; [`object`]: bodies of answers, where it matters what they cost; [`mod@reply`]: how
 //!   they are sent; [`delivery`]: whether an answer has reached its client;
 //! - [`error`]: what can be wrong, and the only place that maps it to a status.
 //!
