@@ -216,9 +216,7 @@ impl RuntimeAlarm {
         let rouse = tokio::spawn(rouse(Arc::clone(&sleepers), Arc::clone(&lookers)));
         Self { sleepers, lookers, retired: AtomicBool::new(false), _rouse: Owned(rouse) }
     }
-}
 
-impl RuntimeAlarm {
     /// From now on each is woken at once: the runtime may be gone, or nobody drives it any more, and
     /// not all who sleep are tasks of it.
     pub fn retire(&self) {

@@ -16,11 +16,6 @@ impl Seq {
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }
-
-    /// How many changes there are after `other`, up to this one.
-    pub const fn after(self, other: Self) -> u64 {
-        self.0.saturating_sub(other.0)
-    }
 }
 
 /// Counts the commits of a domain that were refused. A turn that was computed before the
