@@ -18,7 +18,7 @@ use crate::{
         workload::Workload,
     },
     backups::Backups,
-    batching::{Outbox, RuntimeAlarm},
+    batching::{Outbox, RuntimeAlarm, Waiters},
     clock::{BootId, Calendar, TimeSource},
     http::{Listener, Route, Server},
     metrics::{
@@ -107,6 +107,8 @@ pub struct Service {
     pub exposition: Exposition,
     /// Where traces go.
     pub traces: Traces,
+    /// Those who wait for the disk.
+    pub waiters: Arc<Waiters>,
     ready: AtomicBool,
 }
 
@@ -266,6 +268,7 @@ impl App {
             Arc::new(Directory::new(settings.quotas(), &accounts.accounts, &accounts.tokens));
         let (sender, failures) = mpsc::unbounded_channel();
         let alarm = Arc::new(RuntimeAlarm::new());
+        let waiters = Arc::clone(alarm.waiters());
         let mut threads = Threads::new(Arc::clone(&alarm), sender);
         let capacity =
             NonZeroUsize::new(settings.mailbox_capacity as usize).unwrap_or(NonZeroUsize::MIN);
@@ -321,6 +324,7 @@ impl App {
             counts,
             exposition: Exposition::new(sources),
             traces,
+            waiters,
             ready: AtomicBool::new(true),
         });
         let server = Server::start(&service, listeners);

@@ -5,12 +5,18 @@
 //! one burst go to their actor as one message, and are decided upon where they were gathered if the
 //! actor is free ([`Station`]); answers that come with one commit wake one task, which wakes the
 //! others where they run. What a client asks who is [`Alone`] is committed here as well. Who looks and is
-//! answered at once does not wait for a crowd that a commit has answered: see [`Lookers`].
+//! answered at once does not wait for a crowd that a commit has answered, and a few who wait for the
+//! disk do not wait for the core: see [`courtesy`].
+
+mod courtesy;
+
+pub use courtesy::Waiters;
 
 use crate::{
     alone::Alone,
     traces::{Hop, hop},
 };
+use courtesy::{FEW, Lookers, MANY, Waits, offer_the_core};
 use octostore_actors::{
     actor::{Asked, Station, Then, Told},
     domain::Machine,
@@ -21,7 +27,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     task::Waker,
 };
@@ -42,6 +48,7 @@ pub struct Outbox<M: Machine> {
     station: Arc<Station<M>>,
     queue: Arc<Gather<Asked<M>>>,
     lookers: Arc<Lookers>,
+    waiters: Arc<Waiters>,
     _flush: Owned,
 }
 
@@ -59,10 +66,10 @@ where
         alarm: &RuntimeAlarm,
         alone: Arc<Alone>,
     ) -> Self {
-        let lookers = Arc::clone(&alarm.lookers);
+        let (lookers, waiters) = (Arc::clone(&alarm.lookers), Arc::clone(&alarm.waiters));
         let queue = Arc::new(Gather::default());
         let flush = tokio::spawn(flush(Arc::clone(&queue), Arc::clone(&station), alone));
-        Self { name, station, queue, lookers, _flush: Owned(flush) }
+        Self { name, station, queue, lookers, waiters, _flush: Owned(flush) }
     }
 
     /// How to ask without taking the turn.
@@ -73,9 +80,9 @@ where
 
     /// Asks the actor. The command is answered exactly once; if the actor has no room for it, by
     /// saying so.
-    pub fn ask(&self, command: M::Command) -> Hop<Waiting<M::Outcome>> {
+    pub fn ask(&self, command: M::Command) -> Hop<Waits<Waiting<M::Outcome>>> {
         let (asked, waiting) = self.station.handle().prepare(command);
-        let answer = hop(self.name, waiting);
+        let answer = hop(self.name, self.waiters.wait(waiting));
         if self.queue.add(asked) >= MOST_AT_ONCE {
             self.station.ask_all(self.queue.take(), Then::WakeTheJournal);
         }
@@ -91,7 +98,7 @@ where
                 Told::Now(outcome) => Ok(outcome),
                 Told::Later(waiting) => {
                     offer_the_core();
-                    waiting.await
+                    self.waiters.wait(waiting).await
                 }
             }
         });
@@ -130,10 +137,6 @@ const MOST_AT_ONCE: usize = 16;
 /// For how many turns of the runtime's loop commands are gathered while more come.
 const MOST_TURNS: usize = 4;
 
-/// For so many commands the core is not offered to the journal: they are work for a while, and it
-/// begins when it can.
-const MANY: usize = 4;
-
 async fn flush<M>(queue: Arc<Gather<Asked<M>>>, station: Arc<Station<M>>, alone: Arc<Alone>)
 where
     M: Machine + Send + 'static,
@@ -152,7 +155,7 @@ where
             }
         }
         let asked = queue.take();
-        let (is_lone, is_little) = (asked.len() == 1, asked.len() < MANY);
+        let (is_lone, is_little) = (asked.len() == 1, asked.len() < MANY as usize);
         if is_lone && alone.is_alone_and_quick() {
             if station.ask_all(asked, Then::LeaveIt) {
                 alone.commit();
@@ -163,48 +166,11 @@ where
     }
 }
 
-/// The journal may have been woken on the core of this thread, and would wait as long as the system
-/// lets that go on: milliseconds, for what takes it microseconds.
-fn offer_the_core() {
-    std::thread::yield_now();
-}
-
-/// Whether somebody looks, or asks something else that is answered at once.
-///
-/// A commit answers everybody who had waited for it, and to send all of that takes the runtime longer
-/// than some fifty looks. Those who wait for the disk have waited long; so while somebody looks,
-/// a few of them at a time go on, and who looks goes in between.
-#[derive(Debug, Default)]
-struct Lookers {
-    /// So many times more they are taken to be about.
-    left: AtomicU32,
-}
-
-/// Nobody has looked any more while [`FEW`] answers went so many times: some fifty milliseconds of a
-/// server that is busy.
-const UNTIL_FORGOTTEN: u32 = 1024;
-
-/// So many answers of a commit go together while somebody looks.
-const FEW: usize = 6;
-
-impl Lookers {
-    fn have_looked(&self) {
-        self.left.store(UNTIL_FORGOTTEN, Ordering::Relaxed);
-    }
-
-    /// Counts down, and says whether there are some; asked once for each few answers. That a look
-    /// which comes in between is overlooked does no harm: where it matters, there are more.
-    fn are_about(&self) -> bool {
-        let left = self.left.load(Ordering::Relaxed);
-        self.left.store(left.saturating_sub(1), Ordering::Relaxed);
-        left > 0
-    }
-}
-
 /// Wakes many tasks at the price of one.
 pub struct RuntimeAlarm {
     sleepers: Arc<Gather<Waker>>,
     lookers: Arc<Lookers>,
+    waiters: Arc<Waiters>,
     retired: AtomicBool,
     _rouse: Owned,
 }
@@ -214,7 +180,13 @@ impl RuntimeAlarm {
     pub fn new() -> Self {
         let (sleepers, lookers) = (Arc::new(Gather::default()), Arc::new(Lookers::default()));
         let rouse = tokio::spawn(rouse(Arc::clone(&sleepers), Arc::clone(&lookers)));
-        Self { sleepers, lookers, retired: AtomicBool::new(false), _rouse: Owned(rouse) }
+        let (waiters, retired) = (Arc::default(), AtomicBool::new(false));
+        Self { sleepers, lookers, waiters, retired, _rouse: Owned(rouse) }
+    }
+
+    /// Those whom it is to wake some time.
+    pub fn waiters(&self) -> &Arc<Waiters> {
+        &self.waiters
     }
 
     /// From now on each is woken at once: the runtime may be gone, or nobody drives it any more, and
@@ -271,234 +243,4 @@ async fn rouse(sleepers: Arc<Gather<Waker>>, lookers: Arc<Lookers>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::SystemClock;
-    use octostore_actors::{
-        actor::Actor,
-        commit::{Persistence, Pressure, Store, StoreFailure, Verdict},
-        domain::{
-            Effects, Moment, Record, Ticket,
-            audit::{AuditPage, AuditQuery},
-            lock::LockRecord,
-            values::FencingToken,
-        },
-        mailbox::mailbox,
-        progress::Seq,
-        snapshot::Snapshot,
-        time::Instant,
-    };
-    use std::{
-        num::NonZeroUsize,
-        sync::atomic::{AtomicUsize, Ordering},
-        task::Wake,
-        time::Duration,
-    };
-    use tokio::time::timeout;
-
-    /// Tasks that sleep, and how many of them were woken.
-    #[derive(Default)]
-    struct Woken(AtomicUsize);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    impl Woken {
-        fn sleepers(self: &Arc<Self>, count: usize) -> Vec<Waker> {
-            vec![Waker::from(Arc::clone(self)); count]
-        }
-
-        fn count(&self) -> usize {
-            self.0.load(Ordering::Relaxed)
-        }
-    }
-
-    #[tokio::test]
-    async fn everybody_who_sleeps_is_woken_alone_or_with_others() {
-        let (alarm, woken) = (RuntimeAlarm::new(), Arc::new(Woken::default()));
-        let mut all = 0;
-        for count in [0, 1, 2, 1, 3, 100] {
-            alarm.wake(woken.sleepers(count));
-            all += count;
-            let waken = async {
-                while woken.count() < all {
-                    yield_now().await;
-                }
-            };
-            timeout(Duration::from_secs(60), waken).await.expect("one of them sleeps for ever");
-            assert_eq!(woken.count(), all);
-        }
-    }
-
-    /// Tells of changes that are not on disk so many times, and then of none.
-    struct Doubtful {
-        changes: u32,
-    }
-
-    impl Machine for Doubtful {
-        type Command = ();
-        type Outcome = u32;
-
-        fn apply(&mut self, _: Moment, ticket: Ticket, (): (), effects: &mut Effects<u32>) {
-            let mut seen = Seq::NONE;
-            if let Some(left) = self.changes.checked_sub(1) {
-                seen = effects.record(LockRecord::TokenMark(FencingToken::ZERO));
-                self.changes = left;
-            }
-            effects.answer(ticket, self.changes, seen);
-        }
-
-        fn undelivered(&mut self, _: u32, _: &mut Effects<u32>) {}
-
-        fn next_deadline(&self) -> Option<Instant> {
-            None
-        }
-
-        fn on_deadline(&mut self, _: Instant, _: &mut Effects<u32>) {}
-
-        fn settle(&mut self, _: Seq) {}
-
-        fn rewind(&mut self, _: Seq) {}
-
-        fn close(&mut self, _: &mut Effects<u32>) {}
-    }
-
-    /// Has no room.
-    struct Full;
-
-    impl Store for Full {
-        fn commit(&mut self, _: &[Record]) -> Verdict {
-            Verdict::NoRoom
-        }
-
-        fn patience(&self) -> Option<Duration> {
-            None
-        }
-
-        fn is_pressed(&self) -> bool {
-            false
-        }
-
-        fn audit(&mut self, _: &AuditQuery) -> Result<AuditPage, StoreFailure> {
-            unreachable!("nobody reads the log")
-        }
-
-        fn snapshot(&mut self) -> Result<Option<Snapshot>, StoreFailure> {
-            Ok(None)
-        }
-
-        fn tend(&mut self, _: Pressure) -> Result<(), StoreFailure> {
-            Ok(())
-        }
-    }
-
-    /// What is told on a full disk when so many changes are undone, by `ask` of the outbox.
-    async fn told<A: AsyncFnOnce(&Outbox<Doubtful>) -> Result<u32, Lost>>(
-        changes: u32,
-        ask: A,
-    ) -> Result<u32, Lost> {
-        let places = NonZeroUsize::new(8).unwrap();
-        let (journal, turns) = mailbox(places);
-        let (actor, handle) =
-            Actor::new(Doubtful { changes }, places, journal, Arc::new(SystemClock));
-        let station = Arc::new(Station::new(actor, handle));
-        let mut persistence = Persistence::new(Full, turns);
-        let alarm = RuntimeAlarm::new();
-        let outbox = Outbox::new("doubtful", Arc::clone(&station), &alarm, Alone::nobody());
-        assert!(Arc::ptr_eq(&outbox.lookers, &alarm.lookers), "the alarm would not hear of looks");
-        let steps = async {
-            loop {
-                station.attend(Then::WakeTheJournal);
-                persistence.step().unwrap();
-                yield_now().await;
-            }
-        };
-        tokio::select! {
-            told = ask(&outbox) => told,
-            () = steps => unreachable!("they have no end"),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_look_that_saw_what_was_undone_looks_again_and_a_change_is_refused() {
-        let ask = async |outbox: &Outbox<Doubtful>| outbox.ask(()).await;
-        let look = async |outbox: &Outbox<Doubtful>| outbox.look(()).await;
-        assert_eq!(told(1, ask).await, Err(Lost::StoreFull));
-        for changes in 0..=MOST_UNDONE {
-            assert_eq!(told(changes, look).await, Ok(0));
-        }
-        assert_eq!(told(MOST_UNDONE + 1, look).await, Err(Lost::StoreFull), "it has an end");
-    }
-
-    #[tokio::test]
-    async fn looks_do_not_wait_for_a_crowd_that_a_commit_has_answered() {
-        const CROWD: usize = 10 * FEW;
-        let (alarm, woken) = (RuntimeAlarm::new(), Arc::new(Woken::default()));
-        let mut before = 0;
-        let mut in_a_turn = async || {
-            yield_now().await;
-            woken.count() - std::mem::replace(&mut before, woken.count())
-        };
-        alarm.wake(woken.sleepers(CROWD));
-        assert_eq!(in_a_turn().await, CROWD, "nobody looks");
-        alarm.lookers.have_looked();
-        alarm.wake(woken.sleepers(CROWD));
-        for _ in 0..CROWD / FEW {
-            assert_eq!(in_a_turn().await, FEW, "all else has its turn in between");
-        }
-        assert_eq!(in_a_turn().await, 0);
-        for _ in 0..UNTIL_FORGOTTEN {
-            alarm.lookers.are_about();
-        }
-        alarm.wake(woken.sleepers(CROWD));
-        assert_eq!(in_a_turn().await, CROWD, "nobody looks any more");
-    }
-
-    #[tokio::test]
-    async fn who_looks_is_noticed_and_who_changes_something_is_not() {
-        let ask = async |outbox: &Outbox<Doubtful>| {
-            let lookers = &outbox.lookers;
-            assert!(!lookers.are_about());
-            outbox.ask(()).await?;
-            assert!(!lookers.are_about());
-            let told = outbox.look(()).await;
-            assert!(lookers.are_about());
-            told
-        };
-        assert_eq!(told(0, ask).await, Ok(0));
-    }
-
-    #[tokio::test]
-    async fn a_crowd_of_which_some_still_wait_is_woken_when_the_alarm_goes() {
-        let (alarm, woken) = (RuntimeAlarm::new(), Arc::new(Woken::default()));
-        alarm.lookers.have_looked();
-        alarm.wake(woken.sleepers(3 * FEW));
-        yield_now().await;
-        assert_eq!(woken.count(), FEW);
-        drop(alarm);
-        assert_eq!(woken.count(), 3 * FEW);
-    }
-
-    #[tokio::test]
-    async fn an_alarm_that_has_retired_leaves_nothing_to_the_runtime() {
-        let (alarm, woken) = (RuntimeAlarm::new(), Arc::new(Woken::default()));
-        alarm.wake(woken.sleepers(3));
-        assert_eq!(woken.count(), 0, "the runtime has not come to it");
-        alarm.retire();
-        assert_eq!(woken.count(), 3);
-        alarm.wake(woken.sleepers(3));
-        assert_eq!(woken.count(), 6);
-    }
-
-    #[tokio::test]
-    async fn an_alarm_that_goes_wakes_those_who_still_wait_for_it() {
-        let (alarm, woken) = (RuntimeAlarm::new(), Arc::new(Woken::default()));
-        alarm.wake(woken.sleepers(3));
-        assert_eq!(woken.count(), 0, "the runtime has not come to it");
-        drop(alarm);
-        assert_eq!(woken.count(), 3);
-    }
-}
+mod tests;

@@ -171,6 +171,7 @@ async fn handle(delivery: &Delivery, peer: Address, request: Request<Incoming>) 
         delivery.rest.goes_on();
     }
     delivery.answered();
+    service.waiters.let_the_journal_go_on();
     reply
 }
 

@@ -25,6 +25,8 @@ async fn a_connection_with_many_requests_at_once_has_one_answered_a_turn() {
     let builder = builder(&service.limits);
     let connections = Connections { service, builder, room, phase };
     let mut served = pin!(connections.serve(Socket::Unix(socket), Address::Local, permit));
+    // For whom the journal's thread may need the core that this one has.
+    let _waits = inside.service.waiters.wait(());
     let answered = || inside.service.counts.requests.answered().map(|(.., count)| count).sum();
     poll_fn(|cx| {
         let before: u64 = answered();
@@ -39,6 +41,7 @@ async fn a_connection_with_many_requests_at_once_has_one_answered_a_turn() {
         Poll::Pending
     })
     .await;
+    assert_eq!(inside.service.waiters.counted(), (1, REQUESTS as u32), "each counts");
 }
 
 #[tokio::test]

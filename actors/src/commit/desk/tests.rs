@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    commit::{AuditLog, RECORDS_AT_ONCE, Turn, Verdict},
+    commit::{AuditLog, CROWD, RECORDS_AT_ONCE, Turn, Verdict},
     domain::{
         Record,
         audit::{AuditPage, AuditQuery},
@@ -130,6 +130,20 @@ fn whoever_attends_a_free_desk_commits_and_leaves_the_rest_to_the_thread() {
     desk.attend();
     assert!(waiting.iter_mut().all(|waiting| told(waiting) == Poll::Ready(Ok(()))));
     assert_eq!(*lock(&done), [Done::Committed], "both in one commit, and nothing tended");
+}
+
+#[test]
+fn the_journal_waits_for_more_only_where_the_last_commit_was_for_a_crowd() {
+    let Bench { desk, journal, .. } = bench(Ends::Well, None);
+    let expects_a_crowd = |last: usize| {
+        let _waiting: Vec<_> = (0..last).map(|_| leave(&journal)).collect();
+        desk.attend();
+        let seat = desk.seat.take();
+        seat.work.get().expect("it has not ended").expects_a_crowd()
+    };
+    for (last, expected) in [(1, false), (CROWD, true), (CROWD - 1, false), (2 * CROWD, true)] {
+        assert_eq!(expects_a_crowd(last), expected, "{last}");
+    }
 }
 
 #[test]

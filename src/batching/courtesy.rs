@@ -1,0 +1,147 @@
+//! Who goes first, on few cores: those who look before a crowd that a commit has answered, and the
+//! journal before whatever else the runtime has to do, if it works for a few.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+/// For so many commands the core is not offered to the journal: they are work for a while, and it
+/// begins when it can.
+pub const MANY: u32 = 4;
+
+/// The journal may have been woken on the core of this thread, and would wait as long as the system
+/// lets that go on: milliseconds, for what takes it microseconds.
+pub fn offer_the_core() {
+    std::thread::yield_now();
+}
+
+/// Whether somebody looks, or asks something else that is answered at once.
+///
+/// A commit answers everybody who had waited for it, and to send all of that takes the runtime longer
+/// than some fifty looks. Those who wait for the disk have waited long; so while somebody looks,
+/// a few of them at a time go on, and who looks goes in between.
+#[derive(Debug, Default)]
+pub struct Lookers {
+    /// So many times more they are taken to be about.
+    left: AtomicU32,
+}
+
+/// Nobody has looked any more while [`FEW`] answers went so many times: some fifty milliseconds of a
+/// server that is busy.
+pub const UNTIL_FORGOTTEN: u32 = 1024;
+
+/// So many answers of a commit go together while somebody looks.
+pub const FEW: usize = 6;
+
+impl Lookers {
+    /// Somebody looks.
+    pub fn have_looked(&self) {
+        self.left.store(UNTIL_FORGOTTEN, Ordering::Relaxed);
+    }
+
+    /// Counts down, and says whether there are some; asked once for each few answers. That a look
+    /// which comes in between is overlooked does no harm: where it matters, there are more.
+    pub fn are_about(&self) -> bool {
+        let left = self.left.load(Ordering::Relaxed);
+        self.left.store(left.saturating_sub(1), Ordering::Relaxed);
+        left > 0
+    }
+}
+
+/// Those who have asked for what must be on disk, and have no answer yet.
+///
+/// For the few of them the journal's thread wakes three times: for them, for the disk, and for the
+/// disk again. Each time it may find the cores taken by a runtime that is busy with everybody else,
+/// so that offers its own again and again until they have their answers. Where they are many, the
+/// journal has work to begin with when it can, and to be interrupted costs everybody more.
+#[derive(Debug, Default)]
+pub struct Waiters {
+    waiting: AtomicU32,
+    /// How many others were answered, to count off those after whom the core is offered.
+    answered: AtomicU32,
+}
+
+/// The core is offered after so many answers: some fifty microseconds.
+pub const OFTEN: u32 = 8;
+
+impl Waiters {
+    /// One more waits for this `answer`, until what is given here is dropped.
+    pub fn wait<F>(self: &Arc<Self>, answer: F) -> Waits<F> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Waits { answer, waiters: Arc::clone(self) }
+    }
+
+    /// Somebody, whoever it is, was answered: offers the core if it is time to.
+    pub fn let_the_journal_go_on(&self) {
+        if self.are_to_be_thought_of() {
+            offer_the_core();
+        }
+    }
+
+    /// How many wait, and how many others were answered meanwhile.
+    #[cfg(test)]
+    pub fn counted(&self) -> (u32, u32) {
+        (self.waiting.load(Ordering::Relaxed), self.answered.load(Ordering::Relaxed))
+    }
+
+    fn are_to_be_thought_of(&self) -> bool {
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        (1..MANY).contains(&waiting)
+            && self.answered.fetch_add(1, Ordering::Relaxed).is_multiple_of(OFTEN)
+    }
+}
+
+/// The answer that one of the [`Waiters`] waits for.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct Waits<F> {
+    answer: F,
+    waiters: Arc<Waiters>,
+}
+
+impl<F: Future + Unpin> Future for Waits<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        Pin::new(&mut self.answer).poll(cx)
+    }
+}
+
+impl<F> Drop for Waits<F> {
+    fn drop(&mut self) {
+        self.waiters.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+
+    /// After how many of a hundred answers the core is offered.
+    fn offered(waiters: &Arc<Waiters>) -> usize {
+        (0..100 * OFTEN).filter(|_| waiters.are_to_be_thought_of()).count()
+    }
+
+    #[test]
+    fn the_core_is_offered_while_a_few_wait_for_the_disk_and_not_for_nobody_or_many() {
+        let waiters = Arc::new(Waiters::default());
+        assert_eq!(offered(&waiters), 0, "nobody waits");
+        let mut waiting = Vec::new();
+        for _ in 1..MANY {
+            waiting.push(waiters.wait(pending::<()>()));
+            assert_eq!(offered(&waiters), 100);
+        }
+        waiting.push(waiters.wait(pending::<()>()));
+        assert_eq!(offered(&waiters), 0, "many wait");
+        waiting.pop();
+        assert_eq!(offered(&waiters), 100, "one has its answer");
+        waiting.clear();
+        assert_eq!(offered(&waiters), 0, "all have");
+    }
+}
