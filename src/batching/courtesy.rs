@@ -57,22 +57,28 @@ impl Lookers {
 ///
 /// For the few of them the journal's thread wakes three times: for them, for the disk, and for the
 /// disk again. Each time it may find the cores taken by a runtime that is busy with everybody else,
-/// so that offers its own again and again until they have their answers. Where they are many, the
-/// journal has work to begin with when it can, and to be interrupted costs everybody more.
+/// so that offers its own a few times before they have their answers; not more often, as it is the system
+/// that decides who gets it, and when it comes back. Where they are many, the journal has work to
+/// begin with when it can, and to be interrupted costs everybody more.
 #[derive(Debug, Default)]
 pub struct Waiters {
     waiting: AtomicU32,
-    /// How many others were answered, to count off those after whom the core is offered.
+    /// How many others were answered since the latest of them began to wait.
     answered: AtomicU32,
 }
 
-/// The core is offered after so many answers: some fifty microseconds.
-pub const OFTEN: u32 = 8;
+/// The core is offered after so many answers to others, which take some fifty microseconds, and then after
+/// twice as many each time.
+const FIRST: u32 = 8;
+
+/// After so many, it is not offered any more.
+const LAST: u32 = 64;
 
 impl Waiters {
     /// One more waits for this `answer`, until what is given here is dropped.
     pub fn wait<F>(self: &Arc<Self>, answer: F) -> Waits<F> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.answered.store(0, Ordering::Relaxed);
         Waits { answer, waiters: Arc::clone(self) }
     }
 
@@ -91,8 +97,11 @@ impl Waiters {
 
     fn are_to_be_thought_of(&self) -> bool {
         let waiting = self.waiting.load(Ordering::Relaxed);
-        (1..MANY).contains(&waiting)
-            && self.answered.fetch_add(1, Ordering::Relaxed).is_multiple_of(OFTEN)
+        if !(1..MANY).contains(&waiting) {
+            return false;
+        }
+        let answered = self.answered.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        answered.is_power_of_two() && (FIRST..=LAST).contains(&answered)
     }
 }
 
@@ -123,25 +132,28 @@ mod tests {
     use super::*;
     use std::future::pending;
 
-    /// After how many of a hundred answers the core is offered.
-    fn offered(waiters: &Arc<Waiters>) -> usize {
-        (0..100 * OFTEN).filter(|_| waiters.are_to_be_thought_of()).count()
+    const NEVER: [u32; 0] = [];
+
+    /// After which of the next thousand answers the core is offered.
+    fn offered(waiters: &Arc<Waiters>) -> Vec<u32> {
+        (1..=1000).filter(|_| waiters.are_to_be_thought_of()).collect()
     }
 
     #[test]
-    fn the_core_is_offered_while_a_few_wait_for_the_disk_and_not_for_nobody_or_many() {
+    fn the_core_is_offered_a_few_times_while_a_few_wait_for_the_disk_and_not_for_nobody_or_many() {
         let waiters = Arc::new(Waiters::default());
-        assert_eq!(offered(&waiters), 0, "nobody waits");
+        assert_eq!(offered(&waiters), NEVER, "nobody waits");
         let mut waiting = Vec::new();
         for _ in 1..MANY {
             waiting.push(waiters.wait(pending::<()>()));
-            assert_eq!(offered(&waiters), 100);
+            assert_eq!(offered(&waiters), [8, 16, 32, 64]);
+            assert_eq!(offered(&waiters), NEVER, "often enough");
         }
-        waiting.push(waiters.wait(pending::<()>()));
-        assert_eq!(offered(&waiters), 0, "many wait");
+        waiting.push(waiters.wait(pending()));
+        assert_eq!(offered(&waiters), NEVER, "many wait");
         waiting.pop();
-        assert_eq!(offered(&waiters), 100, "one has its answer");
+        assert_eq!(offered(&waiters), [8, 16, 32, 64], "one has its answer");
         waiting.clear();
-        assert_eq!(offered(&waiters), 0, "all have");
+        assert_eq!(offered(&waiters), NEVER, "all have");
     }
 }
