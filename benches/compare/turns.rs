@@ -1,5 +1,5 @@
-//! The comparison: every server does the same, one after the other, again and again, so that what
-//! else the machine does hits all alike.
+//! The comparison: every server does the same, one after the other and then the other way round, again
+//! and again, so that what else the machine does hits all alike.
 
 use crate::{
     Outcome,
@@ -61,9 +61,14 @@ impl Turns {
             .filter(|peer| peer.script(workload, 0, 0).is_some())
             .collect();
         let mut measured = vec![Vec::new(); playing.len()];
-        for _ in 0..options.rounds() {
+        for round in 0..options.rounds() {
             self.runs += 1;
-            for (peer, measured) in playing.iter().zip(&mut measured) {
+            let mut turns: Vec<_> = playing.iter().zip(&mut measured).collect();
+            // Who comes before somebody, and how late, is no advantage then.
+            if round % 2 == 1 {
+                turns.reverse();
+            }
+            for (peer, measured) in turns {
                 measured.push(drive(*peer, workload, self.runs, connections, &options.load())?);
             }
         }
