@@ -16,9 +16,10 @@ use crate::{
     alone::Alone,
     traces::{Hop, hop},
 };
-use courtesy::{FEW, Lookers, MANY, Waits, offer_the_core};
+use courtesy::{FEW, Lookers, Waits, offer_the_core};
 use octostore_actors::{
     actor::{Asked, Station, Then, Told},
+    commit::CROWD,
     domain::Machine,
     gather::Gather,
     reply::{Alarm, Lost, Waiting},
@@ -155,7 +156,7 @@ where
             }
         }
         let asked = queue.take();
-        let (is_lone, is_little) = (asked.len() == 1, asked.len() < MANY as usize);
+        let (is_lone, is_little) = (asked.len() == 1, asked.len() < CROWD);
         if is_lone && alone.is_alone_and_quick() {
             if station.ask_all(asked, Then::LeaveIt) {
                 alone.commit();

@@ -178,8 +178,9 @@ impl fmt::Debug for Turn {
 /// split.
 const RECORDS_AT_ONCE: usize = 4096;
 
-/// Where a commit has answered so many, as many are about to ask again.
-const CROWD: usize = 4;
+/// So many who wait for one commit are a crowd. It is work for a while, so that nobody has to make way
+/// for it; and whoever it answers is about to ask again.
+pub const CROWD: usize = 4;
 
 /// How many may wait to read the audit log, besides those in the mailbox.
 const MOST_READERS: usize = 64;
@@ -197,8 +198,8 @@ pub struct Persistence<S> {
     copiers: Vec<SnapshotRequest>,
     /// Nothing that follows must be kept.
     stopped: bool,
-    /// How many the last commit answered.
-    answered: usize,
+    /// The last commit has answered a [`CROWD`].
+    expects_a_crowd: bool,
     alarm: Arc<dyn Alarm>,
 }
 
@@ -221,7 +222,8 @@ impl<S: Store> Persistence<S> {
     /// The same, and has `alarm` wake those whose answers are let go.
     pub fn with_alarm(store: S, journal: Mailbox<JournalMessage>, alarm: Arc<dyn Alarm>) -> Self {
         let (readers, copiers) = (VecDeque::new(), Vec::new());
-        Self { store, journal, readers, copiers, stopped: false, answered: 0, alarm }
+        let (stopped, expects_a_crowd) = (false, false);
+        Self { store, journal, readers, copiers, stopped, expects_a_crowd, alarm }
     }
 
     /// Commits what is queued, if anything is, and answers one reader, without waiting: for
@@ -280,17 +282,13 @@ impl<S: Store> Persistence<S> {
     fn commit_and_tend(&mut self, first: JournalMessage) -> Result<(), StoreFailure> {
         // Whoever is about to add to the batch may do so first: a commit costs the same for many. If
         // nobody is, that would be to wait until all others have had their share of the cores.
-        if self.expects_a_crowd() {
+        if self.expects_a_crowd {
             let_others_run();
         }
         if self.commit(first)? {
             self.store.tend(Pressure::Busy)?;
         }
         self.read()
-    }
-
-    fn expects_a_crowd(&self) -> bool {
-        self.answered >= CROWD
     }
 
     /// Commits `first` and what is queued behind it, and lets the answers go. Says whether there was room.
@@ -304,7 +302,8 @@ impl<S: Store> Persistence<S> {
                 for turn in &batch {
                     turn.progress.advance(turn.upto);
                 }
-                self.answered = batch.iter().map(|turn| turn.held.len()).sum();
+                let answered: usize = batch.iter().map(|turn| turn.held.len()).sum();
+                self.expects_a_crowd = answered >= CROWD;
                 let held = batch.into_iter().flat_map(|turn| turn.held);
                 self.alarm.wake(held.filter_map(Held::release_quietly).collect());
                 Ok(true)

@@ -1,18 +1,15 @@
 //! Who goes first, on few cores: those who look before a crowd that a commit has answered, and the
 //! journal before whatever else the runtime has to do, if it works for a few.
 
+use octostore_actors::commit::CROWD;
 use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
 };
-
-/// For so many commands the core is not offered to the journal: they are work for a while, and it
-/// begins when it can.
-pub const MANY: u32 = 4;
 
 /// The journal may have been woken on the core of this thread, and would wait as long as the system
 /// lets that go on: milliseconds, for what takes it microseconds.
@@ -58,11 +55,11 @@ impl Lookers {
 /// For the few of them the journal's thread wakes three times: for them, for the disk, and for the
 /// disk again. Each time it may find the cores taken by a runtime that is busy with everybody else,
 /// so that offers its own a few times before they have their answers; not more often, as it is the system
-/// that decides who gets it, and when it comes back. Where they are many, the journal has work to
+/// that decides who gets it, and when it comes back. Where they are a [`CROWD`], the journal has work to
 /// begin with when it can, and to be interrupted costs everybody more.
 #[derive(Debug, Default)]
 pub struct Waiters {
-    waiting: AtomicU32,
+    waiting: AtomicUsize,
     /// How many others were answered since the latest of them began to wait.
     answered: AtomicU32,
 }
@@ -91,13 +88,13 @@ impl Waiters {
 
     /// How many wait, and how many others were answered meanwhile.
     #[cfg(test)]
-    pub fn counted(&self) -> (u32, u32) {
+    pub fn counted(&self) -> (usize, u32) {
         (self.waiting.load(Ordering::Relaxed), self.answered.load(Ordering::Relaxed))
     }
 
     fn are_to_be_thought_of(&self) -> bool {
         let waiting = self.waiting.load(Ordering::Relaxed);
-        if !(1..MANY).contains(&waiting) {
+        if !(1..CROWD).contains(&waiting) {
             return false;
         }
         let answered = self.answered.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
@@ -144,7 +141,7 @@ mod tests {
         let waiters = Arc::new(Waiters::default());
         assert_eq!(offered(&waiters), NEVER, "nobody waits");
         let mut waiting = Vec::new();
-        for _ in 1..MANY {
+        for _ in 1..CROWD {
             waiting.push(waiters.wait(pending::<()>()));
             assert_eq!(offered(&waiters), [8, 16, 32, 64]);
             assert_eq!(offered(&waiters), NEVER, "often enough");

@@ -161,26 +161,26 @@ async fn a_look_that_saw_what_was_undone_looks_again_and_a_change_is_refused() {
 
 #[tokio::test]
 async fn looks_do_not_wait_for_a_crowd_that_a_commit_has_answered() {
-    const CROWD: usize = 10 * FEW;
+    const ANSWERED: usize = 10 * FEW;
     let (alarm, woken) = (RuntimeAlarm::new(), Arc::new(Woken::default()));
     let mut before = 0;
     let mut in_a_turn = async || {
         yield_now().await;
         woken.count() - std::mem::replace(&mut before, woken.count())
     };
-    alarm.wake(woken.sleepers(CROWD));
-    assert_eq!(in_a_turn().await, CROWD, "nobody looks");
+    alarm.wake(woken.sleepers(ANSWERED));
+    assert_eq!(in_a_turn().await, ANSWERED, "nobody looks");
     alarm.lookers.have_looked();
-    alarm.wake(woken.sleepers(CROWD));
-    for _ in 0..CROWD / FEW {
+    alarm.wake(woken.sleepers(ANSWERED));
+    for _ in 0..ANSWERED / FEW {
         assert_eq!(in_a_turn().await, FEW, "all else has its turn in between");
     }
     assert_eq!(in_a_turn().await, 0);
     for _ in 0..UNTIL_FORGOTTEN {
         alarm.lookers.are_about();
     }
-    alarm.wake(woken.sleepers(CROWD));
-    assert_eq!(in_a_turn().await, CROWD, "nobody looks any more");
+    alarm.wake(woken.sleepers(ANSWERED));
+    assert_eq!(in_a_turn().await, ANSWERED, "nobody looks any more");
 }
 
 #[tokio::test]

@@ -15,7 +15,10 @@
 //!   which it hears also if it is only about to sleep.
 //! - A loop that has to wait for something is left to the thread, which was told when that began.
 
-use super::{Actor, Asked, Flow, Handle, Message, NotTaken, Patience, Told, refuse};
+use super::{
+    Actor, Asked, Flow, Handle, NotTaken, Patience,
+    handle::{Message, refuse},
+};
 use crate::{
     domain::Machine,
     mailbox::Arrivals,
@@ -52,6 +55,15 @@ pub enum Then {
     WakeTheJournal,
     /// Whoever takes the turn sees to it that it is committed.
     LeaveIt,
+}
+
+/// What comes of a command that was asked for an answer at once.
+#[derive(Debug)]
+pub enum Told<T> {
+    /// The answer, which depends on nothing that is not on disk. It was picked up with this.
+    Now(T),
+    /// There is something to wait for first.
+    Later(Waiting<T>),
 }
 
 impl<M: Machine> fmt::Debug for Station<M> {

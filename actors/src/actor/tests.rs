@@ -10,6 +10,8 @@ use crate::{
         lock::{Holder, Lease, LockCommand, LockMachine, LockOutcome, Tokens},
         values::{AccountId, FencingToken, LeaseId, LockName, Quota, Ttl},
     },
+    reply::Lost,
+    sync::{Mutex, lock},
 };
 
 const SECOND: u64 = 1_000_000_000;

@@ -139,7 +139,7 @@ fn the_journal_waits_for_more_only_where_the_last_commit_was_for_a_crowd() {
         let _waiting: Vec<_> = (0..last).map(|_| leave(&journal)).collect();
         desk.attend();
         let seat = desk.seat.take();
-        seat.work.get().expect("it has not ended").expects_a_crowd()
+        seat.work.get().expect("it has not ended").expects_a_crowd
     };
     for (last, expected) in [(1, false), (CROWD, true), (CROWD - 1, false), (2 * CROWD, true)] {
         assert_eq!(expects_a_crowd(last), expected, "{last}");
