@@ -53,12 +53,7 @@ pub struct Outbox<M: Machine> {
     _flush: Owned,
 }
 
-impl<M> Outbox<M>
-where
-    M: Machine + Send + 'static,
-    M::Command: Send + 'static,
-    M::Outcome: Send + 'static,
-{
+impl<M: Machine> Outbox<M> {
     /// An outbox to the actor of `station`, which is called `name`, and whose answers `alarm` wakes
     /// for. What a client asks who is `alone` is committed here. Must be called on a tokio runtime.
     pub fn new(
@@ -98,6 +93,7 @@ where
             match self.station.ask_at_once(command) {
                 Told::Now(outcome) => Ok(outcome),
                 Told::Later(waiting) => {
+                    // It comes alone, and so is little.
                     offer_the_core();
                     self.waiters.wait(waiting).await
                 }
@@ -138,12 +134,11 @@ const MOST_AT_ONCE: usize = 16;
 /// For how many turns of the runtime's loop commands are gathered while more come.
 const MOST_TURNS: usize = 4;
 
-async fn flush<M>(queue: Arc<Gather<Asked<M>>>, station: Arc<Station<M>>, alone: Arc<Alone>)
-where
-    M: Machine + Send + 'static,
-    M::Command: Send + 'static,
-    M::Outcome: Send + 'static,
-{
+async fn flush<M: Machine>(
+    queue: Arc<Gather<Asked<M>>>,
+    station: Arc<Station<M>>,
+    alone: Arc<Alone>,
+) {
     loop {
         queue.filled().await;
         // Whatever else is ready comes first, and adds to the queue; as long as it does, wait.
@@ -209,12 +204,12 @@ impl Default for RuntimeAlarm {
 }
 
 impl Alarm for RuntimeAlarm {
-    fn wake(&self, mut sleepers: Vec<Waker>) {
+    fn wake(&self, sleepers: Vec<Waker>) {
         if sleepers.len() == 1 {
             // A task in between would only take time.
-            sleepers.drain(..).for_each(Waker::wake);
+            sleepers.into_iter().for_each(Waker::wake);
         } else {
-            self.sleepers.append(&mut sleepers);
+            self.sleepers.append(sleepers);
             // After they are there: whoever retires meanwhile finds them, or is seen here.
             if self.retired.load(Ordering::SeqCst) {
                 self.wake_all();

@@ -48,12 +48,11 @@ impl Actors<'_> {
     ///
     /// # Errors
     /// The system has no thread to give.
-    pub fn start<M>(&mut self, name: &'static str, machine: M) -> Result<Outbox<M>, StartError>
-    where
-        M: Machine + Send + 'static,
-        M::Command: Send + 'static,
-        M::Outcome: Send + 'static,
-    {
+    pub fn start<M: Machine>(
+        &mut self,
+        name: &'static str,
+        machine: M,
+    ) -> Result<Outbox<M>, StartError> {
         let (journal, clock) = (self.journal.clone(), Arc::clone(&self.clock));
         let (actor, handle) = Actor::new(machine, self.capacity, journal, clock);
         let board = Arc::new(Board::default());

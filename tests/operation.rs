@@ -1,7 +1,12 @@
 //! The commands besides serving, as processes: what they say, and how they end.
 
 use crate::common::{Server, Setup, measured};
-use std::{path::Path, process::Command};
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    path::Path,
+    process::Command,
+};
 
 /// What a command did.
 #[derive(Debug)]
@@ -155,6 +160,27 @@ fn health_says_whether_a_server_answers() {
     octostore(&by_variable, &["health"]).ok();
     server.stop();
     assert!(octostore(&setup, &["health", "--server", &at]).refused(69).contains(&at));
+}
+
+#[test]
+fn health_says_why_a_server_that_answers_is_not_ready() {
+    const ANSWER: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\n\
+        content-length: 10\r\n\r\ngoing down";
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().to_string();
+    let server = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            client.read_exact(&mut byte).unwrap();
+            head.extend(byte);
+        }
+        client.write_all(ANSWER.as_bytes()).unwrap();
+    });
+    let said = octostore(&Setup::new(), &["health", "--server", &at]).refused(69);
+    assert!(said.contains(&at) && said.ends_with("going down"), "{said}");
+    server.join().unwrap();
 }
 
 #[test]

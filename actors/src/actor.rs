@@ -61,6 +61,17 @@ pub enum Flow {
     Stopped,
 }
 
+/// How long a turn waits for the persistence actor: for room in its mailbox, and in the end for the
+/// last commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// As long as it takes: for the thread of the actor.
+    Unlimited,
+    /// Not at all: for whoever has other things to do. Nor is the persistence actor woken
+    /// in the end: whoever takes such a turn sees to it that what it has left there is committed.
+    None,
+}
+
 /// One domain's event loop.
 pub struct Actor<M: Machine> {
     machine: M,
@@ -94,12 +105,7 @@ pub struct Actor<M: Machine> {
     barrier: Option<Waiting<()>>,
 }
 
-impl<M> Actor<M>
-where
-    M: Machine + 'static,
-    M::Command: Send + 'static,
-    M::Outcome: Send + 'static,
-{
+impl<M: Machine> Actor<M> {
     /// An actor that runs `machine`, with room for `capacity` messages, and how to reach it.
     /// What it decides goes to `journal`.
     pub fn new(
@@ -179,7 +185,8 @@ where
                 Some(Message::Commands(asked)) => {
                     handled += asked.len();
                     for Asked { command, reply } in asked {
-                        self.apply(now, command, reply);
+                        let ticket = self.decide(now, command);
+                        self.open.insert(ticket, reply);
                     }
                 }
                 Some(Message::Stop) => return self.close(patience),
@@ -226,11 +233,6 @@ where
             // What could not be written is not tried again at once, or it would be all we do.
             self.quiet_until = self.quiet_until.max(self.room_from);
         }
-    }
-
-    fn apply(&mut self, now: Instant, command: M::Command, reply: Reply<M::Outcome>) {
-        let ticket = self.decide(now, command);
-        self.open.insert(ticket, reply);
     }
 
     /// Has the machine decide. Whoever waits for the answer to the ticket is still to be put down.
@@ -401,15 +403,4 @@ impl<M: Machine> fmt::Debug for Actor<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Actor").field("epoch", &self.epoch).finish_non_exhaustive()
     }
-}
-
-/// How long a turn waits for the persistence actor: for room in its mailbox, and in the end for the
-/// last commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
-    /// As long as it takes: for the thread of the actor.
-    Unlimited,
-    /// Not at all: for whoever has other things to do. Nor is the persistence actor woken
-    /// in the end: whoever takes such a turn sees to it that what it has left there is committed.
-    None,
 }

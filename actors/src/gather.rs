@@ -43,11 +43,10 @@ impl<T> Gather<T> {
         })
     }
 
-    /// Adds many items, in their order, behind those that are there, and leaves `items` empty.
-    /// Does not block.
-    pub fn append(&self, items: &mut Vec<T>) {
+    /// Adds many items, in their order, behind those that are there. Does not block.
+    pub fn append(&self, mut items: Vec<T>) {
         if !items.is_empty() {
-            self.change(|there| there.append(items));
+            self.change(|there| there.append(&mut items));
         }
     }
 
@@ -135,10 +134,10 @@ mod tests {
     fn items_are_taken_in_their_order_and_once() {
         let gather = Gather::default();
         gather.add(1);
-        gather.append(&mut vec![2, 3]);
+        gather.append(vec![2, 3]);
         gather.add(4);
         assert_eq!((gather.take(), gather.take()), (vec![1, 2, 3, 4], vec![]));
-        gather.append(&mut vec![5, 6, 7]);
+        gather.append(vec![5, 6, 7]);
         let take = || gather.take_at_most(2);
         assert_eq!((take(), take(), take()), (vec![5, 6], vec![7], vec![]));
     }
@@ -151,7 +150,7 @@ mod tests {
         let rung = || bell.0.load(Ordering::Relaxed);
 
         assert_eq!(is_filled(), Poll::Pending);
-        gather.append(&mut Vec::new());
+        gather.append(Vec::new());
         assert_eq!(rung(), 0, "there is nothing to take");
         gather.add(1);
         gather.add(2);

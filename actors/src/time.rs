@@ -48,7 +48,7 @@ impl fmt::Debug for Instant {
     }
 }
 
-/// Tells the time leases run on. The event loop reads it once a turn; nothing else does.
+/// Tells the time leases run on. What a turn decides goes by one reading of it.
 pub trait Clock: Send + Sync {
     /// The present instant; never before one returned earlier in the same boot.
     fn now(&self) -> Instant;

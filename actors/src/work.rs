@@ -51,6 +51,11 @@ impl<W> Work<W> {
         }
     }
 
+    /// Takes it, and leaves it over.
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::Over)
+    }
+
     /// Ends it, and gives back what is left of it: for the thread that it belongs to.
     ///
     /// # Panics

@@ -77,7 +77,7 @@ impl Spread {
     }
 }
 
-/// Ours over theirs, of measurements that were made one right after the other.
+/// Ours over theirs, of measurements that were made in the same round.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Ratios {
     /// Of operations a second.

@@ -60,7 +60,7 @@ where
 
 impl<M> Ask for Station<M>
 where
-    M: Machine<Command = LockCommand, Outcome = LockOutcome> + Send + 'static,
+    M: Machine<Command = LockCommand, Outcome = LockOutcome>,
 {
     fn ask(&self, command: LockCommand) -> Result<Waiting<LockOutcome>, NotTaken> {
         self.ask(command)
@@ -76,7 +76,7 @@ struct AtOnce<M: Machine>(Arc<Station<M>>);
 
 impl<M> Ask for AtOnce<M>
 where
-    M: Machine<Command = LockCommand, Outcome = LockOutcome> + Send + 'static,
+    M: Machine<Command = LockCommand, Outcome = LockOutcome>,
 {
     fn ask(&self, command: LockCommand) -> Result<Waiting<LockOutcome>, NotTaken> {
         match self.0.ask_at_once(command) {
@@ -98,7 +98,7 @@ struct Alone<M: Machine> {
 
 impl<M> Ask for Alone<M>
 where
-    M: Machine<Command = LockCommand, Outcome = LockOutcome> + Send + 'static,
+    M: Machine<Command = LockCommand, Outcome = LockOutcome>,
 {
     fn ask(&self, command: LockCommand) -> Result<Waiting<LockOutcome>, NotTaken> {
         let (asked, waiting) = self.station.handle().prepare(command);
@@ -238,13 +238,10 @@ impl Built {
 }
 
 /// The shipped lock machine, or one that wraps it.
-pub trait Locks:
-    Machine<Command = LockCommand, Outcome = LockOutcome> + From<LockMachine> + Send + 'static
-{
-}
+pub trait Locks: Machine<Command = LockCommand, Outcome = LockOutcome> + From<LockMachine> {}
 
 impl<M> Locks for M where
-    M: Machine<Command = LockCommand, Outcome = LockOutcome> + From<LockMachine> + Send + 'static
+    M: Machine<Command = LockCommand, Outcome = LockOutcome> + From<LockMachine>
 {
 }
 

@@ -60,7 +60,7 @@ impl Lookers {
 #[derive(Debug, Default)]
 pub struct Waiters {
     waiting: AtomicUsize,
-    /// How many others were answered since the latest of them began to wait.
+    /// How many were answered, whoever they are, since the latest of them began to wait.
     answered: AtomicU32,
 }
 
@@ -86,7 +86,7 @@ impl Waiters {
         }
     }
 
-    /// How many wait, and how many others were answered meanwhile.
+    /// How many wait, and how many were answered meanwhile.
     #[cfg(test)]
     pub fn counted(&self) -> (usize, u32) {
         (self.waiting.load(Ordering::Relaxed), self.answered.load(Ordering::Relaxed))

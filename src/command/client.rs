@@ -10,7 +10,7 @@ use hyper::{
     Request, Response, StatusCode,
     body::Incoming,
     client::conn::http1,
-    header::{AUTHORIZATION, HOST, HeaderValue},
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
 use sha2::{Digest, Sha256};
@@ -203,10 +203,13 @@ impl LocalServer {
 
     async fn refusal(&self, answer: Response<Incoming>) -> ClientError {
         let (at, status) = (self.at.clone(), answer.status());
+        let content_type = answer.headers().get(CONTENT_TYPE);
+        let is_text = content_type.is_some_and(|it| it.as_bytes().starts_with(b"text/plain"));
         let body = Limited::new(answer.into_body(), LARGEST_ERROR).collect().await;
         let body = body.map(|body| body.to_bytes()).unwrap_or_default();
         let said: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
         let said = said.and_then(|said| Some(said.get("error")?.as_str()?.to_owned()));
+        let said = said.or_else(|| is_text.then(|| String::from_utf8_lossy(&body).into_owned()));
         let why = said.unwrap_or_else(|| "it does not say why".to_owned());
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             ClientError::Refused { at, why }

@@ -2,9 +2,10 @@
 
 use super::{
     CommandError,
-    client::{LocalServer, block_on},
+    client::{ClientError, LocalServer, block_on},
 };
 use crate::settings::Bind;
+use hyper::StatusCode;
 
 #[derive(Debug, clap::Args)]
 pub struct HealthArguments {
@@ -23,6 +24,12 @@ pub fn run(arguments: &HealthArguments) -> Result<String, CommandError> {
     // clap gives at least the default.
     let Some(at) = arguments.server.first() else { return Ok(String::new()) };
     let server = LocalServer::announced(at.clone());
-    block_on(server.get("/readyz")).map_err(CommandError::System)??;
-    Ok("ready\n".to_owned())
+    match block_on(server.get("/readyz")).map_err(CommandError::System)? {
+        Ok(_) => Ok("ready\n".to_owned()),
+        // To come back later is not what somebody wants to hear who asks whether it is well now.
+        Err(ClientError::Busy { at, why }) => {
+            Err(ClientError::Status { at, status: StatusCode::SERVICE_UNAVAILABLE, why }.into())
+        }
+        Err(error) => Err(error.into()),
+    }
 }

@@ -80,7 +80,7 @@ async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiEr
     let keyed = tokens.iter().map(|token| (format!("{} {}", token.name, token.id), token));
     let keyed: BTreeMap<String, &Token> = keyed.collect();
     let page = context.selection()?.of(Some(&keyed));
-    let next = page.items.last().filter(|_| page.more).map(|(key, _)| key.as_str());
+    let next = page.last_if_more().map(|(key, _)| key.as_str());
     let tokens = page.items.iter().map(|(_, token)| body(token)).collect();
     Ok(json(StatusCode::OK, &ListBody { total: page.total, tokens, next }))
 }

@@ -62,7 +62,7 @@ async fn accounts(context: &Context<'_>) -> Result<Reply, ApiError> {
     let AccountOutcome::Accounts(page) = outcome else {
         unreachable!("a list is answered by a list");
     };
-    let next = page.items.last().filter(|_| page.more).map(Account::list_key);
+    let next = page.last_if_more().map(Account::list_key);
     let accounts = AccountBody::of_all(context, &page.items).await?;
     Ok(json(StatusCode::OK, &ListBody { accounts, total: page.total, next }))
 }

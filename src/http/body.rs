@@ -85,6 +85,15 @@ impl Whole {
     }
 }
 
+/// The number that must be in `field`. What is no whole number is as far out of bounds as zero, so
+/// that is what it becomes.
+///
+/// # Errors
+/// It is not there.
+pub fn whole(number: Option<Whole>, field: &'static str) -> Result<u64, ApiError> {
+    Ok(number.ok_or(ApiError::MissingField(field))?.as_u64().unwrap_or(0))
+}
+
 impl<'de> Deserialize<'de> for Whole {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         f64::deserialize(deserializer).map(Self)

@@ -204,11 +204,9 @@ fn respond(context: &Context<'_>, outcome: ConfigOutcome) -> Result<Reply, ApiEr
             Ok(json_object(StatusCode::OK, Object::new().with("deleted", true)))
         }
         ConfigOutcome::Keys(page) => {
-            let last = page.items.last().map(|entry| entry.key.as_str());
+            let next = page.last_if_more().map(|entry| entry.key.as_str());
             let keys = page.items.iter().map(|entry| with_key(Object::new(), entry));
-            let body = Object::new()
-                .with("configs", List(keys))
-                .with_some("next", last.filter(|_| page.more));
+            let body = Object::new().with("configs", List(keys)).with_some("next", next);
             Ok(json_object(StatusCode::OK, body))
         }
         ConfigOutcome::NotFound => Err(ApiError::ConfigNotFound),

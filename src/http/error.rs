@@ -321,6 +321,11 @@ impl ApiError {
         }
     }
 
+    /// The stable word for programs.
+    pub fn code(&self) -> &'static str {
+        self.status_and_code().1
+    }
+
     /// Counts why a request could not be served now.
     pub fn count(&self, unavailable: &Unavailable) {
         if let Self::Overloaded = self {

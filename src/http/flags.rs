@@ -120,10 +120,10 @@ fn respond(outcome: FlagOutcome) -> Result<Reply, ApiError> {
             Ok(json_object(StatusCode::OK, Object::new().with("deleted", true)))
         }
         FlagOutcome::Flags(page) => {
-            let last = page.items.last().map(|flag| flag.name.as_str());
+            let next = page.last_if_more().map(|flag| flag.name.as_str());
             let body = Object::new()
                 .with("flags", List(page.items.iter().map(flag_body)))
-                .with_some("next", last.filter(|_| page.more));
+                .with_some("next", next);
             Ok(json_object(StatusCode::OK, body))
         }
         FlagOutcome::NotFound => Err(ApiError::FlagNotFound),

@@ -42,8 +42,8 @@ pub async fn check(
     let account = identity.may(Area::Limits, Access::Write, name.as_str())?;
     let asked: CheckBody = body::parse(&context.read(identity, body, BODY_LIMIT).await?)?;
     let policy = Policy {
-        max_requests: MaxRequests::new(whole(asked.max_requests, "max_requests")?)?,
-        window: Window::from_seconds(whole(asked.window_seconds, "window_seconds")?)?,
+        max_requests: MaxRequests::new(body::whole(asked.max_requests, "max_requests")?)?,
+        window: Window::from_seconds(body::whole(asked.window_seconds, "window_seconds")?)?,
     };
     let cost = asked.cost.map_or(Some(1), Whole::as_u64).ok_or(InvalidPolicy::Cost)?;
     let command = LimitCommand::Check {
@@ -93,11 +93,6 @@ pub(super) struct CheckBody {
     cost: Option<Whole>,
 }
 
-fn whole(number: Option<Whole>, field: &'static str) -> Result<u64, ApiError> {
-    // Zero is as far out of bounds as what is no whole number.
-    Ok(number.ok_or(ApiError::MissingField(field))?.as_u64().unwrap_or(0))
-}
-
 fn respond(context: &Context<'_>, outcome: LimitOutcome) -> Result<Reply, ApiError> {
     match outcome {
         LimitOutcome::Admitted(standing) => {
@@ -119,10 +114,8 @@ fn respond(context: &Context<'_>, outcome: LimitOutcome) -> Result<Reply, ApiErr
             let limits = page.items.iter().map(|standing| {
                 with_status(context, Object::new().with("name", standing.name.as_str()), standing)
             });
-            let last = page.items.last().map(|standing| standing.name.as_str());
-            let body = Object::new()
-                .with("limits", List(limits))
-                .with_some("next", last.filter(|_| page.more));
+            let next = page.last_if_more().map(|standing| standing.name.as_str());
+            let body = Object::new().with("limits", List(limits)).with_some("next", next);
             Ok(json_object(StatusCode::OK, body))
         }
         LimitOutcome::NotFound => Err(ApiError::LimitNotFound),

@@ -78,11 +78,11 @@ pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, A
     let LockOutcome::Leases(page) = outcome else {
         unreachable!("a list is answered by a list");
     };
-    let last = page.items.last().map(|lease| lease.name.as_str());
+    let next = page.last_if_more().map(|lease| lease.name.as_str());
     let body = Object::new()
         .with("locks", List(page.items.iter().map(|lease| item_body(context, lease))))
         .with("total", page.total as u64)
-        .with_some("next", last.filter(|_| page.more));
+        .with_some("next", next);
     Ok(json_object(StatusCode::OK, body))
 }
 
@@ -247,9 +247,7 @@ fn lock_name(raw: RawName<'_>) -> Result<LockName, ApiError> {
 }
 
 fn ttl(seconds: Option<Whole>) -> Result<Ttl, ApiError> {
-    let seconds = seconds.ok_or(ApiError::MissingField("ttl_seconds"))?;
-    // Zero is as far out of bounds as what is no whole number.
-    Ok(Ttl::from_seconds(seconds.as_u64().unwrap_or(0))?)
+    Ok(Ttl::from_seconds(body::whole(seconds, "ttl_seconds")?)?)
 }
 
 fn lease_id(text: Option<&str>) -> Result<LeaseId, ApiError> {

@@ -40,6 +40,9 @@ pub fn answered(context: &Context<'_>, result: Result<Reply, OAuthError>) -> Rep
         Ok(reply) => uncached(reply),
         Err(error) => {
             tracing::debug!(request_id = context.request_id.as_str(), %error, "refused");
+            if let OAuthError::Api(error) = &error {
+                error.count(&context.service.counts.unavailable);
+            }
             error.respond(context.request_id)
         }
     }
@@ -202,7 +205,7 @@ impl From<ApiError> for OAuthError {
 }
 
 impl OAuthError {
-    /// The word for programs.
+    /// The word for programs that know OAuth.
     fn word(&self) -> &'static str {
         match self {
             Self::Body
@@ -228,12 +231,32 @@ impl OAuthError {
         }
     }
 
+    /// The word for programs that know this API: of what the server cannot do now it tells more.
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Api(error) if error.status().is_server_error() => error.code(),
+            Self::Api(_)
+            | Self::Body
+            | Self::Twice
+            | Self::Missing(_)
+            | Self::Parameter(..)
+            | Self::GrantType
+            | Self::SubjectToken
+            | Self::NotIn(_)
+            | Self::NoRoom(_)
+            | Self::Scope(_)
+            | Self::ScopeExceeds
+            | Self::Disabled
+            | Self::Unavailable(_) => self.word(),
+        }
+    }
+
     /// The answer that says so.
     pub fn respond(&self, request_id: &RequestId) -> Reply {
         let body = to_json(&ErrorBody {
             error: self.word(),
             error_description: self.to_string(),
-            code: self.word(),
+            code: self.code(),
             request_id: request_id.as_str(),
         });
         let reply = match self {

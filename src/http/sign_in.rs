@@ -104,7 +104,11 @@ pub async fn callback(context: &Context<'_>, path: ProviderPath<'_>) -> Result<R
         Err(NotTaken::TooMany) => return Err(ApiError::Overloaded),
     };
     let purpose = attempt.purpose.clone();
-    let mut reply = match (end(context, provider, attempt, &query).await, purpose) {
+    let ended = end(context, provider, attempt, &query).await;
+    if let Err(error) = &ended {
+        error.count(&context.service.counts.unavailable);
+    }
+    let mut reply = match (ended, purpose) {
         (Ok(reply), _) => reply,
         (Err(error), Purpose::Token) => error.respond(context.request_id),
         (Err(error), Purpose::Dashboard) => session::fail(&error),

@@ -4,7 +4,6 @@
 use super::delivery::{Delivery, in_our_words};
 use bytes::{Bytes, BytesMut};
 use rustix::event::{PollFd, PollFlags, poll};
-
 use std::{
     io,
     os::fd::AsFd,

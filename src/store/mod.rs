@@ -254,8 +254,7 @@ impl Store for SqliteStore {
     }
 
     fn audit(&mut self, query: &AuditQuery) -> Result<AuditPage, StoreFailure> {
-        audit::read(&self.connection, self.retention, query)
-            .map_err(|error| StoreFailure(Box::new(error)))
+        audit::read(&self.connection, self.retention, query).map_err(failure)
     }
 
     fn patience(&self) -> Option<Duration> {
@@ -295,6 +294,6 @@ fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
-fn failure(error: rusqlite::Error) -> StoreFailure {
-    StoreFailure(Box::new(error))
+fn failure(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreFailure {
+    StoreFailure(error.into())
 }

@@ -53,7 +53,8 @@ impl<M: Machine> fmt::Debug for Handle<M> {
 
 impl<M: Machine> Handle<M> {
     /// Asks the actor. A command that is taken is answered exactly once; an answer that nobody
-    /// waits for any more goes back to the machine.
+    /// waits for any more goes back to the machine. For models, tests and the simulator, as
+    /// [`Handle::ask_all`] is: the service asks at the [`Station`](super::Station).
     pub fn ask(&self, command: M::Command) -> Result<Waiting<M::Outcome>, NotTaken> {
         let (asked, waiting) = self.prepare(command);
         self.send(vec![asked]).map_err(|(_, why)| why)?;
@@ -145,11 +146,7 @@ impl<M: Machine> Returns<M> {
     }
 }
 
-impl<M: Machine> Home<M::Outcome> for Returns<M>
-where
-    M::Command: Send,
-    M::Outcome: Send,
-{
+impl<M: Machine> Home<M::Outcome> for Returns<M> {
     fn give_back(&self, outcome: M::Outcome) {
         let mut answers = lock(&self.answers);
         answers.push(outcome);

@@ -72,12 +72,7 @@ impl<M: Machine> fmt::Debug for Station<M> {
     }
 }
 
-impl<M> Station<M>
-where
-    M: Machine + 'static,
-    M::Command: Send + 'static,
-    M::Outcome: Send + 'static,
-{
+impl<M: Machine> Station<M> {
     /// The station of `actor`, which `handle` reaches.
     pub fn new(actor: Actor<M>, handle: Handle<M>) -> Self {
         let (arrivals, clock) = (actor.mailbox.arrivals(), Arc::clone(&actor.clock));
@@ -99,11 +94,11 @@ where
             self.arrivals.wait(sleep);
         }
         // The seat is free before a panic goes on from here.
-        let work = std::mem::replace(&mut self.seat.take().work, Work::Over);
+        let work = self.seat.take().work.take();
         work.end();
     }
 
-    /// As [`Handle::ask`], in this very moment if nobody is at the loop.
+    /// As [`Handle::ask`], in this very moment if nobody is at the loop. For models and tests.
     ///
     /// # Errors
     /// As there.
@@ -161,12 +156,10 @@ where
 
     /// Leaves the loop after a turn. Says what [`Station::ask_all`] does.
     fn get_up(&self, mut seat: BatonGuard<'_, Seat<M>>, then: Then) -> bool {
-        let is_due_before_the_thread_looks = match (seat.due(), seat.looks) {
-            (None, _) => false,
-            (Some(_), None) => true,
-            (Some(due), Some(looks)) => due < looks,
-        };
-        let handed_on = seat.has_handed_on(then);
+        let looks = seat.looks;
+        let is_due_before_the_thread_looks =
+            seat.due().is_some_and(|due| looks.is_none_or(|looks| due < looks));
+        let handed_on = seat.hand_on(then);
         drop(seat);
         if is_due_before_the_thread_looks {
             self.handle.address.call();
@@ -181,7 +174,7 @@ where
             return ControlFlow::Break(());
         }
         // That has woken whom it had to.
-        seat.has_handed_on(Then::LeaveIt);
+        seat.hand_on(Then::LeaveIt);
         let Some(due) = seat.due() else {
             seat.looks = None;
             return ControlFlow::Continue(None);
@@ -193,12 +186,7 @@ where
     }
 }
 
-impl<M> Seat<M>
-where
-    M: Machine + 'static,
-    M::Command: Send + 'static,
-    M::Outcome: Send + 'static,
-{
+impl<M: Machine> Seat<M> {
     fn turn(&mut self, patience: Patience) -> Flow {
         self.have(|actor| (actor.turn(patience), ())).map_or(Flow::Stopped, |(flow, ())| flow)
     }
@@ -223,8 +211,9 @@ where
         self.work.get().is_some_and(|actor| actor.waits())
     }
 
-    /// Whether the journal was given something since this was asked.
-    fn has_handed_on(&mut self, then: Then) -> bool {
+    /// Wakes the journal for what it was given since this was last asked, unless that is left to somebody
+    /// else. Says whether it was given anything.
+    fn hand_on(&mut self, then: Then) -> bool {
         let Some(actor) = self.work.get_mut() else { return false };
         let handed_on = std::mem::take(&mut actor.handed_on);
         if handed_on && then == Then::WakeTheJournal {

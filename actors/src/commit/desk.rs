@@ -9,10 +9,9 @@
 //! desk is free, and whoever finds it taken, or leaves something there that is not in the mailbox any more, calls
 //! the thread, which it hears also if it is only about to sleep.
 
-use super::{Next, Persistence, Pressure, Store, StoreFailure};
+use super::{JournalMessage, Next, Persistence, Pressure, Store, StoreFailure};
 use crate::{
     bell::Woken,
-    commit::JournalMessage,
     mailbox::Arrivals,
     sync::{Baton, BatonGuard},
     work::Work,
@@ -70,7 +69,7 @@ impl<S: Store> Desk<S> {
             }
         }
         // The seat is free before a panic goes on from here.
-        let Seat { work, failure, .. } = self.seat.take().leave();
+        let (work, failure) = self.seat.take().leave();
         match (failure, work.end()) {
             (Some(failure), _) => Err(failure),
             (None, Some(persistence)) => Ok(persistence.into_store()),
@@ -95,12 +94,8 @@ impl<S: Store> Desk<S> {
 
 impl<S: Store> Seat<S> {
     /// What is left at the end; nobody goes on here after that.
-    fn leave(&mut self) -> Self {
-        Self {
-            work: std::mem::replace(&mut self.work, Work::Over),
-            failure: self.failure.take(),
-            ..*self
-        }
+    fn leave(&mut self) -> (Work<Persistence<S>>, Option<StoreFailure>) {
+        (self.work.take(), self.failure.take())
     }
 
     /// Does everything there is to do, on the thread of the persistence actor, and says how long to

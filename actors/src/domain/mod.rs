@@ -32,12 +32,12 @@ use values::{AccountId, LockName, TokenHash};
 /// A single-writer state machine.
 ///
 /// Every command is answered exactly once, through [`Effects::answer`], with the ticket it
-/// came with.
-pub trait Machine {
+/// came with. It goes from thread to thread, and so does what it is asked and answers.
+pub trait Machine: Send + 'static {
     /// What it can be asked.
-    type Command;
+    type Command: Send + 'static;
     /// What it answers.
-    type Outcome;
+    type Outcome: Send + 'static;
 
     /// Decides one command.
     fn apply(

@@ -56,6 +56,11 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// The last item, if more follow it: the next page begins after that.
+    pub fn last_if_more(&self) -> Option<&T> {
+        self.items.last().filter(|_| self.more)
+    }
+
     /// The same page of what `keep` makes of the items, without those it makes nothing of.
     pub fn filter_map<U>(self, keep: impl FnMut(T) -> Option<U>) -> Page<U> {
         let items = self.items.into_iter().filter_map(keep).collect();

@@ -15,12 +15,12 @@ use std::{
 /// Makes a mailbox that holds at most `capacity` messages.
 pub fn mailbox<T>(capacity: NonZeroUsize) -> (Address<T>, Mailbox<T>) {
     let (sender, receiver) = crossbeam_channel::bounded(capacity.get());
-    let rest = Rest { receiver, shared: Arc::default() };
-    let presence = Presence::begin(&rest.shared);
-    (Address { sender, rest: rest.clone(), _presence: presence }, Mailbox(rest))
+    let inner = Inner { receiver, shared: Arc::default() };
+    let presence = Presence::begin(&inner.shared);
+    (Address { sender, inner: inner.clone(), _presence: presence }, Mailbox(inner))
 }
 
-/// What both ends share besides the channel.
+/// What both ends share, besides the channel.
 #[derive(Default)]
 struct Shared {
     /// The mailbox is gone.
@@ -50,24 +50,20 @@ impl Drop for Presence {
     }
 }
 
-/// What is left in the channel when its mailbox is gone.
-///
-/// A bounded crossbeam channel keeps it as long as a sender lives; its messages must be
-/// dropped at once, because whoever waits for an answer learns from the drop that none will
-/// come. So the mailbox closes first and empties the channel afterwards, and a sender looks
-/// whether it was closed after it has sent: whichever comes second finds the message.
-struct Rest<T> {
+/// What both ends have.
+struct Inner<T> {
+    /// To take from: also for a sender, when the mailbox is gone.
     receiver: Receiver<T>,
     shared: Arc<Shared>,
 }
 
-impl<T> Clone for Rest<T> {
+impl<T> Clone for Inner<T> {
     fn clone(&self) -> Self {
         Self { receiver: self.receiver.clone(), shared: Arc::clone(&self.shared) }
     }
 }
 
-impl<T> Rest<T> {
+impl<T> Inner<T> {
     fn is_closed(&self) -> bool {
         self.shared.closed.load(Ordering::SeqCst)
     }
@@ -77,6 +73,12 @@ impl<T> Rest<T> {
         self.shared.senders.load(Ordering::Acquire) == 0
     }
 
+    /// The mailbox is gone.
+    ///
+    /// A bounded crossbeam channel keeps what is in it as long as a sender lives; those messages must be
+    /// dropped at once, because whoever waits for an answer learns from the drop that none will
+    /// come. So the mailbox closes first and empties the channel afterwards, and a sender looks
+    /// whether it was closed after it has sent: whichever comes second finds the message.
     fn close(&self) {
         self.shared.closed.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
@@ -84,6 +86,7 @@ impl<T> Rest<T> {
         self.shared.bell.ring();
     }
 
+    /// See [`Inner::close`].
     fn after_send(&self) {
         fence(Ordering::SeqCst);
         if self.is_closed() {
@@ -121,7 +124,7 @@ impl<T> Rest<T> {
 /// Where to send to. Clones share the one mailbox.
 pub struct Address<T> {
     sender: Sender<T>,
-    rest: Rest<T>,
+    inner: Inner<T>,
     /// Dropped after the sender, and so not counted when that is gone.
     _presence: Presence,
 }
@@ -130,8 +133,8 @@ impl<T> Clone for Address<T> {
     fn clone(&self) -> Self {
         Self {
             sender: self.sender.clone(),
-            rest: self.rest.clone(),
-            _presence: Presence::begin(&self.rest.shared),
+            inner: self.inner.clone(),
+            _presence: Presence::begin(&self.inner.shared),
         }
     }
 }
@@ -147,35 +150,35 @@ impl<T> Address<T> {
     /// The same, but wakes nobody who waits for it: whoever leaves it sees to it that it is
     /// received, or [wakes](Address::wake) the receiver then.
     pub fn try_leave(&self, message: T) -> Result<(), Refused<T>> {
-        if self.rest.is_closed() {
+        if self.inner.is_closed() {
             return Err(Refused::Closed(message));
         }
         self.sender.try_send(message).map_err(|error| match error {
             TrySendError::Full(message) => Refused::Full(message),
             TrySendError::Disconnected(message) => Refused::Closed(message),
         })?;
-        self.rest.after_send();
+        self.inner.after_send();
         Ok(())
     }
 
     /// Wakes the receiver, if he waits, to look again.
     pub fn wake(&self) {
-        self.rest.shared.bell.ring();
+        self.inner.shared.bell.ring();
     }
 
     /// Has the receiver look for something that is not in the mailbox: he hears it now, or when he
     /// waits next. Does not block, and takes no room.
     pub fn call(&self) {
-        self.rest.call();
+        self.inner.call();
     }
 
     /// Puts `message` in, waiting for room. Gives it back if the receiver is gone.
     pub fn send(&self, message: T) -> Result<(), T> {
-        if self.rest.is_closed() {
+        if self.inner.is_closed() {
             return Err(message);
         }
         self.sender.send(message).map_err(|error| error.0)?;
-        self.rest.after_send();
+        self.inner.after_send();
         self.wake();
         Ok(())
     }
@@ -187,7 +190,7 @@ impl<T> Address<T> {
 }
 
 /// The receiving end. Dropping it drops the messages that are still in it.
-pub struct Mailbox<T>(Rest<T>);
+pub struct Mailbox<T>(Inner<T>);
 
 impl<T> Drop for Mailbox<T> {
     fn drop(&mut self) {
@@ -224,7 +227,7 @@ impl<T> Mailbox<T> {
 }
 
 /// Waits at a mailbox that is somebody else's. Whoever does so is its one receiver for that time.
-pub struct Arrivals<T>(Rest<T>);
+pub struct Arrivals<T>(Inner<T>);
 
 impl<T> Arrivals<T> {
     /// Waits until there is a message, somebody has [called](Address::call), or the mailbox or every

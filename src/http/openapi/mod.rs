@@ -40,6 +40,7 @@ static JSON: LazyLock<StaticFile> = LazyLock::new(|| {
 #[cfg(test)]
 mod tests {
     use crate::http::router::Resource;
+    use octostore_actors::domain::account::scope::Area;
     use serde_json::Value;
     use std::collections::{BTreeMap, BTreeSet};
 
@@ -99,6 +100,24 @@ mod tests {
         let documented = documented();
         answered.retain(|path, _| !is_an_instance(path, &documented));
         assert_eq!(answered, documented);
+    }
+
+    #[test]
+    fn the_document_knows_every_scope_alone_in_a_list_and_in_a_text() {
+        let mut document = document();
+        let schemas = document["components"]["schemas"].take();
+        let scopes = &schemas["CreateTokenRequest"]["properties"]["scopes"]["oneOf"];
+        let is_of = |schema: &Value, text: &str| jsonschema::is_valid(schema, &text.into());
+        for area in Area::ALL {
+            let area = area.as_str();
+            for grant in [area.to_owned(), format!("{area}:read"), format!("{area}:write:a/")] {
+                assert!(is_of(&schemas["Grant"], &grant), "{grant}");
+                assert!(is_of(&scopes[1], &format!(" {grant} locks:read:b  flags")), "{grant}");
+            }
+        }
+        for wrong in ["", "admin", "admin.backups", "locks:all", "locks:read: a"] {
+            assert!(!is_of(&schemas["Grant"], wrong) && !is_of(&scopes[1], wrong), "{wrong}");
+        }
     }
 
     /// Whether it is a documented path with a word of the router for a name, as `/locks/tokens` is.

@@ -135,12 +135,7 @@ pub struct Running<M: Machine> {
     asked: u32,
 }
 
-impl<M> Running<M>
-where
-    M: Machine + 'static,
-    M::Command: Send + 'static,
-    M::Outcome: Send + 'static,
-{
+impl<M: Machine> Running<M> {
     /// Runs `actor`, which `handle` reaches.
     pub fn new((actor, handle): (Actor<M>, Handle<M>)) -> Self {
         Self { actor, handle, flow: Flow::Continue, asked: 0 }
@@ -195,11 +190,7 @@ where
 /// Where an answer goes that was told at once, and then reached nobody all the same.
 struct Back<M: Machine>(Handle<M>);
 
-impl<M: Machine> Home<M::Outcome> for Back<M>
-where
-    M::Command: Send,
-    M::Outcome: Send,
-{
+impl<M: Machine> Home<M::Outcome> for Back<M> {
     fn give_back(&self, outcome: M::Outcome) {
         self.0.give_back(outcome);
     }

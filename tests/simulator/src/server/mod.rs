@@ -228,7 +228,7 @@ impl Server {
             }
         }
         drop(self.actors);
-        // As `Persistence::run` does until the last actor is gone and nothing is queued.
+        // As `Desk::run` does until the last actor is gone and nothing is queued.
         for _ in Domain::ALL {
             self.journal.step()?;
         }
@@ -255,12 +255,7 @@ struct ActorsToBe {
 }
 
 impl ActorsToBe {
-    fn make<M>(&self, machine: M) -> Running<M>
-    where
-        M: Machine + 'static,
-        M::Command: Send + 'static,
-        M::Outcome: Send + 'static,
-    {
+    fn make<M: Machine>(&self, machine: M) -> Running<M> {
         let (journal, clock) = (self.journal.clone(), Arc::clone(&self.clock));
         Running::new(Actor::new(machine, self.capacity, journal, clock))
     }
