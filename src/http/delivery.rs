@@ -67,6 +67,7 @@ impl Delivery {
 
     /// A handler has answered: what is written next is ours.
     pub fn answered(&self) {
+        self.rest.answered();
         self.answering.store(true, Ordering::Relaxed);
     }
 

@@ -2,10 +2,13 @@
 
 use super::*;
 use crate::{app::tests::Inside, settings::Bind};
-use std::task::Poll;
+use http_body_util::BodyExt;
+use hyper::Response;
+use std::{str, task::Poll};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
+    sync::Notify,
     task::yield_now,
 };
 
@@ -42,6 +45,44 @@ async fn a_connection_with_many_requests_at_once_has_one_answered_a_turn() {
     })
     .await;
     assert_eq!(inside.service.waiters.counted(), (1, REQUESTS as u32), "each counts");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_answer_who_does_not_wait_to_be_told_to_continue_is_answered_however_long_it_takes() {
+    let inside = Inside::start();
+    let (mut client, socket) = UnixStream::pair().unwrap();
+    // hyper reads all of it, and says `100 Continue` only then.
+    let request =
+        b"POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\nbody";
+    client.write_all(request).await.unwrap();
+
+    let delivery = Delivery::new(Arc::clone(&inside.service));
+    let patience = inside.service.limits.write_timeout;
+    let stream = Stream::new(Socket::Unix(socket), patience, Arc::clone(&delivery));
+    let (_serving, phase) = watch::channel(Phase::Serving);
+    let builder = builder(&inside.service.limits);
+    let mut talk = Talk { builder, delivery: Arc::clone(&delivery), phase };
+    let done = Notify::new();
+    let service = service_fn(async |request: Request<Incoming>| {
+        delivery.rest.begin(false);
+        request.into_body().collect().await.unwrap();
+        delivery.rest.read();
+        done.notified().await;
+        delivery.answered();
+        Ok::<_, Infallible>(Response::new(ReplyBody::default()))
+    });
+    let mut talking = pin!(talk.go_on(stream, service));
+    let long = inside.service.limits.header_timeout * 10;
+    tokio::select! {
+        _ = &mut talking => panic!("it rests, or has ended, while it is handled"),
+        () = sleep(long) => done.notify_one(),
+    }
+    assert!(talking.await.is_some(), "it rests after that");
+    let mut said = [0; 1024];
+    let length = client.read(&mut said).await.unwrap();
+    let said = str::from_utf8(&said[..length]).unwrap();
+    let (first, rest) = said.split_once("\r\n\r\n").unwrap();
+    assert_eq!((first, &rest[..15]), ("HTTP/1.1 100 Continue", "HTTP/1.1 200 OK"));
 }
 
 #[tokio::test]
