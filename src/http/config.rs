@@ -6,18 +6,20 @@ use super::{
     caller::provenance,
     empty,
     error::ApiError,
-    etag, json_object,
+    etag, json_body, json_object,
     object::{Json, List, Object},
     query,
+    reply::{Pieces, ReplyBody},
     router::{RawName, Verb},
     wire::Stamp,
 };
 use crate::{auth::Identity, ids};
+use bytes::Bytes;
 use hyper::{StatusCode, body::Incoming, header::ETAG};
 use octostore_actors::domain::{
     account::scope::{Access, Area},
     config::{
-        ConfigCommand, ConfigKey, ConfigOutcome, Description, Entry, Expected, Value, Version,
+        ConfigCommand, ConfigKey, ConfigOutcome, Description, Entry, Etag, Expected, Value, Version,
     },
     values::AccountId,
 };
@@ -184,21 +186,20 @@ pub(super) fn depth(json: &str) -> usize {
 fn respond(context: &Context<'_>, outcome: ConfigOutcome) -> Result<Reply, ApiError> {
     match outcome {
         ConfigOutcome::Found(entry) if etag::is_known(&context.head.headers, entry.etag()) => {
-            Ok(with_etag(empty(StatusCode::NOT_MODIFIED), &entry))
+            Ok(with_etag(empty(StatusCode::NOT_MODIFIED), entry.etag()))
         }
         ConfigOutcome::Written(entry) | ConfigOutcome::Found(entry) => {
-            Ok(with_etag(json_object(StatusCode::OK, entry_body(&entry)), &entry))
+            Ok(with_etag(json_object(StatusCode::OK, entry_body(&entry)), entry.etag()))
         }
         ConfigOutcome::History(entries) => {
             let Some(present) = entries.first() else {
                 unreachable!("a key that exists has a version");
             };
             if etag::is_known(&context.head.headers, present.etag()) {
-                return Ok(with_etag(empty(StatusCode::NOT_MODIFIED), present));
+                return Ok(with_etag(empty(StatusCode::NOT_MODIFIED), present.etag()));
             }
-            let versions = List(entries.iter().map(version_body));
-            let body = Object::new().with("versions", versions);
-            Ok(with_etag(json_object(StatusCode::OK, body), present))
+            let etag = present.etag();
+            Ok(with_etag(json_body(StatusCode::OK, Versions::of(entries).body()), etag))
         }
         ConfigOutcome::Deleted => {
             Ok(json_object(StatusCode::OK, Object::new().with("deleted", true)))
@@ -217,8 +218,61 @@ fn respond(context: &Context<'_>, outcome: ConfigOutcome) -> Result<Reply, ApiEr
     }
 }
 
-fn with_etag(mut reply: Reply, entry: &Entry) -> Reply {
-    if let Some(etag) = etag::header(entry.etag()) {
+/// The versions of a key on their way out: a history may be a hundred times as large as a value, and
+/// whoever does not read it shall cost no more than whoever does not read a value.
+struct Versions {
+    left: std::vec::IntoIter<Entry>,
+    /// What is left is not the whole.
+    begun: bool,
+}
+
+/// So much is made at once, or a version more.
+const PIECE: usize = 64 * 1024;
+
+impl Versions {
+    fn of(entries: Vec<Entry>) -> Self {
+        Self { left: entries.into_iter(), begun: false }
+    }
+
+    /// `{"versions":[…]}`, in one piece if it is small.
+    fn body(mut self) -> ReplyBody {
+        let (first, is_all) = self.next_piece();
+        if is_all {
+            return Bytes::from(first).into();
+        }
+        ReplyBody::Pieces(Pieces::new(async move { Some(Ok((first.into(), self.pieces()))) }))
+    }
+
+    fn pieces(mut self) -> Pieces {
+        Pieces::new(async move {
+            let (piece, is_last) = self.next_piece();
+            let rest = if is_last { Pieces::none() } else { self.pieces() };
+            Some(Ok((piece.into(), rest)))
+        })
+    }
+
+    /// The next piece, and whether it is the last.
+    fn next_piece(&mut self) -> (Vec<u8>, bool) {
+        let mut piece = Vec::new();
+        if !self.begun {
+            piece.extend(b"{\"versions\":[");
+        }
+        while piece.len() < PIECE {
+            let Some(entry) = self.left.next() else {
+                piece.extend(b"]}");
+                return (piece, true);
+            };
+            if std::mem::replace(&mut self.begun, true) {
+                piece.push(b',');
+            }
+            piece.extend(version_body(&entry).into_json());
+        }
+        (piece, false)
+    }
+}
+
+fn with_etag(mut reply: Reply, etag: Etag) -> Reply {
+    if let Some(etag) = etag::header(etag) {
         reply.headers_mut().insert(ETAG, etag);
     }
     reply
@@ -248,7 +302,44 @@ fn version_body(entry: &Entry) -> Object {
 
 #[cfg(test)]
 mod tests {
-    use super::depth;
+    use super::*;
+    use http_body_util::BodyExt;
+    use octostore_actors::domain::{config::Incarnation, values::WallTime};
+
+    /// `count` versions, newest first, each with a value of so many bytes.
+    fn versions(count: u64, bytes: usize) -> Versions {
+        let value = format!("\"{}\"", "v".repeat(bytes - 2));
+        let entry = |version| Entry {
+            account: AccountId::from_bytes([1; 16]),
+            key: ConfigKey::new("a").unwrap(),
+            incarnation: Incarnation([2; 16]),
+            version: Version::new(version).unwrap(),
+            value: Value::from_json(&value).unwrap(),
+            description: None,
+            created_at: WallTime::from_millis(0),
+            updated_at: WallTime::from_millis(0),
+        };
+        Versions::of((1..=count).rev().map(entry).collect())
+    }
+
+    #[tokio::test]
+    async fn bounded_a_history_is_whole_and_never_more_of_it_in_memory_than_a_version_and_a_piece()
+    {
+        for (count, bytes) in [(1, 2), (100, 2), (3, PIECE), (100, 1_000), (7, Value::MAX_BYTES)] {
+            let mut body = versions(count, bytes).body();
+            assert_eq!(body.is_in_pieces(), count as usize * bytes >= PIECE);
+            let mut whole = Vec::new();
+            while let Some(frame) = body.frame().await {
+                let piece = frame.unwrap().into_data().unwrap();
+                assert!(piece.len() < PIECE + Value::MAX_BYTES + 200, "{}", piece.len());
+                whole.extend(piece);
+            }
+            let whole: serde_json::Value = serde_json::from_slice(&whole).unwrap();
+            let found = whole["versions"].as_array().unwrap().iter();
+            let found: Vec<_> = found.map(|version| version["version"].as_u64().unwrap()).collect();
+            assert_eq!(found, (1..=count).rev().collect::<Vec<_>>());
+        }
+    }
 
     #[test]
     fn depth_counts_arrays_and_objects_and_not_strings() {

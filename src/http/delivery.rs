@@ -5,9 +5,14 @@ use super::{error::ApiError, request_id::RequestId, rest::Rest, route::Route, tu
 use crate::{app::Service, metrics::requests::Requests};
 use hyper::{HeaderMap, StatusCode};
 use octostore_actors::domain::{account::AccountOutcome, lock::LockOutcome};
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
 };
 
 /// One connection's answers on their way out. The handler and the socket share it; what is in it
@@ -20,6 +25,8 @@ pub struct Delivery {
     /// Only changed while that is locked.
     holding: AtomicBool,
     fragile: Mutex<Vec<Fragile>>,
+    /// Whether the connection ends now, whatever is still to be answered.
+    ending: AtomicBool,
     /// Whose turn it is.
     pub turns: Turns,
     /// Whether the connection is at rest.
@@ -43,6 +50,7 @@ impl Delivery {
             answering: AtomicBool::new(false),
             holding: AtomicBool::new(false),
             fragile: Mutex::new(Vec::new()),
+            ending: AtomicBool::new(false),
             turns: Turns::default(),
             rest: Rest::default(),
         })
@@ -63,6 +71,30 @@ impl Delivery {
     /// Where answers are counted.
     pub fn counts(&self) -> &Requests {
         &self.service.counts.requests
+    }
+
+    /// The connection ends now: whoever polls it once more has its last words written.
+    pub fn end(&self) {
+        self.ending.store(true, Ordering::Relaxed);
+    }
+
+    /// What comes of `answer`, or, if the connection ends before that, that nobody knows what becomes of
+    /// the request. One that has not come as a whole has asked for nothing, and goes without an answer.
+    pub async fn or_unknown<T>(
+        &self,
+        mut answer: Pin<&mut impl Future<Output = Result<T, ApiError>>>,
+    ) -> Result<T, ApiError> {
+        poll_fn(|cx| {
+            let polled = answer.as_mut().poll(cx);
+            // Nobody is woken for it: the one task that ends the connection is the one that polls this.
+            let is_over = self.ending.load(Ordering::Relaxed) && self.rest.is_read();
+            if polled.is_pending() && is_over {
+                Poll::Ready(Err(ApiError::OutcomeUnknown))
+            } else {
+                polled
+            }
+        })
+        .await
     }
 
     /// A handler has answered: what is written next is ours.

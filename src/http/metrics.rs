@@ -4,6 +4,7 @@ use super::{Context, Reply, caller::administrator, error::ApiError, reply};
 use crate::{
     app::Service, auth::address::Address, metrics::exposition::Format, settings::MetricsAccess,
 };
+use bytes::Bytes;
 use hyper::{
     HeaderMap, StatusCode,
     header::{ACCEPT, CACHE_CONTROL, FORWARDED, HeaderValue, VARY, VIA},
@@ -25,7 +26,7 @@ pub async fn page(context: &Context<'_>) -> Result<Reply, ApiError> {
     let format = wanted(&context.head.headers);
     let page = written(context.service, format).await?;
     let content_type = HeaderValue::from_static(format.content_type());
-    let mut reply = reply(StatusCode::OK, content_type, page.into());
+    let mut reply = reply(StatusCode::OK, content_type, Bytes::from(page));
     reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
     Ok(reply)

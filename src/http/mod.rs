@@ -88,7 +88,7 @@ use reply::ReplyBody;
 use request_id::{RequestId, X_REQUEST_ID};
 use router::{Probe, Resource};
 use serde::Serialize;
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::time::sleep;
 
 /// An answer.
@@ -153,7 +153,11 @@ async fn handle(delivery: &Delivery, peer: Address, request: Request<Incoming>) 
         method: method.as_str(),
         request_id: request_id.as_str(),
     });
-    let mut reply = match trace.follow(answer(&context, resource, body)).await {
+    let answered = {
+        let answer = pin!(trace.follow(answer(&context, resource, body)));
+        delivery.or_unknown(answer).await
+    };
+    let mut reply = match answered {
         Ok(reply) => reply,
         Err(error) => {
             tracing::debug!(request_id = request_id.as_str(), %error, "refused");
@@ -259,7 +263,11 @@ fn json(status: StatusCode, body: &impl Serialize) -> Reply {
 }
 
 fn json_bytes(status: StatusCode, body: Vec<u8>) -> Reply {
-    reply(status, HeaderValue::from_static("application/json"), body.into())
+    json_body(status, Bytes::from(body))
+}
+
+fn json_body(status: StatusCode, body: impl Into<ReplyBody>) -> Reply {
+    reply(status, HeaderValue::from_static("application/json"), body)
 }
 
 fn to_json(body: &impl Serialize) -> Vec<u8> {
@@ -277,8 +285,8 @@ fn empty(status: StatusCode) -> Reply {
     reply
 }
 
-fn reply(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Reply {
-    let mut reply = Response::new(ReplyBody::from(body));
+fn reply(status: StatusCode, content_type: HeaderValue, body: impl Into<ReplyBody>) -> Reply {
+    let mut reply = Response::new(body.into());
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, content_type);
     reply

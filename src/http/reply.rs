@@ -55,6 +55,11 @@ impl Pieces {
         Self(Some(Box::pin(next)))
     }
 
+    /// No more.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ApiError>>> {
         let Some(next) = &mut self.0 else { return Poll::Ready(None) };
         let made = ready!(next.as_mut().poll(cx));

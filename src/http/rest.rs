@@ -34,6 +34,11 @@ impl Rest {
         self.whole.store(true, Ordering::Relaxed);
     }
 
+    /// Whether all of the request has come.
+    pub fn is_read(&self) -> bool {
+        self.whole.load(Ordering::Relaxed)
+    }
+
     /// It was answered: what is written from now on is that. Before it was `100 Continue`.
     pub fn answered(&self) {
         self.answered.store(true, Ordering::Relaxed);

@@ -25,6 +25,7 @@ use std::{
     future::poll_fn,
     pin::{Pin, pin},
     sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 use tokio::{
@@ -234,10 +235,19 @@ impl Talk {
                 }
                 // The server is gone, or says how to end.
                 Chore::Phase { gone } => {
-                    if gone || *phase.borrow_and_update() == Phase::Closing {
+                    if gone {
                         return None;
                     }
                     Pin::new(&mut connection).graceful_shutdown();
+                    if *phase.borrow_and_update() == Phase::Closing {
+                        delivery.end();
+                        // What there is to say is said if the socket takes it at once.
+                        let last = |cx: &mut Context<'_>| {
+                            Poll::Ready(delivery.turns.poll(Pin::new(&mut connection), cx))
+                        };
+                        let _ended = poll_fn(last).await;
+                        return None;
+                    }
                 }
             }
         }

@@ -13,6 +13,7 @@ pub use files::{Page, asset, show};
 
 use super::{Reply, empty, reply};
 use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
 use hyper::{
     HeaderMap, StatusCode,
     header::{
@@ -38,7 +39,7 @@ pub fn page(status: StatusCode, title: &str, main: &str) -> Reply {
          <main>\n<p class=\"name\">OctoStore</p>\n<h1>{title}</h1>\n{main}</main>\n</body>\n</html>\n"
     );
     let mut reply =
-        reply(status, HeaderValue::from_static("text/html; charset=utf-8"), html.into());
+        reply(status, HeaderValue::from_static("text/html; charset=utf-8"), Bytes::from(html));
     let headers = reply.headers_mut();
     confine(headers, POLICY.clone());
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,10 +1,14 @@
 //! One connection has one request answered a turn, and a server that has stopped does nothing more.
 
 use super::*;
-use crate::{app::tests::Inside, settings::Bind};
+use crate::{
+    app::tests::Inside,
+    http::{error::ApiError, request_id::RequestId},
+    settings::Bind,
+};
 use http_body_util::BodyExt;
-use hyper::Response;
-use std::{str, task::Poll};
+use hyper::{HeaderMap, Response};
+use std::{future::pending, str};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
@@ -83,6 +87,54 @@ async fn one_answer_who_does_not_wait_to_be_told_to_continue_is_answered_however
     let said = str::from_utf8(&said[..length]).unwrap();
     let (first, rest) = said.split_once("\r\n\r\n").unwrap();
     assert_eq!((first, &rest[..15]), ("HTTP/1.1 100 Continue", "HTTP/1.1 200 OK"));
+}
+
+/// What a client has heard in the end that sends this `request`, which is never decided.
+async fn heard_at_the_end(request: &[u8]) -> String {
+    let inside = Inside::start();
+    let (mut client, socket) = UnixStream::pair().unwrap();
+    client.write_all(request).await.unwrap();
+    let delivery = Delivery::new(Arc::clone(&inside.service));
+    let patience = inside.service.limits.write_timeout;
+    let stream = Stream::new(Socket::Unix(socket), patience, Arc::clone(&delivery));
+    let (serving, phase) = watch::channel(Phase::Serving);
+    let builder = builder(&inside.service.limits);
+    let mut talk = Talk { builder, delivery: Arc::clone(&delivery), phase };
+    let service = service_fn(async |request: Request<Incoming>| {
+        delivery.rest.begin(request.body().is_end_stream());
+        let answer = pin!(async {
+            request.into_body().collect().await.map_err(|_| ApiError::BodyBroken)?;
+            delivery.rest.read();
+            pending().await
+        });
+        let answer = delivery.or_unknown(answer).await;
+        delivery.answered();
+        Ok::<_, Infallible>(
+            answer.unwrap_or_else(|error| error.respond(&RequestId::of(&HeaderMap::new()))),
+        )
+    });
+    {
+        let mut talking = pin!(talk.go_on(stream, service));
+        for phase in [Phase::Draining, Phase::Closing] {
+            tokio::select! {
+                _ = &mut talking => panic!("it does not wait for its answer"),
+                () = sleep(Duration::from_secs(1)) => serving.send_replace(phase),
+            };
+        }
+        assert!(talking.await.is_none(), "it has ended");
+    }
+    let mut said = String::new();
+    client.read_to_string(&mut said).await.unwrap();
+    said
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_outcome_who_still_waits_when_the_server_ends_is_told_that_nobody_knows() {
+    let said = heard_at_the_end(b"DELETE /locks/a HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert!(said.starts_with("HTTP/1.1 503 ") && said.contains("outcome_unknown"), "{said}");
+    let half =
+        heard_at_the_end(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhalf").await;
+    assert_eq!(half, "", "it has asked for nothing");
 }
 
 #[tokio::test]
