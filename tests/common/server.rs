@@ -260,9 +260,22 @@ impl Server {
         kib << 10
     }
 
-    /// Lets it run on.
+    /// Lets it run on, when every goodbye that was said meanwhile has arrived: the system may put off to
+    /// deliver it, and to a client who is still there, as far as anybody knows, things are answered.
     pub fn resume(&self) {
+        until("every goodbye has arrived", || (!self.are_goodbyes_under_way()).then_some(()));
         self.signal(Signal::CONT);
+    }
+
+    fn are_goodbyes_under_way(&self) -> bool {
+        const UNHEARD: &str = "04";
+        let Address::Tcp(address) = &self.address else { return false };
+        let there = format!(":{:04X}", address.port());
+        let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        sockets.lines().any(|line| {
+            let mut fields = line.split_whitespace().skip(2);
+            fields.next().is_some_and(|to| to.ends_with(&there)) && fields.next() == Some(UNHEARD)
+        })
     }
 
     /// `kill -9`.
