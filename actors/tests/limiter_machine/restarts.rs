@@ -181,6 +181,43 @@ fn a_longer_window_is_remembered_over_a_crash() {
 }
 
 #[test]
+fn limits_a_longer_window_that_was_refused_is_remembered_over_a_crash() {
+    let (short, long) = (policy(5, 3), policy(5, 60));
+    for full in [false, true] {
+        let mut world = World::new();
+        world.admit(short, 5);
+        world.settle();
+        if full {
+            // The row that would remember it is refused at first.
+            world.refuse(long, 1);
+            world.disk_is_full();
+            world.catch_up();
+            world.pass_seconds(1);
+        }
+        world.refuse(long, 1);
+        world.settle();
+        world.crash(AT_ONCE);
+        world.pass_seconds(4);
+        world.expire();
+        world.refuse(long, 1);
+    }
+}
+
+#[test]
+fn limits_who_asks_about_a_longer_window_waits_until_it_is_remembered() {
+    let (short, long) = (policy(100, 3), policy(100, 60));
+    let mut world = World::new();
+    world.admit(short, 1);
+    world.settle();
+    // What is reserved on disk would do for all of these, but for three seconds alone.
+    world.admit(long, 1);
+    world.admit(long, 1);
+    world.admit(short, 1);
+    world.crash(Duration::from_secs(4));
+    assert_eq!(told(&mut world), 1, "nobody was told of what is forgotten now");
+}
+
+#[test]
 fn limits_a_longer_window_of_late_is_remembered_over_a_crash_after_a_shorter_one() {
     let (short, long) = (policy(10, 1), policy(10, 100));
     for stopped in [false, true] {

@@ -10,8 +10,8 @@ pub(super) struct Limiter {
     pub(super) policy: Policy,
     pub(super) windows: Windows,
     pub(super) history: History,
-    /// How long requests are remembered, as the latest row says.
-    pub(super) horizon_written: Window,
+    /// How long requests are remembered, as the latest row says; `None` if nobody knows what is on disk.
+    pub(super) horizon_written: Option<Window>,
     /// The latest row that an answer had to wait for.
     pub(super) awaited: Seq,
     /// What may still be admitted on the row that is on disk.
@@ -57,7 +57,7 @@ impl Limiter {
             policy,
             windows: Windows(vec![(policy.window, now)]),
             history: History::default(),
-            horizon_written: policy.window,
+            horizon_written: None,
             awaited: Seq::NONE,
             credit: 0,
             next: None,
@@ -90,8 +90,13 @@ impl Limiter {
     /// Whether `cost` can be admitted on rows that are on disk or on their way, and that remember
     /// it for long enough.
     pub(super) fn covers(&self, cost: u32) -> bool {
-        self.horizon_written == self.windows.longest()
+        self.horizon_written == Some(self.windows.longest())
             && self.next.map_or(self.credit, |next| next.credit) >= cost
+    }
+
+    /// Whether after a crash requests would be forgotten that count for a policy of late.
+    pub(super) fn is_to_be_remembered_longer(&self) -> bool {
+        self.history.last().is_some() && self.horizon_written < Some(self.windows.longest())
     }
 
     /// Spends `cost`, which is covered; returns what must be on disk before anybody is told.

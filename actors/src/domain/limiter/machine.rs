@@ -39,7 +39,7 @@ impl LimitMachine {
         for row in rows {
             let mut limiter = Limiter::new(row.policy, now);
             limiter.windows = Windows(vec![(row.horizon, now)]);
-            limiter.horizon_written = row.horizon;
+            limiter.horizon_written = Some(row.horizon);
             let horizon = limiter.horizon();
             let counts = |admitted: &Admitted| admitted.at + horizon > now;
             limiter.history = History::of(row.admitted.into_iter().filter(counts));
@@ -77,6 +77,14 @@ impl LimitMachine {
         };
         limiter.follow(policy, now);
         if limiter.count(now) + u64::from(cost.get()) > u64::from(policy.max_requests.get()) {
+            if limiter.is_to_be_remembered_longer() {
+                match moment.room {
+                    Room::Available => {}
+                    Room::Exhausted => return (LimitOutcome::NoRoom, Seq::NONE),
+                }
+                let seq = reserve(limiter, account, &name, effects, &mut self.pending);
+                limiter.awaited = limiter.awaited.max(seq);
+            }
             let retry_after = RetryAfter::from(now, limiter.admits_at(cost.get(), now));
             let standing = limiter.standing(&name, now);
             return (LimitOutcome::Refused(standing, retry_after), limiter.awaited);
@@ -179,12 +187,13 @@ fn reserve(
 ) -> Seq {
     let credit = limiter.policy.ahead();
     let seq = effects.record(LimitRecord::Reserved(row(limiter, account, name, credit)));
-    if limiter.next.is_some() {
-        // Which row is on disk when an answer goes is no longer known: all wait for the new one.
+    if limiter.next.is_some() || limiter.is_to_be_remembered_longer() {
+        // Which row is on disk when an answer goes is no longer known, or that one forgets too soon: all
+        // wait for the new one.
         limiter.credit = 0;
     }
     limiter.next = Some(Next { seq, credit });
-    limiter.horizon_written = limiter.windows.longest();
+    limiter.horizon_written = Some(limiter.windows.longest());
     pending.push_back((seq, account, name.clone()));
     seq
 }
@@ -278,12 +287,15 @@ impl Machine for LimitMachine {
                 // What is on its way for a limiter is its latest row: this one, or one undone before.
                 limiter.awaited = Seq::NONE;
                 limiter.next = None;
+                limiter.horizon_written = None;
             }
         }
         while let Some(((account, name), before)) = self.unsettled.pop_after(durable) {
             self.take(account, &name);
             if let Some(mut limiter) = before {
-                limiter.next.take_if(|next| next.seq > durable);
+                if limiter.next.take_if(|next| next.seq > durable).is_some() {
+                    limiter.horizon_written = None;
+                }
                 self.put(account, name, limiter);
             }
         }
