@@ -108,6 +108,40 @@ fn a_backup_is_not_served_as_it_is() {
 }
 
 #[test]
+fn durability_a_copy_never_takes_the_place_of_the_database() {
+    let setup = Setup::new().variable("ADMIN_KEY", KEY);
+    let server = setup.start();
+    let database = setup.database();
+    let name = |end: &str| format!("{}{end}", database.display());
+    std::os::unix::fs::symlink(setup.database(), setup.folder().join("link")).unwrap();
+    let names = ["", "-wal", "-shm", "-journal", "-lock"].map(name);
+    for name in names.iter().map(String::as_str).chain(["link"]) {
+        for command in [&["backup", name, "--force"][..], &["export", name, "--force"]] {
+            let said = octostore(&setup, command).refused(73);
+            assert!(said.contains("is the database itself"), "{said}");
+        }
+    }
+    let lease = server.alice().acquire("a", 60).lease();
+    server.stop();
+    assert_eq!(setup.start().alice().get("a").ok()["status"], "held", "{lease}");
+}
+
+#[test]
+fn a_backup_is_had_from_any_folder_and_with_a_key_from_a_file() {
+    let setup = Setup::bare().bind("unix:o.sock").variable("ADMIN_KEY", &format!("{KEY}\n"));
+    let _server = setup.start();
+    std::fs::create_dir(setup.folder().join("elsewhere")).unwrap();
+    let done = std::process::Command::new(env!("CARGO_BIN_EXE_octostore"))
+        .args(["backup", "copy", "--database"])
+        .arg(setup.database())
+        .env("ADMIN_KEY", format!("{KEY}\n"))
+        .current_dir(setup.folder().join("elsewhere"))
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{done:?}");
+}
+
+#[test]
 fn who_may_not_have_a_backup_gets_none() {
     let setup = setup();
     let server = setup.start();

@@ -133,6 +133,15 @@ fn an_export_that_is_not_whole_is_refused_and_nothing_is_made() {
         (replaced("\"metadata\":null", "\"metadata\":null,\"color\":1"), "color"),
         (replaced("\"result\":\"ok\"", "\"result\":\"fine\""), "result"),
     ];
+    for kind in ["account", "token", "lock", "limit", "flag"] {
+        let one = all.iter().position(|line| line.starts_with(&format!("{{\"{kind}\""))).unwrap();
+        let mut twice = all.clone();
+        twice.insert(one, twice[one]);
+        let end = format!("\"lines\":{}", all.len() - 1);
+        let more = format!("\"lines\":{}", all.len());
+        broken.push((twice.join("\n").replacen(&end, &more, 1) + "\n", "twice"));
+    }
+    broken.push((replaced("\"fencing_mark\"", "\"color\":1,\"fencing_mark\""), "color"));
     let mark = all[0].split("\"fencing_mark\":").nth(1).unwrap().split(',').next().unwrap();
     broken.push((
         replaced(&format!("\"fencing_mark\":{mark}"), "\"fencing_mark\":0"),

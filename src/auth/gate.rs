@@ -42,13 +42,15 @@ impl std::fmt::Debug for KeyHash {
 impl Gate {
     /// The gate that the settings describe.
     pub fn new(settings: &Settings) -> Self {
-        let key = settings.admin_key.as_ref().filter(|key| !key.reveal().is_empty());
+        // As tokens from files, one from a file may end in a line break, which no header can carry.
+        let key = settings.admin_key.as_ref().map(|key| key.reveal().trim());
+        let key = key.filter(|key| !key.is_empty());
         Self {
             sign_ins: Throttle::new(settings.failed_sign_ins),
             wrong_tokens: Throttle::new(WRONG_TOKENS_A_MINUTE),
             trusted_proxies: settings.trusted_proxies.clone().into(),
             notes: Throttle::new(NOTES_A_MINUTE),
-            admin_key: key.map(|key| KeyHash(Sha256::digest(key.reveal().as_bytes()).into())),
+            admin_key: key.map(|key| KeyHash(Sha256::digest(key.as_bytes()).into())),
         }
     }
 

@@ -45,7 +45,8 @@ struct Secrets {
 }
 
 pub fn run(arguments: &BackupArguments) -> Result<String, CommandError> {
-    let mut file = NewFile::at(&arguments.file, arguments.force)?;
+    let mut file =
+        NewFile::made_of(&arguments.database.database.0, &arguments.file, arguments.force)?;
     let how = match &arguments.server {
         Some(at) => {
             fetch(arguments, LocalServer::at(at.clone())?, &mut file)?;

@@ -88,7 +88,9 @@ impl CommandError {
             Self::Backup(BackupError::InUse { .. }) | Self::ServerRuns(_) => TRY_LATER,
             Self::Backup(BackupError::Nothing(_)) | Self::NoDatabase(_) => NO_INPUT,
             Self::Backup(BackupError::NoBackup(_)) | Self::Line { .. } | Self::Older { .. } => DATA,
-            Self::Backup(BackupError::Exists(_)) | Self::Exists(_) => CANNOT_CREATE,
+            Self::Backup(BackupError::Exists(_)) | Self::Exists(_) | Self::IsTheDatabase(_) => {
+                CANNOT_CREATE
+            }
             Self::Backup(BackupError::Write { source, .. }) | Self::Write { source, .. } => {
                 of_file(source, CANNOT_CREATE)
             }

@@ -30,6 +30,7 @@ pub struct ExportArguments {
 
 pub fn run(arguments: &ExportArguments) -> Result<String, CommandError> {
     let database = &arguments.database.database.0;
+    let mut file = NewFile::made_of(database, &arguments.file, arguments.force)?;
     let found = match store::check(database) {
         Err(BackupError::Open(OpenError::InUse { path, holder })) => {
             let path_text = path.display();
@@ -44,7 +45,6 @@ pub fn run(arguments: &ExportArguments) -> Result<String, CommandError> {
     let Some(contents) = &found.contents else {
         return Err(CommandError::Older { path: database.clone(), version: found.version });
     };
-    let mut file = NewFile::at(&arguments.file, arguments.force)?;
     match write(&found, contents, file.file()) {
         Ok(written) => {
             file.finish()?;

@@ -5,6 +5,7 @@ use crate::store::folder_of;
 use std::{
     fs::File,
     io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 use tempfile::NamedTempFile;
@@ -16,7 +17,27 @@ pub struct NewFile {
     replace: bool,
 }
 
+/// What belongs to a database, by the ends of their names.
+const OF_A_DATABASE: [&str; 5] = ["", "-wal", "-shm", "-journal", "-lock"];
+
 impl NewFile {
+    /// A file that is made of `database`. It is never put in the place of that or of what belongs to it,
+    /// whatever `replace` says: a server may have it open, and would go on writing what nobody finds.
+    ///
+    /// # Errors
+    /// As [`NewFile::at`]; or that is what `path` names.
+    pub fn made_of(database: &Path, path: &Path, replace: bool) -> Result<Self, CommandError> {
+        let of_it = OF_A_DATABASE.map(|end| {
+            let mut name = database.as_os_str().to_owned();
+            name.push(end);
+            PathBuf::from(name)
+        });
+        if of_it.iter().any(|one| is_same(one, path)) {
+            return Err(CommandError::IsTheDatabase(path.to_owned()));
+        }
+        Self::at(path, replace)
+    }
+
     /// A file that will be at `path`, in the place of another one only if `replace` says so.
     ///
     /// # Errors
@@ -64,4 +85,12 @@ impl NewFile {
         }
         File::open(folder_of(&path)).and_then(|folder| folder.sync_all()).map_err(write)
     }
+}
+
+/// Whether both are the same file, or would be.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| Some(folder_of(path).canonicalize().ok()?.join(path.file_name()?));
+    let identity = |path: &Path| path.metadata().ok().map(|meta| (meta.dev(), meta.ino()));
+    let is_one = |a: Option<_>, b: Option<_>| a.is_some() && a == b;
+    place(one).is_some() && place(one) == place(other) || is_one(identity(one), identity(other))
 }

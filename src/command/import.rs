@@ -6,10 +6,11 @@ use super::{
     restore::what_is_new,
     wall_clock,
 };
-use crate::store;
+use crate::store::{self, Contents};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::File,
+    hash::Hash,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
 };
@@ -69,6 +70,15 @@ pub(super) fn read(path: &Path) -> Result<Reading, CommandError> {
 /// Puts everything in its order, and looks whether it fits together.
 fn consistent(mut reading: Reading) -> Result<Reading, String> {
     let Reading { contents, audit } = &mut reading;
+    let Contents { boot: _, mark: _, leases, limits, flags, config: _, accounts, tokens } =
+        contents;
+    once("an account", accounts.iter().map(|account| account.id))?;
+    once("an account", accounts.iter().map(|account| (account.origin, &account.subject)))?;
+    once("a token", tokens.iter().map(|token| token.hash))?;
+    once("a token", tokens.iter().map(|token| token.id))?;
+    once("a lock", leases.iter().map(|lease| &lease.name))?;
+    once("a limiter", limits.iter().map(|limit| (limit.account, &limit.name)))?;
+    once("a flag", flags.iter().map(|flag| (flag.account, &flag.name)))?;
     contents.verify().map_err(|error| error.to_string())?;
     contents
         .config
@@ -90,4 +100,11 @@ fn consistent(mut reading: Reading) -> Result<Reading, String> {
         return Err("the ids of the audit log do not fit together".to_owned());
     }
     Ok(reading)
+}
+
+/// Whether `what` is there once by each of its `names`.
+fn once<N: Eq + Hash>(what: &str, names: impl Iterator<Item = N>) -> Result<(), String> {
+    let mut seen = HashSet::new();
+    let mut names = names;
+    if names.all(|name| seen.insert(name)) { Ok(()) } else { Err(format!("{what} is there twice")) }
 }

@@ -86,6 +86,11 @@ pub enum CommandError {
     /// There is a file already.
     #[error("{0} exists and was left as it is: give another FILE, or --force to replace it")]
     Exists(PathBuf),
+    /// What is to be copied cannot be the copy.
+    #[error(
+        "{0} is the database itself, or belongs to it, and was left as it is: give another FILE"
+    )]
+    IsTheDatabase(PathBuf),
     /// There is no database.
     #[error("there is no database at {0}: give its --database")]
     NoDatabase(PathBuf),

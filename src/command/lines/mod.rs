@@ -42,6 +42,7 @@ pub enum Line {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Header {
     pub format: u32,
     boot: String,
@@ -50,6 +51,7 @@ pub struct Header {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct End {
     /// This one not counted.
     pub lines: u64,
