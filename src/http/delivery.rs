@@ -79,7 +79,7 @@ impl Delivery {
     }
 
     /// What comes of `answer`, or, if the connection ends before that, that nobody knows what becomes of
-    /// the request. One that has not come as a whole has asked for nothing, and goes without an answer.
+    /// the request. One whose body has not come has asked for nothing, and goes without an answer.
     pub async fn or_unknown<T>(
         &self,
         mut answer: Pin<&mut impl Future<Output = Result<T, ApiError>>>,
@@ -87,7 +87,7 @@ impl Delivery {
         poll_fn(|cx| {
             let polled = answer.as_mut().poll(cx);
             // Nobody is woken for it: the one task that ends the connection is the one that polls this.
-            let is_over = self.ending.load(Ordering::Relaxed) && self.rest.is_read();
+            let is_over = self.ending.load(Ordering::Relaxed) && !self.rest.is_reading();
             if polled.is_pending() && is_over {
                 Poll::Ready(Err(ApiError::OutcomeUnknown))
             } else {

@@ -61,7 +61,8 @@ impl Condition {
         values.peek()?;
         let texts = values.filter_map(|value| value.to_str().ok());
         let all: Vec<&str> = texts.flat_map(|text| text.split(',')).map(str::trim).collect();
-        if all.contains(&"*") {
+        // A tag of others may have commas and stars in it.
+        if all == ["*"] {
             return Some(Self::Any);
         }
         // A tag that is not ours names no state of any key of ours.
@@ -122,6 +123,7 @@ mod tests {
         assert_eq!(expected(&HeaderMap::new()), Expected::Anything);
         assert_eq!(expected(&headers(IF_MATCH, "*")), Expected::Something);
         assert_eq!(expected(&headers(IF_NONE_MATCH, "*")), Expected::Nothing);
+        assert_eq!(expected(&headers(IF_MATCH, "\"a,*,b\"")), Expected::OneOf(vec![]));
         assert_eq!(expected(&headers(IF_MATCH, "nonsense")), Expected::OneOf(vec![]));
         let weak = format!("W/{}", header(etag(1)).unwrap().to_str().unwrap());
         assert_eq!(expected(&headers(IF_MATCH, &weak)), Expected::OneOf(vec![]));

@@ -2,6 +2,7 @@
 
 use super::stream::Socket;
 use crate::{auth::address::Address, settings::Bind, systemd::Given};
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use std::{
     io,
     os::unix::fs::{FileTypeExt, PermissionsExt},
@@ -74,7 +75,7 @@ impl Listener {
     /// See [`ListenError`].
     pub async fn bind(bind: &Bind) -> Result<Self, ListenError> {
         let listening = match bind {
-            Bind::Tcp(address) => TcpListener::bind(address).await.map(Kind::Tcp),
+            Bind::Tcp(address) => TcpListener::bind(address).await.and_then(tcp),
             Bind::Unix(path) => {
                 remove_stale(bind, path).await?;
                 bind_unix(path)
@@ -92,7 +93,7 @@ impl Listener {
             Given::Tcp(socket) => socket
                 .set_nonblocking(true)
                 .and_then(|()| TcpListener::from_std(socket))
-                .map(Kind::Tcp),
+                .and_then(tcp),
             Given::Unix(socket) => (|| {
                 socket.set_nonblocking(true)?;
                 let address = socket.local_addr()?;
@@ -137,6 +138,17 @@ impl Drop for Listener {
             let _left_behind = std::fs::remove_file(path);
         }
     }
+}
+
+/// So many bytes of an answer the system keeps for a client that has not taken them, at most. Left to
+/// itself that may be megabytes; and as it says that there is room again only when a third is free,
+/// a client that reads slowly would look like one that reads nothing.
+const SEND_BUFFER: usize = 256 * 1024;
+
+/// Connections have what the socket has that takes them.
+fn tcp(listener: TcpListener) -> io::Result<Kind> {
+    set_socket_send_buffer_size(&listener, SEND_BUFFER)?;
+    Ok(Kind::Tcp(listener))
 }
 
 fn bind_unix(path: &Path) -> io::Result<Kind> {

@@ -122,6 +122,7 @@ impl Context<'_> {
 
     /// Reads the body of a request that shows no token.
     async fn read_anonymous(&self, body: Incoming, limit: usize) -> Result<Bytes, ApiError> {
+        self.delivery.rest.reads();
         let bytes = body::read(body, limit, self.service.limits.body_timeout).await?;
         self.delivery.rest.read();
         Ok(bytes)

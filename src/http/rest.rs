@@ -14,6 +14,8 @@ pub struct Rest {
     begun: AtomicU32,
     /// Whether the last one was read to its end, and its answer was made in one piece.
     whole: AtomicBool,
+    /// Whether its handler waits for the rest of it.
+    reading: AtomicBool,
     /// Whether its handler is done.
     answered: AtomicBool,
     /// Whether nothing has come since its answer was written.
@@ -25,18 +27,25 @@ impl Rest {
     pub fn begin(&self, whole: bool) {
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.whole.store(whole, Ordering::Relaxed);
+        self.reading.store(false, Ordering::Relaxed);
         self.answered.store(false, Ordering::Relaxed);
         self.resting.store(false, Ordering::Relaxed);
     }
 
-    /// Its body was read to the end.
-    pub fn read(&self) {
-        self.whole.store(true, Ordering::Relaxed);
+    /// Its handler waits for its body.
+    pub fn reads(&self) {
+        self.reading.store(true, Ordering::Relaxed);
     }
 
-    /// Whether all of the request has come.
-    pub fn is_read(&self) -> bool {
-        self.whole.load(Ordering::Relaxed)
+    /// Whether it does.
+    pub fn is_reading(&self) -> bool {
+        self.reading.load(Ordering::Relaxed)
+    }
+
+    /// Its body was read to the end.
+    pub fn read(&self) {
+        self.reading.store(false, Ordering::Relaxed);
+        self.whole.store(true, Ordering::Relaxed);
     }
 
     /// It was answered: what is written from now on is that. Before it was `100 Continue`.
