@@ -84,12 +84,11 @@ pub struct Settings {
     pub github_redirect_uri: Option<String>,
 
     /// The API of a GitHub Enterprise host; /api/v3 of --github-oauth-url if this is left out, and
-    /// https://api.github.com if both are.
+    /// api.github.com if both are.
     #[arg(long, env = "GITHUB_API_URL", value_name = "URL")]
     pub github_api_url: Option<String>,
 
-    /// A GitHub Enterprise host, with its OAuth pages under /login/oauth; https://github.com if this is
-    /// left out.
+    /// A GitHub Enterprise host, with its OAuth pages under /login/oauth; github.com if left out.
     #[arg(long, env = "GITHUB_OAUTH_URL", value_name = "URL")]
     pub github_oauth_url: Option<String>,
 
