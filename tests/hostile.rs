@@ -35,6 +35,44 @@ fn too_large_a_body_is_answered_to_whoever_sends_all_of_it_first() {
 }
 
 #[test]
+fn whoever_is_refused_before_all_of_the_body_has_come_is_told_why() {
+    let server = Setup::new().start();
+    let good = format!("Bearer {ALICE}");
+    for (method, path, authorization, status, code) in [
+        ("PUT", "/config/k", "Bearer nobody", 401, "unauthorized"),
+        ("PUT", "/config/a%20b", &*good, 422, "invalid_config_key"),
+        ("POST", "/config/k", &*good, 405, "method_not_allowed"),
+        ("POST", "/nowhere", &*good, 404, "not_found"),
+    ] {
+        let headers = [("authorization", authorization)];
+        let mut connection = server.connect();
+        for piece in request(method, path, &headers, &vec![b'x'; 900_000]).chunks(30_000) {
+            connection.send(piece);
+        }
+        connection.read().refused(status, code);
+        connection.send(&request("GET", "/health", &[], b""));
+        assert_eq!(connection.read().text(), "OK");
+    }
+}
+
+#[test]
+fn of_whoever_asks_first_whether_to_send_a_body_none_is_waited_for_after_a_refusal() {
+    let server = Setup::new().flag("--body-timeout", "3600").start();
+    let good = format!("Bearer {ALICE}");
+    for (authorization, length, status) in [("Bearer nobody", "20", 401), (&*good, "999999", 413)] {
+        let headers = [
+            ("authorization", authorization),
+            ("expect", "100-continue"),
+            ("content-length", length),
+        ];
+        let mut connection = server.connect();
+        connection.send(&request("PUT", "/config/k", &headers, b""));
+        assert_eq!(connection.read().status, status);
+        assert!(connection.is_closed(), "what comes next may be a body or a request");
+    }
+}
+
+#[test]
 fn many_slow_senders_hold_nobody_up() {
     let server = Setup::new().start();
     let bytes = server.alice().bytes("POST", "/locks/slow/acquire", b"{\"ttl_seconds\": 60}");

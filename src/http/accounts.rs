@@ -56,7 +56,7 @@ pub async fn tokens(
     context: &Context<'_>,
     identity: &Identity,
     verb: Verb,
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Result<Reply, ApiError> {
     match verb {
         Verb::Post => issue(context, identity, body).await,
@@ -158,7 +158,7 @@ impl IssueBody {
 async fn issue(
     context: &Context<'_>,
     identity: &Identity,
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Result<Reply, ApiError> {
     let asked: IssueBody = body::parse(&context.read(identity, body, BODY_LIMIT).await?)?;
     let name = asked.name.as_deref().ok_or(ApiError::MissingField("name"))?;

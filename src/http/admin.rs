@@ -39,7 +39,7 @@ const MAX_QUOTA: u64 = 1_000_000;
 pub async fn answer(
     context: &Context<'_>,
     admin: Admin<'_>,
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Result<Reply, ApiError> {
     let reply = match admin {
         Admin::Accounts => accounts(context).await,
@@ -133,7 +133,11 @@ impl AllowanceBody {
 }
 
 /// `PUT /admin/accounts/{id}/quotas`
-async fn quotas(context: &Context<'_>, id: RawName<'_>, body: Incoming) -> Result<Reply, ApiError> {
+async fn quotas(
+    context: &Context<'_>,
+    id: RawName<'_>,
+    body: &mut Incoming,
+) -> Result<Reply, ApiError> {
     let admin = administrator(context, (Area::AdminQuotas, Access::Write), "").await?;
     let account = account_id(id)?;
     let asked: AllowanceBody = body::parse(&read(context, &admin, body).await?)?;
@@ -151,7 +155,7 @@ struct ReasonBody {
 async fn release(
     context: &Context<'_>,
     name: RawName<'_>,
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Result<Reply, ApiError> {
     let name = name.decode().unwrap_or_default();
     let admin = administrator(context, (Area::AdminLocks, Access::Write), &name).await?;
@@ -195,7 +199,7 @@ async fn release(
 async fn read(
     context: &Context<'_>,
     admin: &Administrator,
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Result<Bytes, ApiError> {
     let bytes = context.read_anonymous(body, BODY_LIMIT).await?;
     admin.may_go_on(context.service)?;

@@ -11,34 +11,34 @@ use std::time::Duration;
 /// however it is escaped, and room to spare.
 pub const BODY_LIMIT: usize = 16 * 1024;
 
-/// How much more of a body that is too large is read, and thrown away, while the answer is on its
-/// way. Whoever sends all of it before it looks for an answer, as proxies do, would find the
-/// connection broken otherwise, and no answer.
+/// How much of a body that nobody wants is read, and thrown away, while the answer is on its way.
+/// Whoever sends all of it before it looks for an answer, as proxies and most libraries do, would
+/// find the connection broken otherwise, and no answer.
 const LINGER: usize = 1024 * 1024;
 
 /// Reads the whole body.
 ///
 /// # Errors
 /// It is larger than `limit`, slower than `deadline`, or breaks off.
-pub async fn read(mut body: Incoming, limit: usize, deadline: Duration) -> Result<Bytes, ApiError> {
+pub async fn read(
+    body: &mut Incoming,
+    limit: usize,
+    deadline: Duration,
+) -> Result<Bytes, ApiError> {
     // What says of itself that it is too large is not kept at all.
     if body.size_hint().lower() > limit as u64 {
-        linger(body, deadline);
         return Err(ApiError::BodyTooLarge { limit });
     }
-    match within(deadline, Limited::new(&mut body, limit).collect()).await {
+    match within(deadline, Limited::new(body, limit).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            linger(body, deadline);
-            Err(ApiError::BodyTooLarge { limit })
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge { limit }),
         Ok(Err(_)) => Err(ApiError::BodyBroken),
         Err(_) => Err(ApiError::BodyTimeout),
     }
 }
 
-/// Throws away what still comes of `body`, a bounded part of it.
-fn linger(mut body: Incoming, deadline: Duration) {
+/// Throws away what still comes of `body`, a bounded part of it, until `deadline` at the latest.
+pub fn linger(mut body: Incoming, deadline: Duration) {
     if body.size_hint().lower() > LINGER as u64 {
         return;
     }

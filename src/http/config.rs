@@ -39,7 +39,7 @@ pub async fn one(
     identity: &Identity,
     key: RawName<'_>,
     verb: Verb,
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Result<Reply, ApiError> {
     let account = identity.may(Area::Config, verb.access(), &text(key))?;
     let command = match verb {
@@ -86,7 +86,7 @@ pub async fn rollback(
     context: &Context<'_>,
     identity: &Identity,
     key: RawName<'_>,
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Result<Reply, ApiError> {
     let account = identity.may(Area::Config, Access::Write, &text(key))?;
     let key = existing(key)?;
@@ -132,7 +132,7 @@ async fn put(
     identity: &Identity,
     account: AccountId,
     key: RawName<'_>,
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Result<ConfigCommand, ApiError> {
     let key = ConfigKey::new(&text(key))?;
     let bytes = context.read(identity, body, PUT_LIMIT).await?;

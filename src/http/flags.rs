@@ -27,7 +27,7 @@ pub async fn one(
     identity: &Identity,
     name: RawName<'_>,
     verb: Verb,
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Result<Reply, ApiError> {
     let text = name.decode().unwrap_or_default();
     let account = identity.may(Area::Flags, verb.access(), &text)?;
@@ -56,7 +56,7 @@ async fn set(
     identity: &Identity,
     account: AccountId,
     name: FlagName,
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Result<Reply, ApiError> {
     let asked: SetBody = body::parse(&context.read(identity, body, BODY_LIMIT).await?)?;
     let percentage =

@@ -36,7 +36,7 @@ pub async fn check(
     context: &Context<'_>,
     identity: &Identity,
     name: RawName<'_>,
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Result<Reply, ApiError> {
     let name = LimitName::new(&name.decode().unwrap_or_default())?;
     let account = identity.may(Area::Limits, Access::Write, name.as_str())?;

@@ -27,7 +27,7 @@ pub async fn act(
     identity: &Identity,
     name: RawName<'_>,
     action: LockAction,
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Result<Reply, ApiError> {
     let name = lock_name(name)?;
     let account = identity.may(Area::Locks, Access::Write, name.as_str())?;

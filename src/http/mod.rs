@@ -77,9 +77,9 @@ use bytes::Bytes;
 use delivery::Delivery;
 use error::ApiError;
 use hyper::{
-    Request, Response, StatusCode,
+    HeaderMap, Request, Response, StatusCode,
     body::Incoming,
-    header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+    header::{CONTENT_TYPE, EXPECT, HeaderValue, RETRY_AFTER},
     http::request::Parts,
 };
 use object::Object;
@@ -109,7 +109,7 @@ impl Context<'_> {
     async fn read(
         &self,
         identity: &Identity,
-        body: Incoming,
+        body: &mut Incoming,
         limit: usize,
     ) -> Result<Bytes, ApiError> {
         let bytes = self.read_anonymous(body, limit).await?;
@@ -121,7 +121,7 @@ impl Context<'_> {
     }
 
     /// Reads the body of a request that shows no token.
-    async fn read_anonymous(&self, body: Incoming, limit: usize) -> Result<Bytes, ApiError> {
+    async fn read_anonymous(&self, body: &mut Incoming, limit: usize) -> Result<Bytes, ApiError> {
         self.delivery.rest.reads();
         let bytes = body::read(body, limit, self.service.limits.body_timeout).await?;
         self.delivery.rest.read();
@@ -142,7 +142,7 @@ impl Context<'_> {
 /// Answers one request.
 async fn handle(delivery: &Delivery, peer: Address, request: Request<Incoming>) -> Reply {
     let service = delivery.service();
-    let (head, body) = request.into_parts();
+    let (head, mut body) = request.into_parts();
     let request_id = RequestId::of(&head.headers);
     let context = Context { service, delivery, request_id: &request_id, head: &head, peer };
     let resource = Resource::of(head.uri.path());
@@ -155,7 +155,7 @@ async fn handle(delivery: &Delivery, peer: Address, request: Request<Incoming>) 
         request_id: request_id.as_str(),
     });
     let answered = {
-        let answer = pin!(trace.follow(answer(&context, resource, body)));
+        let answer = pin!(trace.follow(answer(&context, resource, &mut body)));
         delivery.or_unknown(answer).await
     };
     let mut reply = match answered {
@@ -169,6 +169,9 @@ async fn handle(delivery: &Delivery, peer: Address, request: Request<Incoming>) 
     reply.headers_mut().insert(X_REQUEST_ID, request_id.into_header());
     begun.answered(reply.status().as_u16());
     trace.answered(reply.status().as_u16());
+    if delivery.rest.is_unread() && is_still_coming(&head.headers, reply.status()) {
+        body::linger(body, service.limits.body_timeout);
+    }
     if was_too_hasty(&reply) {
         sleep(REST_OF_THE_HASTY).await;
     }
@@ -178,6 +181,12 @@ async fn handle(delivery: &Delivery, peer: Address, request: Request<Incoming>) 
     delivery.answered();
     service.waiters.let_the_journal_go_on();
     reply
+}
+
+/// Whether the rest of a body comes although the answer, of this status, did not wait for it. Whoever
+/// wants to be told first may leave it out, and send the next request in its place.
+fn is_still_coming(headers: &HeaderMap, status: StatusCode) -> bool {
+    status != StatusCode::REQUEST_TIMEOUT && !headers.contains_key(EXPECT)
 }
 
 /// How long whoever asks too fast waits for the answer that says so. All of them know when to come
@@ -191,7 +200,7 @@ fn was_too_hasty(reply: &Reply) -> bool {
 async fn answer(
     context: &Context<'_>,
     resource: Option<Resource<'_>>,
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Result<Reply, ApiError> {
     let resource = resource.ok_or(ApiError::UnknownPath)?;
     let verb = resource

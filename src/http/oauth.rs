@@ -30,7 +30,7 @@ const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 
 /// `POST /auth/token`: a token for whoever can show one of the grants.
-pub async fn token(context: &Context<'_>, body: Incoming) -> Reply {
+pub async fn token(context: &Context<'_>, body: &mut Incoming) -> Reply {
     answered(context, grant(context, body).await)
 }
 
@@ -48,7 +48,7 @@ pub fn answered(context: &Context<'_>, result: Result<Reply, OAuthError>) -> Rep
     }
 }
 
-async fn grant(context: &Context<'_>, body: Incoming) -> Result<Reply, OAuthError> {
+async fn grant(context: &Context<'_>, body: &mut Incoming) -> Result<Reply, OAuthError> {
     let asked = Parameters::read(&context.read_anonymous(body, BODY_LIMIT).await?)?;
     match asked.required("grant_type")? {
         DEVICE_CODE if !context.service.providers.is_empty() => {
@@ -233,21 +233,12 @@ impl OAuthError {
 
     /// The word for programs that know this API: of what the server cannot do now it tells more.
     fn code(&self) -> &'static str {
-        match self {
-            Self::Api(error) if error.status().is_server_error() => error.code(),
-            Self::Api(_)
-            | Self::Body
-            | Self::Twice
-            | Self::Missing(_)
-            | Self::Parameter(..)
-            | Self::GrantType
-            | Self::SubjectToken
-            | Self::NotIn(_)
-            | Self::NoRoom(_)
-            | Self::Scope(_)
-            | Self::ScopeExceeds
-            | Self::Disabled
-            | Self::Unavailable(_) => self.word(),
+        if let Self::Api(error) = self
+            && error.status().is_server_error()
+        {
+            error.code()
+        } else {
+            self.word()
         }
     }
 

@@ -48,6 +48,11 @@ impl Rest {
         self.whole.store(true, Ordering::Relaxed);
     }
 
+    /// Whether some of its body may still be to come.
+    pub fn is_unread(&self) -> bool {
+        !self.whole.load(Ordering::Relaxed)
+    }
+
     /// It was answered: what is written from now on is that. Before it was `100 Continue`.
     pub fn answered(&self) {
         self.answered.store(true, Ordering::Relaxed);

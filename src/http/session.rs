@@ -57,7 +57,11 @@ pub fn token(context: &Context<'_>) -> Option<Vec<u8>> {
 
 /// `GET`, `POST` and `DELETE /dashboard/session`: is there one, and how to begin one; begins one
 /// with a token; ends it.
-pub async fn answer(context: &Context<'_>, verb: Verb, body: Incoming) -> Result<Reply, ApiError> {
+pub async fn answer(
+    context: &Context<'_>,
+    verb: Verb,
+    body: &mut Incoming,
+) -> Result<Reply, ApiError> {
     match verb {
         Verb::Post => begin(context, body).await,
         Verb::Delete => end(context).await,
@@ -97,7 +101,7 @@ fn look(context: &Context<'_>) -> Reply {
     uncached(json(StatusCode::OK, &body))
 }
 
-async fn begin(context: &Context<'_>, body: Incoming) -> Result<Reply, ApiError> {
+async fn begin(context: &Context<'_>, body: &mut Incoming) -> Result<Reply, ApiError> {
     if context.head.headers.get(X_CSRF_TOKEN).is_none_or(|shown| shown != SIGNING_IN) {
         return Err(ApiError::NotFromHere);
     }

@@ -96,7 +96,7 @@ pub fn ask(context: &Context<'_>, id: &ProviderId, device: DeviceId, person: Per
 }
 
 /// `POST /auth/device/confirm`: the answer to that.
-pub async fn confirm(context: &Context<'_>, body: Incoming) -> Result<Reply, ApiError> {
+pub async fn confirm(context: &Context<'_>, body: &mut Incoming) -> Result<Reply, ApiError> {
     is_configured(context)?;
     if let Err(ApiError::TooManyFailures(wait)) = may_try_to_sign_in(context) {
         return Ok(unknown(Again::TooMany(wait)));

@@ -45,12 +45,12 @@ const LABEL: &str = "what this terminal is called, in at most 100 characters";
 const HOST_ALONE: &str = "host or host:port, or else set OCTOSTORE_PUBLIC_URL on the server";
 
 /// `POST /auth/device/code`: has a terminal wait for somebody to let it in.
-pub async fn begin(context: &Context<'_>, body: Incoming) -> Result<Reply, ApiError> {
+pub async fn begin(context: &Context<'_>, body: &mut Incoming) -> Result<Reply, ApiError> {
     is_configured(context)?;
     Ok(oauth::answered(context, wait(context, body).await))
 }
 
-async fn wait(context: &Context<'_>, body: Incoming) -> Result<Reply, OAuthError> {
+async fn wait(context: &Context<'_>, body: &mut Incoming) -> Result<Reply, OAuthError> {
     let service = context.service;
     let parameters = Parameters::read(&context.read_anonymous(body, BODY_LIMIT).await?)?;
     let label = parameters.get("client_id").map(TokenName::new).transpose();
