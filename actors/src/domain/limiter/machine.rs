@@ -63,9 +63,8 @@ impl LimitMachine {
             return (LimitOutcome::OverQuota(quota), effects.last());
         }
         if !known {
-            match moment.room {
-                Room::Available => {}
-                Room::Exhausted => return (LimitOutcome::NoRoom, Seq::NONE),
+            if moment.room == Room::Exhausted {
+                return (LimitOutcome::NoRoom, Seq::NONE);
             }
             // It may take the place of one whose removal is not on disk yet. If that comes back, this
             // one goes, whose first row then is not on disk either: nobody was told of it.
@@ -76,12 +75,18 @@ impl LimitMachine {
             unreachable!("the limiter was put there if it was not")
         };
         limiter.follow(policy, now);
-        if limiter.count(now) + u64::from(cost.get()) > u64::from(policy.max_requests.get()) {
-            if limiter.is_to_be_remembered_longer() {
-                match moment.room {
-                    Room::Available => {}
-                    Room::Exhausted => return (LimitOutcome::NoRoom, Seq::NONE),
-                }
+        let wanted = limiter.count(now) + u64::from(cost.get());
+        let is_admitted = wanted <= u64::from(policy.max_requests.get());
+        let needs_row = if is_admitted {
+            !limiter.covers(cost.get())
+        } else {
+            limiter.is_to_be_remembered_longer()
+        };
+        if needs_row && moment.room == Room::Exhausted {
+            return (LimitOutcome::NoRoom, Seq::NONE);
+        }
+        if !is_admitted {
+            if needs_row {
                 let seq = reserve(limiter, account, &name, effects, &mut self.pending);
                 limiter.awaited = limiter.awaited.max(seq);
             }
@@ -89,22 +94,16 @@ impl LimitMachine {
             let standing = limiter.standing(&name, now);
             return (LimitOutcome::Refused(standing, retry_after), limiter.awaited);
         }
-        if !limiter.covers(cost.get()) {
-            match moment.room {
-                Room::Available => {}
-                Room::Exhausted => return (LimitOutcome::NoRoom, Seq::NONE),
-            }
-        }
         limiter.history.admit(now, cost.get(), policy.window);
-        let depends_on = if limiter.covers(cost.get()) {
+        let depends_on = if needs_row {
+            reserve(limiter, account, &name, effects, &mut self.pending)
+        } else {
             let depends_on = limiter.spend(cost.get());
             let low = limiter.next.is_none() && limiter.credit < policy.ahead() / 2;
             if low && moment.room == Room::Available {
                 reserve(limiter, account, &name, effects, &mut self.pending);
             }
             depends_on
-        } else {
-            reserve(limiter, account, &name, effects, &mut self.pending)
         };
         limiter.awaited = limiter.awaited.max(depends_on);
         (LimitOutcome::Admitted(limiter.standing(&name, now)), depends_on)
