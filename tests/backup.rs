@@ -5,10 +5,15 @@ use crate::{
     admin::{KEY, keeper, scoped, setup},
     caller::Caller,
     common::{ALICE, Connection, Setup, until},
-    operation::{octostore, restored},
+    operation::{command, octostore, restored},
 };
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::{
+    collections::BTreeSet,
+    net::TcpListener,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
 
 #[test]
 fn a_backup_of_a_running_server_has_everything_that_was_acknowledged_before() {
@@ -124,6 +129,28 @@ fn durability_a_copy_never_takes_the_place_of_the_database() {
     let lease = server.alice().acquire("a", 60).lease();
     server.stop();
     assert_eq!(setup.start().alice().get("a").ok()["status"], "held", "{lease}");
+}
+
+#[test]
+fn a_command_that_is_stopped_leaves_nothing_half_done() {
+    let setup = Setup::new().variable("ADMIN_KEY", KEY);
+    setup.start().stop();
+    let names = || {
+        let folder = std::fs::read_dir(setup.folder()).unwrap();
+        folder.map(|entry| entry.unwrap().file_name()).collect::<BTreeSet<_>>()
+    };
+    let before = names();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut child = command(&setup, &["backup", "b", "--server", &address]).spawn().unwrap();
+        // It asks when it has somewhere to write to, and would wait for two minutes.
+        let _asked = silent.accept().unwrap();
+        assert_eq!(names().len(), before.len() + 1);
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(128 + signal.as_raw()));
+        assert_eq!(names(), before);
+    }
 }
 
 #[test]

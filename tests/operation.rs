@@ -34,17 +34,23 @@ impl Done {
 /// Runs `octostore` with these arguments, in the folder of `setup` and in its environment, with its
 /// database.
 pub fn octostore(setup: &Setup, arguments: &[&str]) -> Done {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_octostore"));
-    command.env_clear().envs(setup.variables()).current_dir(setup.folder()).envs(measured());
-    if !arguments.contains(&"--database") {
-        command.env("DATABASE_URL", setup.database());
-    }
-    let done = command.args(arguments).output().unwrap();
+    let done = command(setup, arguments).output().unwrap();
     Done {
         code: done.status.code(),
         out: String::from_utf8(done.stdout).unwrap(),
         err: String::from_utf8(done.stderr).unwrap(),
     }
+}
+
+/// The command that [`octostore`] runs.
+pub fn command(setup: &Setup, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_octostore"));
+    command.env_clear().envs(setup.variables()).current_dir(setup.folder()).envs(measured());
+    if !arguments.contains(&"--database") {
+        command.env("DATABASE_URL", setup.database());
+    }
+    command.args(arguments);
+    command
 }
 
 /// A server on the database that `restore` makes of `backup`.

@@ -1,7 +1,7 @@
 //! Files that are whole, or not there; and nobody else's to read.
 
 use super::CommandError;
-use crate::store::folder_of;
+use crate::store::{begin_file, folder_of};
 use std::{
     fs::File,
     io,
@@ -47,7 +47,7 @@ impl NewFile {
             return Err(CommandError::Exists(path.to_owned()));
         }
         let folder = folder_of(path);
-        let file = NamedTempFile::new_in(folder)
+        let file = begin_file(folder)
             .map_err(|source| CommandError::Write { path: path.to_owned(), source })?;
         Ok(Self { file, path: path.to_owned(), replace })
     }

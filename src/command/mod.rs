@@ -6,7 +6,7 @@
 //! - [`token`]: bearer tokens, while no server runs;
 //! - [`health`]: does a server answer?
 //! - [`client`]: asking a server on this machine; [`files`]: writing files that are whole or not
-//!   there; [`exit`]: the exit codes.
+//!   there, [`interrupt`]: also if a signal comes; [`exit`]: the exit codes.
 
 mod backup;
 mod check;
@@ -16,6 +16,7 @@ mod export;
 mod files;
 mod health;
 mod import;
+mod interrupt;
 mod lines;
 mod restore;
 mod token;
@@ -60,6 +61,15 @@ enum Command {
     Token(token::TokenArguments),
     /// Ask a server whether requests are welcome
     Health(health::HealthArguments),
+}
+
+impl Command {
+    fn makes_a_file(&self) -> bool {
+        match self {
+            Self::Backup(_) | Self::Restore(_) | Self::Export(_) | Self::Import(_) => true,
+            Self::Serve(_) | Self::Check(_) | Self::Token(_) | Self::Health(_) => false,
+        }
+    }
 }
 
 /// What a command line asks for.
@@ -170,6 +180,11 @@ pub fn run(arguments: Vec<OsString>) -> Result<Asked, CommandError> {
     }
     let line = CommandLine::try_parse_from(arguments)
         .map_err(|error| SettingsError::of(&error, &CommandLine::command()))?;
+    let makes_a_file = line.command.makes_a_file();
+    let _tidy = makes_a_file
+        .then(interrupt::tidy_up_on_signals)
+        .transpose()
+        .map_err(CommandError::System)?;
     Ok(Asked::Done(match line.command {
         Command::Serve(settings) => return Ok(Asked::Serve(settings)),
         Command::Backup(arguments) => backup::run(&arguments)?,

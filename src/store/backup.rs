@@ -15,6 +15,7 @@ use super::{
     open::Opening,
     refusal::{OpenError, why_not_read, why_not_written},
     statements::Statements,
+    unfinished::begin_file,
 };
 use crate::ids;
 use octostore_actors::domain::{
@@ -30,7 +31,6 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use tempfile::NamedTempFile;
 
 /// How much is copied at a time.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -203,7 +203,7 @@ pub(super) fn build<T>(
         }
     }
     let folder = folder_of(&path);
-    let file = NamedTempFile::new_in(folder).map_err(write)?;
+    let file = begin_file(folder).map_err(write)?;
     let opening = Opening { files: &SystemFiles, path: file.path() };
     let (connection, made) = fill(&opening)?;
     let close = || {

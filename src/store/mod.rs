@@ -28,6 +28,7 @@ mod row;
 mod statements;
 #[cfg(test)]
 mod tests;
+mod unfinished;
 
 pub use audit::Retention;
 pub use backup::{BackupError, Restored, backup, copy_main_file, restore};
@@ -38,6 +39,7 @@ pub use fill::{AuditRows, fill};
 pub use lock_file::{Holder, LockFile, NotLocked};
 pub use open::{Recovered, TOKEN_BLOCK, open, open_on};
 pub use refusal::{OpenError, why_not_read, why_not_written};
+pub use unfinished::{begin_file, remove_unfinished};
 
 use crate::metrics::store::{StoreCounts, StoreWatch};
 use octostore_actors::{
