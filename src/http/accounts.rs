@@ -210,6 +210,7 @@ pub(super) async fn hand_over(
         | AccountOutcome::Accounts(_)
         | AccountOutcome::Account(_)
         | AccountOutcome::NotFound
+        | AccountOutcome::NotAdmin
         | AccountOutcome::Noted => unreachable!("whoever asks for a token gets one or a reason"),
     }
 }

@@ -12,6 +12,7 @@ use super::{
     router::{AccountAction, Admin, RawName},
     wire::Stamp,
 };
+use crate::auth::Denied;
 use bytes::Bytes;
 use hyper::{StatusCode, body::Incoming};
 use octostore_actors::domain::{
@@ -99,8 +100,24 @@ async fn act(
         | AccountAction::Enable
         | AccountAction::Promote => {}
     }
+    change_account(context, admin, account, change).await
+}
+
+/// Changes an account, if `admin` still administers when it is done.
+async fn change_account(
+    context: &Context<'_>,
+    admin: Administrator,
+    account: AccountId,
+    change: Change,
+) -> Result<Reply, ApiError> {
+    let who = admin.by.who;
     let command = AccountCommand::Change { account, change, by: admin.by };
-    respond(context, context.service.accounts.ask(command).await?).await
+    let outcome = context.service.accounts.ask(command).await?;
+    if outcome == AccountOutcome::NotAdmin {
+        refused(context, who, Action::AdminAccess, "no longer an administrator").await;
+        return Err(ApiError::Denied(Denied::NotAdmin));
+    }
+    respond(context, outcome).await
 }
 
 /// Quotas of an account's own; what is not said is what everybody has.
@@ -141,9 +158,7 @@ async fn quotas(
     let admin = administrator(context, (Area::AdminQuotas, Access::Write), "").await?;
     let account = account_id(id)?;
     let asked: AllowanceBody = body::parse(&read(context, &admin, body).await?)?;
-    let change = Change::Quotas(asked.allowance()?);
-    let command = AccountCommand::Change { account, change, by: admin.by };
-    respond(context, context.service.accounts.ask(command).await?).await
+    change_account(context, admin, account, Change::Quotas(asked.allowance()?)).await
 }
 
 #[derive(Deserialize)]

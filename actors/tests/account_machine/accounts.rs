@@ -2,7 +2,7 @@
 
 use crate::{
     common::account,
-    world::{World, asked, change, issue, sign_in, wall},
+    world::{World, asked, change, change_by, issue, sign_in, wall},
 };
 use octostore_actors::domain::{
     Record,
@@ -14,6 +14,7 @@ use octostore_actors::domain::{
     page::Selection,
     values::Quota,
 };
+use octostore_actors::progress::Seq;
 
 fn admitted(world: &mut World, command: AccountCommand) -> Account {
     match world.outcome(command) {
@@ -118,9 +119,29 @@ fn a_disabled_account_is_not_let_in() {
     assert!(matches!(outcome, AccountOutcome::Account(a) if a.standing == Standing::Disabled));
     let (refused, waits_for) = world.ask(sign_in("1", "octocat", 6, 11, 2));
     assert_eq!(refused, AccountOutcome::Disabled);
-    assert!(waits_for > octostore_actors::progress::Seq::NONE, "the refusal waits for the change");
+    assert!(waits_for > Seq::NONE, "the refusal waits for the change");
     world.outcome(change(5, Change::Standing(Standing::Enabled)));
     assert_eq!(admitted(&mut world, sign_in("1", "octocat", 6, 11, 3)).id, octocat.id);
+}
+
+#[test]
+fn of_administrators_who_act_against_each_other_at_once_one_is_left() {
+    for against in [Change::Role(Role::Member), Change::Standing(Standing::Disabled)] {
+        let mut world = World::new();
+        for number in [5, 6] {
+            admitted(&mut world, sign_in(&number.to_string(), "octocat", number, number, 1));
+            world.outcome(change(number, Change::Role(Role::Admin)));
+        }
+        world.settle();
+        let (first, _) = world.ask(change_by(5, 6, against.clone()));
+        assert!(matches!(first, AccountOutcome::Account(_)));
+        let (second, waits_for) = world.ask(change_by(6, 5, against));
+        assert_eq!(second, AccountOutcome::NotAdmin);
+        assert!(waits_for > Seq::NONE, "the refusal waits for the change");
+        let outcome = world.outcome(AccountCommand::Account(account(5)));
+        let AccountOutcome::Account(left) = outcome else { panic!("{outcome:?}") };
+        assert_eq!((left.role, left.standing), (Role::Admin, Standing::Enabled));
+    }
 }
 
 #[test]
@@ -142,7 +163,7 @@ fn every_change_is_on_disk_with_its_entry_in_the_audit_log() {
         said,
         [Action::AccountDisable, Action::AccountEnable, Action::AccountRole, Action::AccountQuotas]
     );
-    assert!(world.audit.iter().all(|entry| matches!(entry.by.who, Who::Token(..))));
+    assert!(world.audit.iter().all(|entry| entry.by.who == Who::AdminKey));
     assert_eq!(world.audit[3].detail.as_ref().unwrap().as_str(), "locks 7");
     world.crash();
     let AccountOutcome::Account(kept) = world.outcome(AccountCommand::Account(account(1))) else {

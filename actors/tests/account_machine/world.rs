@@ -117,9 +117,16 @@ pub fn sign_in(subject: &str, name: &str, fresh: u8, number: u8, seconds: i64) -
     }
 }
 
-/// An administrator changes account `number`.
+/// Whoever has the key changes account `number`.
 pub fn change(number: u8, change: Change) -> AccountCommand {
-    AccountCommand::Change { account: account(number), change, by: by(1) }
+    let by = Provenance { who: Who::AdminKey, ..by(1) };
+    AccountCommand::Change { account: account(number), change, by }
+}
+
+/// Account `asker` changes account `number`.
+pub fn change_by(asker: u8, number: u8, change: Change) -> AccountCommand {
+    let by = Provenance { who: Who::Token(account(asker), id(asker)), ..by(1) };
+    AccountCommand::Change { account: account(number), change, by }
 }
 
 pub struct World {

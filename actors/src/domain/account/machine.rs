@@ -267,6 +267,9 @@ impl AccountMachine {
         by: Provenance,
         effects: &mut Effects<AccountOutcome>,
     ) -> (AccountOutcome, Seq) {
+        if !self.administers(by.who) {
+            return (AccountOutcome::NotAdmin, effects.last());
+        }
         let Some(account) = self.rows.account(id).cloned() else {
             return (AccountOutcome::NotFound, effects.last());
         };
@@ -293,6 +296,20 @@ impl AccountMachine {
         self.rows.set_account(account.clone(), effects);
         let seq = effects.note(by, action, &id.to_string(), &detail);
         (AccountOutcome::Account(account), seq)
+    }
+
+    /// Whether it administers still: a change that came before may have seen to it that it does not. So
+    /// of those who demote each other at once one is left.
+    fn administers(&self, who: Who) -> bool {
+        match who {
+            Who::Token(account, _) | Who::Account(account) => {
+                self.rows.account(account).is_some_and(|account| {
+                    (account.role, account.standing) == (Role::Admin, Standing::Enabled)
+                })
+            }
+            Who::AdminKey | Who::Server => true,
+            Who::Stranger => false,
+        }
     }
 }
 
@@ -356,6 +373,7 @@ impl Machine for AccountMachine {
             | AccountOutcome::Exceeds
             | AccountOutcome::OverQuota(_)
             | AccountOutcome::Disabled
+            | AccountOutcome::NotAdmin
             | AccountOutcome::NoRoom
             | AccountOutcome::Noted => return,
         };

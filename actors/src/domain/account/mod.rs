@@ -151,6 +151,8 @@ pub enum AccountOutcome {
     OverQuota(Quota),
     /// The account may do nothing.
     Disabled,
+    /// Whoever asks for a change does not administer (any more).
+    NotAdmin,
     /// The store has no room.
     NoRoom,
     /// Noted.

@@ -286,6 +286,7 @@ pub fn is_refusal(command: &AccountCommand, outcome: &AccountOutcome) -> bool {
         | AccountOutcome::Exceeds
         | AccountOutcome::OverQuota(_)
         | AccountOutcome::Disabled
+        | AccountOutcome::NotAdmin
         | AccountOutcome::NoRoom => true,
         AccountOutcome::Rotated { .. }
         | AccountOutcome::Issued(..)
