@@ -51,9 +51,9 @@ const SCHEMA: &str = include_str!("../../schema.sql");
 /// The version of `schema.sql`.
 pub(super) const VERSION: u32 = 2;
 
-/// How many fencing tokens are reserved at a time. A crash skips at most this many; there are
-/// enough for 500 million crashes.
-pub const TOKEN_BLOCK: u64 = 1 << 24;
+/// How many fencing tokens a start reserves. A crash before half of them are granted skips no more. In the
+/// time that a start takes the bound of restores rises by as many.
+pub const TOKEN_BLOCK: u64 = 1 << 16;
 
 /// How long to wait for another program that has the file open.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);

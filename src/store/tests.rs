@@ -8,7 +8,7 @@ use octostore_actors::{
     domain::{
         account::{Account, AccountRecord, Allowance, Origin, Role, Standing, Subject},
         limiter::{Admitted, LimitName, LimitRecord, MaxRequests, Policy, Reservation, Window},
-        lock::{Holder, Lease},
+        lock::{Holder, Lease, after_restore},
         values::{
             AccountId, AccountName, FencingToken, LeaseId, LockName, Metadata, Ttl, WallTime,
         },
@@ -243,6 +243,18 @@ fn fencing_a_start_has_its_tokens_reserved_in_the_main_file() {
         let before = FencingToken::ZERO.saturating_add((start - 1) * TOKEN_BLOCK);
         assert_eq!(recovered.tokens.last(), before, "none that may have been granted is again");
         drop((store, recovered));
+    }
+}
+
+#[test]
+fn fencing_restores_go_on_above_a_store_that_has_crashed_all_the_time() {
+    let at = |millis: i64| WallTime::from_millis(1_795_000_000_000 + millis);
+    let mut mark = after_restore(FencingToken::ZERO, at(0));
+    for start in 1..=1000 {
+        // None takes less.
+        let now = at(16 * start);
+        mark = mark.saturating_add(TOKEN_BLOCK);
+        assert!(after_restore(FencingToken::ZERO, now) > mark, "after {start} crashes");
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Reference {
     /// one is on its way.
     last_token: u64,
     mark: u64,
+    /// How many were reserved last: next come twice as many.
+    block: u64,
     raising: Option<u64>,
     /// Granted and confirmed answers that did not come back, of each lease of this run. A held
     /// lease without any is a ghost: it ends as soon as the store takes its end.
@@ -112,6 +114,7 @@ impl Reference {
             changed: BTreeMap::new(),
             last_token,
             mark: rows.mark,
+            block: BLOCK,
             history: vec![rows],
             raising: None,
             known: BTreeMap::new(),
@@ -242,8 +245,9 @@ impl Reference {
         if room == Room::Exhausted {
             return (LockOutcome::NoRoom, Depends::On(0));
         }
-        if self.raising.is_none() && self.mark - self.last_token <= BLOCK / 2 {
-            self.raising = Some(self.record(LockRecord::TokenMark(token(self.mark + BLOCK))));
+        if self.raising.is_none() && self.mark - self.last_token <= self.block / 2 {
+            let mark = token(self.mark + 2 * self.block);
+            self.raising = Some(self.record(LockRecord::TokenMark(mark)));
         }
         if self.last_token == self.mark {
             return (LockOutcome::NoToken, Depends::On(0));
@@ -333,7 +337,9 @@ impl Reference {
         self.settled = self.durable;
         if self.raising.is_some_and(|seq| seq <= self.durable) {
             self.raising = None;
-            self.mark = self.on_disk().mark;
+            let mark = self.on_disk().mark;
+            self.block = mark - self.mark;
+            self.mark = mark;
         }
     }
 

@@ -14,23 +14,28 @@ use crate::{
 ///
 /// The bound is the wall clock: [`LOST_EACH_SECOND`] tokens for every second since
 /// [`LOST_SINCE`], and an hour more. A store that began at zero is far below it, and one that was
-/// restored before began below it and grants more slowly than it rises; so whichever copy is
-/// restored, and however often, no token comes twice. Where the clock is below the mark it cannot be
-/// right; then the mark itself rises by [`LOST_AT_MOST`].
+/// restored before began below it and spends them more slowly than it rises; so whichever copy is
+/// restored, and however often, no token comes twice. Where the mark is less than an hour above it, the
+/// clock was set back a little: the tokens go on a second's worth above the mark, and the clock
+/// overtakes them again. Where it is further above, the clock cannot be right, and the mark itself rises
+/// by [`LOST_AT_MOST`].
 pub fn after_restore(mark: FencingToken, now: WallTime) -> FencingToken {
     let millis = now.as_millis().saturating_sub((LOST_SINCE - 3600) * 1000);
     let millis = u64::try_from(millis).unwrap_or(0);
     let bound = millis.saturating_mul(LOST_EACH_SECOND) / 1000;
-    if bound > mark.get() {
-        FencingToken::ZERO.saturating_add(bound)
-    } else {
-        mark.saturating_add(LOST_AT_MOST)
+    match mark.get().checked_sub(bound) {
+        None => FencingToken::ZERO.saturating_add(bound),
+        Some(above) if above < 3600 * LOST_EACH_SECOND => mark.saturating_add(LOST_EACH_SECOND),
+        Some(_) => mark.saturating_add(LOST_AT_MOST),
     }
 }
 
-/// More tokens than a store spends in a second: forty times as many as it grants, and a crash every
-/// four seconds, which skips a block of them. 2^53 of them last until 2088.
+/// More tokens than a store spends in a second: ten times as many as it grants and reserves, or a crash
+/// every sixteen milliseconds, which skips what a start reserves. 2^53 of them last until 2088.
 const LOST_EACH_SECOND: u64 = 1 << 22;
+
+/// The most that are reserved at a time.
+const LARGEST_BLOCK: u64 = 1 << 24;
 
 /// 2020, before the first store there was, in seconds since 1970.
 const LOST_SINCE: i64 = 1_577_836_800;
@@ -41,7 +46,9 @@ const LOST_AT_MOST: u64 = 1 << 42;
 /// The fencing tokens that may be granted: those after `last`, up to the `mark` on disk.
 ///
 /// The mark is raised a block at a time, long before it is reached. A commit that is lost later
-/// with a damaged journal can therefore take leases with it, but never make a token repeat.
+/// with a damaged journal can therefore take leases with it, but never make a token repeat. What is
+/// reserved and not granted is skipped by a crash, so blocks begin small, and each is twice as large as the
+/// one before it: what is skipped is no more than a few times what was granted.
 #[derive(Debug)]
 pub struct Tokens {
     pub(super) last: FencingToken,
@@ -52,7 +59,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Continues after `last`, with `mark` on disk, raising it by `block` at a time.
+    /// Continues after `last`, with `mark` on disk, of which `block` tokens were reserved last.
     ///
     /// # Panics
     /// If `last` is above `mark`: a token would have been granted that the disk knows nothing of.
@@ -69,7 +76,7 @@ impl Tokens {
     /// The next token, if one may be granted. Raises the mark in time.
     pub(super) fn take(&mut self, effects: &mut Effects<LockOutcome>) -> Option<FencingToken> {
         if self.raising.is_none() && self.mark.get() - self.last.get() <= self.block / 2 {
-            let mark = self.mark.saturating_add(self.block);
+            let mark = self.mark.saturating_add(self.next_block());
             if mark > self.mark {
                 let seq = effects.record(LockRecord::TokenMark(mark));
                 self.raising = Some((seq, mark));
@@ -83,9 +90,15 @@ impl Tokens {
         Some(self.last)
     }
 
+    /// How many are reserved next.
+    fn next_block(&self) -> u64 {
+        self.block.saturating_mul(2).min(LARGEST_BLOCK)
+    }
+
     pub(super) fn settle(&mut self, durable: Seq) {
         if let Some((_, mark)) = self.raising.take_if(|(seq, _)| *seq <= durable) {
             self.mark = mark;
+            self.block = self.next_block();
         }
     }
 
@@ -128,6 +141,16 @@ mod tests {
         }
         let end = WallTime::from_millis(i64::MAX);
         assert_eq!(after_restore(mark, end), FencingToken::MAX);
+    }
+
+    #[test]
+    fn fencing_a_clock_that_was_set_back_a_little_overtakes_the_tokens_again() {
+        let mark = after_restore(FencingToken::ZERO, NOW);
+        let back = WallTime::from_millis(NOW.as_millis() - 600 * SECOND);
+        let restored = after_restore(mark, back);
+        assert!(restored > mark);
+        let older = WallTime::from_millis(NOW.as_millis() + 2 * SECOND);
+        assert!(after_restore(FencingToken::ZERO, older) > restored, "of an older copy, later");
     }
 
     #[test]

@@ -39,7 +39,7 @@ const NO_MARK: Twin = Twin {
     edits: &[
         Edit {
             file: "src/store/open.rs",
-            from: "pub const TOKEN_BLOCK: u64 = 1 << 24;",
+            from: "pub const TOKEN_BLOCK: u64 = 1 << 16;",
             to: "pub const TOKEN_BLOCK: u64 = 1;",
         },
         Edit {
