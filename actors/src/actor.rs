@@ -37,7 +37,11 @@ use std::{
     time::Duration,
 };
 
-/// A deadline that is noticed later than this was slept through.
+/// The longest sleep while a deadline is set: timers of the OS stand still in a suspend, the
+/// lease clock does not; and whoever wakes late from it knows that it stood still.
+const LONGEST_SLEEP: Duration = Duration::from_millis(250);
+
+/// A turn that comes later than it was due by this was slept through.
 pub const STALL: Duration = Duration::from_millis(200);
 
 /// How long nothing expires after a stall.
@@ -278,7 +282,9 @@ impl<M: Machine> Actor<M> {
         else {
             return;
         };
-        let planned = deadline.max(self.awake).max(self.quiet_until);
+        // Somebody looks by then, whatever the deadline.
+        let looks = self.awake + LONGEST_SLEEP;
+        let planned = deadline.max(self.quiet_until).min(looks).max(self.awake);
         if now.since(planned) > STALL {
             self.quiet_until = self.quiet_until.max(now + GRACE);
         }

@@ -16,7 +16,7 @@
 //! - A loop that has to wait for something is left to the thread, which was told when that began.
 
 use super::{
-    Actor, Asked, Flow, Handle, NotTaken, Patience,
+    Actor, Asked, Flow, Handle, LONGEST_SLEEP, NotTaken, Patience,
     handle::{Message, refuse},
 };
 use crate::{
@@ -28,10 +28,6 @@ use crate::{
     work::Work,
 };
 use std::{fmt, ops::ControlFlow, time::Duration};
-
-/// The longest sleep while a deadline is set: timers of the OS stand still in a suspend, the
-/// lease clock does not.
-const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 
 /// Where the event loop of one actor turns: shared by its thread and by all who bring commands.
 pub struct Station<M: Machine> {

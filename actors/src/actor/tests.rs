@@ -362,6 +362,27 @@ fn one_outcome_a_turn_that_was_decided_before_a_refusal_is_known_by_it() {
 }
 
 #[test]
+fn time_whoever_has_stood_still_reads_what_came_meanwhile_before_anything_ends() {
+    let soon = Duration::from_millis(20);
+    for (stood_still, ends) in
+        [(LONGEST_SLEEP + STALL + soon, false), (LONGEST_SLEEP + STALL, true)]
+    {
+        let (mut actor, _handle, turns) = locks([lease(at(10))]);
+        let now = at(10) + soon;
+        actor.awake = now.minus(stood_still);
+        actor.clock = Arc::new(Still(now));
+        actor.turn(Patience::None);
+        assert_eq!(rows(&turns) > 0, ends, "after {stood_still:?}");
+        if !ends {
+            assert_eq!(actor.due(), Some(now + GRACE));
+            actor.clock = Arc::new(Still(now + GRACE));
+            actor.turn(Patience::None);
+            assert!(rows(&turns) > 0, "what nobody renewed has ended");
+        }
+    }
+}
+
+#[test]
 fn time_a_mass_expiry_that_takes_longer_than_a_stall_is_none() {
     let (mut actor, _handle, turns) = locks(ended(10_000));
     let pause = Duration::from_millis(20);

@@ -234,6 +234,18 @@ impl Bench {
         lock(&self.actor).turn(Patience::None)
     }
 
+    /// Time goes on to `now`, and the actor has looked in between, as its thread does: the last time just
+    /// before it had something to do.
+    pub fn stay_awake_until(&mut self, now: Instant) {
+        let due = lock(&self.actor).due().map_or(now, |due| due.min(now));
+        let last = due.minus(Duration::from_millis(1));
+        while self.clock.now() < last {
+            self.clock.set(last.min(self.clock.now() + Duration::from_millis(250)));
+            self.settle();
+        }
+        self.clock.set(now);
+    }
+
     pub fn commit(&mut self) {
         self.persistence.step().unwrap();
     }

@@ -73,17 +73,15 @@ fn without_room_grants_are_refused_for_a_while_and_then_tried_again() {
 fn without_room_an_expiry_is_undone_and_tried_again_later() {
     let mut bench = Bench::new();
     let lease = bench.hold("a", holder(1), 10);
+    bench.stay_awake_until(at(10));
     bench.disk.expect_trouble([Trouble::NoRoom]);
-    bench.clock.set(at(10));
     bench.settle();
     assert_eq!(bench.disk.latest(), [free("a")]);
     assert_eq!(bench.status("a"), Some(lease), "it could not be written");
     let commits = bench.disk.commits();
-    bench.clock.set(at_ms(10_999));
-    bench.settle();
+    bench.stay_awake_until(at(10) + ROOM_RETRY);
     assert_eq!(bench.disk.commits(), commits, "not tried again at once");
     // The pause was ours: what came due in it was not slept through, and gets no grace.
-    bench.clock.set(at(10) + ROOM_RETRY);
     bench.settle();
     assert_eq!(bench.disk.latest(), [free("a")]);
     assert_eq!(bench.disk.commits(), commits + 1);
@@ -199,12 +197,12 @@ fn a_refusal_wakes_the_actor_of_each_domain_in_it_once() {
 fn without_room_an_expiry_is_undone_although_nobody_asks_anything() {
     let mut bench = Bench::new();
     let lease = bench.hold("a", holder(1), 10);
+    bench.stay_awake_until(at(10));
     bench.disk.expect_trouble([Trouble::NoRoom]);
-    bench.clock.set(at(10));
     bench.settle();
     assert_eq!(bench.disk.latest(), [free("a")]);
     assert_eq!(bench.turn(), Flow::Continue);
-    bench.clock.set(at(10) + ROOM_RETRY);
+    bench.stay_awake_until(at(10) + ROOM_RETRY);
     assert_eq!(bench.disk.lease("a"), Some(lease));
     bench.settle();
     assert_eq!(bench.disk.lease("a"), None);

@@ -74,7 +74,7 @@ fn no_ghosts_an_undelivered_grant_ends_although_the_store_had_no_room_at_first()
     assert_eq!(bench.disk.latest(), [free("a")]);
     bench.turn();
     for later in 1..10 {
-        bench.clock.set(at(later));
+        bench.stay_awake_until(at(later));
         bench.settle();
     }
     assert_eq!(bench.status("a"), None, "nobody knows that it is held");

@@ -15,7 +15,7 @@ use std::{task::Poll, time::Duration};
 fn time_what_was_queued_before_the_expiry_is_handled_before_it() {
     let mut bench = Bench::new();
     let lease = bench.hold("a", holder(1), 10);
-    bench.clock.set(at(10));
+    bench.stay_awake_until(at(10));
     let mut other = bench.acquire("a", holder(2), 10);
     bench.turn();
     assert_eq!(
@@ -67,7 +67,7 @@ fn time_nothing_expires_for_a_moment_after_a_stall() {
 fn time_an_expiry_noticed_soon_enough_is_not_put_off() {
     let mut bench = Bench::new();
     let lease = bench.hold("a", holder(1), 10);
-    bench.clock.set(lease.expires + STALL);
+    bench.stay_awake_until(lease.expires + STALL);
     bench.settle();
     assert_eq!(bench.disk.lease("a"), None);
 }
@@ -86,7 +86,7 @@ fn time_a_lease_that_goes_on_after_a_restart_ends_when_it_should() {
     let mut bench = Bench::with([going_on.clone()], at(100), 10);
     bench.settle();
     assert_eq!(bench.status("a"), Some(going_on.clone()));
-    bench.clock.set(going_on.expires);
+    bench.stay_awake_until(going_on.expires);
     bench.settle();
     assert_eq!(bench.status("a"), None);
 }
