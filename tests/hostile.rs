@@ -30,7 +30,9 @@ fn too_large_a_body_is_answered_to_whoever_sends_all_of_it_first() {
     let mut connection = server.connect();
     connection.send(b"PUT /config/k HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n");
     connection.send(format!("authorization: {authorization}\r\n\r\n").as_bytes());
-    connection.read().refused(413, "body_too_large");
+    let refused = connection.read();
+    assert_eq!(refused.header("connection"), Some("close"));
+    refused.refused(413, "body_too_large");
     assert!(connection.is_closed());
 }
 
@@ -67,7 +69,8 @@ fn of_whoever_asks_first_whether_to_send_a_body_none_is_waited_for_after_a_refus
         ];
         let mut connection = server.connect();
         connection.send(&request("PUT", "/config/k", &headers, b""));
-        assert_eq!(connection.read().status, status);
+        let refused = connection.read();
+        assert_eq!((refused.status, refused.header("connection")), (status, Some("close")));
         assert!(connection.is_closed(), "what comes next may be a body or a request");
     }
 }

@@ -37,11 +37,13 @@ pub async fn read(
     }
 }
 
+/// Whether `body` does not say of itself that it is longer than what [`linger`] reads.
+pub fn is_short(body: &Incoming) -> bool {
+    body.size_hint().lower() <= LINGER as u64
+}
+
 /// Throws away what still comes of `body`, a bounded part of it, until `deadline` at the latest.
 pub fn linger(mut body: Incoming, deadline: Duration) {
-    if body.size_hint().lower() > LINGER as u64 {
-        return;
-    }
     let rest = async move {
         let mut left = LINGER;
         while let Some(Ok(frame)) = body.frame().await {

@@ -190,7 +190,7 @@ fn held(context: &Context<'_>, lease: &Lease) -> Reply {
                 .with("expires_at", expires_at),
         )
         .with_some("metadata", lease.metadata.as_ref().map(Metadata::as_str))
-        .with("retry_after_ms", whole_millis(left).max(1))
+        .with("retry_after_ms", millis_at_least(left).max(1))
         .with("request_id", context.request_id.as_str());
     let status = match context.service.limits.held_status {
         HeldStatus::Conflict => StatusCode::CONFLICT,
@@ -259,4 +259,21 @@ fn lease_id(text: Option<&str>) -> Result<LeaseId, ApiError> {
 
 fn whole_millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Rounded up: whoever waits for so long has waited long enough.
+fn millis_at_least(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_as_long_as_it_is_told_has_waited_long_enough() {
+        for (nanos, millis) in [(0, 0), (1, 1), (1_000_000, 1), (1_000_001, 2)] {
+            assert_eq!(millis_at_least(Duration::from_nanos(nanos)), millis);
+        }
+    }
 }

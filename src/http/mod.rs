@@ -79,7 +79,7 @@ use error::ApiError;
 use hyper::{
     HeaderMap, Request, Response, StatusCode,
     body::Incoming,
-    header::{CONTENT_TYPE, EXPECT, HeaderValue, RETRY_AFTER},
+    header::{CONNECTION, CONTENT_TYPE, EXPECT, HeaderValue, RETRY_AFTER},
     http::request::Parts,
 };
 use object::Object;
@@ -169,8 +169,12 @@ async fn handle(delivery: &Delivery, peer: Address, request: Request<Incoming>) 
     reply.headers_mut().insert(X_REQUEST_ID, request_id.into_header());
     begun.answered(reply.status().as_u16());
     trace.answered(reply.status().as_u16());
-    if delivery.rest.is_unread() && is_still_coming(&head.headers, reply.status()) {
-        body::linger(body, service.limits.body_timeout);
+    if delivery.rest.is_unread() {
+        if is_still_coming(&head.headers, reply.status()) && body::is_short(&body) {
+            body::linger(body, service.limits.body_timeout);
+        } else {
+            reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
     }
     if was_too_hasty(&reply) {
         sleep(REST_OF_THE_HASTY).await;
