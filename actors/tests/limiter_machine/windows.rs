@@ -219,6 +219,42 @@ proptest! {
 }
 
 #[test]
+fn limits_a_short_window_counts_what_lies_in_it_whatever_long_ones_are_asked_about_too() {
+    let (day, burst) = (policy(10_000, 86_400), policy(5, 1));
+    let mut world = World::new();
+    for number in 0..3_000 {
+        world.admit(day, 1);
+        world.settle();
+        if number % 10 == 9 {
+            // One call of the day lies in this second.
+            world.pass(Duration::from_millis(500));
+            let LimitOutcome::Admitted(standing) = world.check(burst, 1) else {
+                panic!("refused after {number} calls")
+            };
+            assert_eq!(standing.count, 2, "after {number} calls");
+            world.settle();
+            world.pass(Duration::from_millis(500));
+        } else {
+            world.pass_seconds(1);
+        }
+        world.expire();
+    }
+}
+
+#[test]
+fn limits_the_first_short_window_counts_what_lies_in_it_of_some_hundreds_of_calls() {
+    let mut world = World::new();
+    for _ in 0..200 {
+        world.admit(policy(10_000, 86_400), 1);
+        world.settle();
+        world.pass_seconds(1);
+    }
+    world.pass(Duration::from_millis(500));
+    let LimitOutcome::Admitted(standing) = world.check(policy(5, 2), 1) else { panic!() };
+    assert_eq!(standing.count, 2, "the latest call, and this one");
+}
+
+#[test]
 fn a_window_is_half_open() {
     let mut world = World::new();
     let one = policy(1, 1);

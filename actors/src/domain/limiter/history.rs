@@ -1,9 +1,9 @@
 //! What a limiter remembers of the requests it admitted.
 //!
-//! Exact sliding windows would keep every timestamp. Here requests that come close together are
-//! kept as one, at the time of the last of them: they leave the window together, late by at most
-//! a thousandth of it and never early. So memory is bounded by the resolution, 1,300 entries of
-//! 8 bytes, whatever the quota; and rounding can only refuse.
+//! Exact sliding windows would keep every timestamp. Here a few hundred are kept as they are. If there
+//! are more, requests that come close together are kept as one, at the time of the last of them: they
+//! leave the window together, late by at most a thousandth of it and never early. So memory is bounded
+//! by the resolution, 1,500 entries of 8 bytes, whatever the quota; and rounding can only refuse.
 
 use super::policy::Window;
 use crate::time::Instant;
@@ -14,9 +14,16 @@ pub const TICK: Duration = Duration::from_nanos(TICK_NANOS);
 
 const TICK_NANOS: u64 = 1 << 18;
 
+/// So many are kept as they are, to the tick.
+const EXACT_ENTRIES: usize = 256;
+
 /// More entries than any one window needs. Only a caller that mixes short and long windows gets
-/// there; the oldest entries are then joined, which can only refuse.
+/// there; old entries are then joined, which can only refuse.
 const MOST_ENTRIES: usize = 4096;
+
+/// What is joined then lies no further apart than this part of its age: for every window that it can
+/// still be in, that is no larger a part of the window. Some 2,000 entries are left of a day.
+const PART_OF_AGE: u32 = 64;
 
 /// Admitted requests, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,14 +70,14 @@ impl History {
         self.entries.iter().map(|&entry| self.admitted(entry))
     }
 
-    /// Remembers `count` requests admitted `now`, under a policy of this window.
+    /// Remembers `count` requests admitted `now`. `window` is the shortest that anybody has asked about of
+    /// late.
     pub fn admit(&mut self, now: Instant, count: u32, window: Window) {
         let tick = self.tick(now);
+        let within = if self.entries.len() < EXACT_ENTRIES { 0 } else { resolution(window) };
         let began = self.last_began;
         match self.entries.back_mut() {
-            Some(last)
-                if began.is_some_and(|began| tick.saturating_sub(began) <= resolution(window)) =>
-            {
+            Some(last) if began.is_some_and(|began| tick.saturating_sub(began) <= within) => {
                 last.at = last.at.max(tick);
                 last.count = last.count.saturating_add(count);
                 self.total += u64::from(count);
@@ -78,7 +85,7 @@ impl History {
             Some(_) | None => self.append(tick, count),
         }
         if self.entries.len() > MOST_ENTRIES {
-            self.join_oldest();
+            self.join_old(tick);
         }
     }
 
@@ -151,17 +158,22 @@ impl History {
         self.total += u64::from(count);
     }
 
-    /// Joins the older half two by two.
-    fn join_oldest(&mut self) {
-        let newer = self.entries.split_off(MOST_ENTRIES / 2);
-        let older = std::mem::take(&mut self.entries);
-        let mut older = older.into_iter();
-        while let Some(first) = older.next() {
-            let second = older.next().unwrap_or(Entry { at: first.at, count: 0 });
-            let count = first.count.saturating_add(second.count);
-            self.entries.push_back(Entry { at: second.at, count });
+    /// Joins what lies closer together than [`PART_OF_AGE`]: whatever is in one cell of a grid that is the
+    /// coarser the older it is. Each line of it is one of the finer ones too, so that what is joined again
+    /// and again is late by one cell, and no more.
+    fn join_old(&mut self, now: u32) {
+        let mut joined: VecDeque<Entry> = VecDeque::new();
+        for entry in std::mem::take(&mut self.entries) {
+            let width = (now.saturating_sub(entry.at) / PART_OF_AGE).max(1).ilog2();
+            match joined.back_mut() {
+                Some(last) if last.at >> width == entry.at >> width => {
+                    last.at = entry.at;
+                    last.count = last.count.saturating_add(entry.count);
+                }
+                Some(_) | None => joined.push_back(entry),
+            }
         }
-        self.entries.extend(newer);
+        self.entries = joined;
     }
 }
 

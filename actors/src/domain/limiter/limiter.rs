@@ -28,26 +28,44 @@ pub(super) struct Next {
     pub(super) credit: u32,
 }
 
-/// The windows that checks have asked about of late: falling, and each used later than the one
-/// before it. Requests are remembered for the first of them.
+/// The windows that checks have asked about of late.
 #[derive(Clone, Debug)]
-pub(super) struct Windows(pub(super) Vec<(Window, Instant)>);
+pub(super) struct Windows {
+    /// Falling, and each used later than the one before it. Requests are remembered for the first.
+    falling: Vec<(Window, Instant)>,
+    /// The shortest, and when it was used last. Requests are told apart for its sake.
+    shortest: (Window, Instant),
+}
 
 impl Windows {
     /// How many are told apart. Beyond that the longest counts as used, which remembers more.
     const MOST: usize = 16;
 
+    /// This one alone.
+    pub(super) fn new(window: Window, now: Instant) -> Self {
+        Self { falling: vec![(window, now)], shortest: (window, now) }
+    }
+
     pub(super) fn used(&mut self, window: Window, now: Instant) {
-        self.0.retain(|&(known, used)| known > window && now.since(used) <= known.as_duration());
-        self.0.push((window, now));
-        if self.0.len() > Self::MOST {
-            self.0.truncate(1);
-            self.0[0].1 = now;
+        let falling = &mut self.falling;
+        falling.retain(|&(known, used)| known > window && now.since(used) <= known.as_duration());
+        falling.push((window, now));
+        if falling.len() > Self::MOST {
+            falling.truncate(1);
+            falling[0].1 = now;
+        }
+        let (shortest, used) = self.shortest;
+        if window <= shortest || now.since(used) > self.longest().as_duration() {
+            self.shortest = (window, now);
         }
     }
 
     pub(super) fn longest(&self) -> Window {
-        self.0[0].0
+        self.falling[0].0
+    }
+
+    pub(super) fn shortest(&self) -> Window {
+        self.shortest.0
     }
 }
 
@@ -55,7 +73,7 @@ impl Limiter {
     pub(super) fn new(policy: Policy, now: Instant) -> Self {
         Self {
             policy,
-            windows: Windows(vec![(policy.window, now)]),
+            windows: Windows::new(policy.window, now),
             history: History::default(),
             horizon_written: None,
             awaited: Seq::NONE,

@@ -38,7 +38,7 @@ impl LimitMachine {
         let mut machine = Self::default();
         for row in rows {
             let mut limiter = Limiter::new(row.policy, now);
-            limiter.windows = Windows(vec![(row.horizon, now)]);
+            limiter.windows = Windows::new(row.horizon, now);
             limiter.horizon_written = Some(row.horizon);
             let horizon = limiter.horizon();
             let counts = |admitted: &Admitted| admitted.at + horizon > now;
@@ -94,7 +94,7 @@ impl LimitMachine {
             let standing = limiter.standing(&name, now);
             return (LimitOutcome::Refused(standing, retry_after), limiter.awaited);
         }
-        limiter.history.admit(now, cost.get(), policy.window);
+        limiter.history.admit(now, cost.get(), limiter.windows.shortest());
         let depends_on = if needs_row {
             reserve(limiter, account, &name, effects, &mut self.pending)
         } else {

@@ -295,13 +295,18 @@ fn admitted(end: &End, cost: u32) -> (u32, u32, bool) {
 }
 
 /// How many of `events` were admitted for sure, and are remembered at `now` under `policy`: since
-/// the limiter was last forgotten, and since a check of this window first asked for them to be.
+/// the limiter was last forgotten, and since a check of this window first asked for them to be, which found
+/// those of which the own window was not over.
 fn remembered(events: &[Event], now: Truth, policy: Policy) -> u32 {
     let window = policy.window.as_duration();
     let forgotten = events.iter().rposition(|event| event.forgets).map_or(0, |last| last + 1);
     let within = events[forgotten..].iter().filter(|event| event.at.plus(window) > now);
-    let asked_for = |event: &&Event| {
+    let within: Vec<&Event> = within.collect();
+    let asked_for = |event: &&&Event| {
         event.judged && event.policy.is_some_and(|asked| asked.window >= policy.window)
     };
-    within.skip_while(|event| !asked_for(event)).map(|event| event.sure).sum()
+    let Some(first) = within.iter().find(asked_for).map(|event| event.at) else { return 0 };
+    let own = |event: &Event| event.policy.map_or(Duration::ZERO, |own| own.window.as_duration());
+    let found = within.iter().filter(|event| event.at.plus(own(event)) > first);
+    found.map(|event| event.sure).sum()
 }

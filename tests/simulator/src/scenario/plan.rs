@@ -265,7 +265,7 @@ fn name<T, E>(number: u64, new: impl Fn(&str) -> Result<T, E>) -> Option<T> {
 }
 
 fn limit(number: u64, dice: &mut Dice) -> Option<(LimitName, Vec<Policy>)> {
-    let rules = if dice.one_in(4) { 2 } else { 1 };
+    let rules = *dice.pick(&[1, 1, 2, 3]);
     let policies = (0..rules).filter_map(|_| {
         Some(Policy {
             max_requests: MaxRequests::new(*dice.pick(&[1, 2, 3, 5, 12, 30])).ok()?,
