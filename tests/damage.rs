@@ -9,7 +9,8 @@ const DATA: Option<i32> = Some(65);
 
 /// Starts on the file as it is: it must refuse in one line with these words, with `code`, and
 /// leave the file and what lies beside it alone.
-fn refuses(setup: &Setup, code: Option<i32>, words: &[&str]) {
+#[track_caller]
+pub fn refuses(setup: &Setup, code: Option<i32>, words: &[&str]) {
     // An empty journal is none.
     let read = |suffix| fs::read(setup.beside(suffix)).ok().filter(|bytes| !bytes.is_empty());
     let before = ["", "-wal", "-journal"].map(read);

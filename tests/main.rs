@@ -41,6 +41,7 @@ mod ghosts;
 mod guard;
 mod hostile;
 mod isolation;
+mod journal;
 mod lifecycle;
 mod limits;
 mod locks;

@@ -50,6 +50,7 @@ pub fn of_open(error: &OpenError) -> u8 {
         OpenError::InUse { .. } | OpenError::Locked { .. } => TRY_LATER,
         OpenError::Foreign { .. }
         | OpenError::Backup { .. }
+        | OpenError::Lost { .. }
         | OpenError::Newer { .. }
         | OpenError::Damaged { .. } => DATA,
         OpenError::NoRoom { .. } | OpenError::Sqlite { .. } => IO,

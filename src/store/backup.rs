@@ -263,6 +263,7 @@ fn rename(error: OpenError, path: &Path) -> OpenError {
         | OpenError::Locked { .. }
         | OpenError::Foreign { .. }
         | OpenError::Backup { .. }
+        | OpenError::Lost { .. }
         | OpenError::NoRoom { .. }
         | OpenError::NoFolder { .. }
         | OpenError::IsFolder { .. }

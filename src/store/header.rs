@@ -4,7 +4,7 @@ use super::{
     open::{Opening, VERSION},
     refusal::OpenError,
 };
-use std::io::Read;
+use std::{io::Read, ops::Range, path::Path};
 
 /// "octo": says in the header of a SQLite file whose file it is.
 pub const APPLICATION_ID: u32 = 0x6f63_746f;
@@ -20,6 +20,9 @@ pub const ID_AT: usize = 68;
 /// Journal Format" in the documentation of its file format).
 const ROLLBACK_JOURNAL: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 
+/// Where in that is how many pages the file had before.
+const PAGES_BEFORE: Range<usize> = 16..20;
+
 /// What a file is by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -32,12 +35,20 @@ pub enum Kind {
 }
 
 impl Opening<'_> {
-    /// Refuses what is not ours, is damaged there, or newer than this program.
+    /// Refuses what is not ours, is damaged there, or newer than this program; and nothing at all where
+    /// something was.
     pub fn kind(&self) -> Result<Kind, OpenError> {
-        let mut header = Vec::new();
-        let read =
-            self.files.read(self.path).and_then(|file| file.take(100).read_to_end(&mut header));
-        if read.map_err(|source| self.io(source))? == 0 {
+        let kind = self.kind_by_header()?;
+        match kind {
+            Kind::Nothing => self.refuse_remains()?,
+            Kind::Database | Kind::Backup => {}
+        }
+        Ok(kind)
+    }
+
+    fn kind_by_header(&self) -> Result<Kind, OpenError> {
+        let header = self.begin_of(self.path, 100)?;
+        if header.is_empty() {
             return Ok(Kind::Nothing);
         }
         let number = |at: usize| {
@@ -73,10 +84,32 @@ impl Opening<'_> {
     /// Whether the power went while the file was made. The journal that is there as long as that
     /// takes says so; SQLite goes by it and takes back what there is of the file.
     fn is_being_made(&self) -> Result<bool, OpenError> {
+        Ok(self.begin_of(&self.beside("-journal"), 8)? == ROLLBACK_JOURNAL)
+    }
+
+    /// Refuses a file that is gone, or empty, while a journal of it is there: what was acknowledged may
+    /// be in that, and SQLite would drop it.
+    ///
+    /// A first start that was interrupted leaves nothing like that. Its main file is on disk before
+    /// there is a write-ahead log, and until then its journal takes back what was no file before.
+    fn refuse_remains(&self) -> Result<(), OpenError> {
+        let lost = |journal| Err(OpenError::Lost { path: self.path.to_owned(), journal });
+        let log = self.beside("-wal");
+        if !self.begin_of(&log, 1)?.is_empty() {
+            return lost(log);
+        }
+        let journal = self.beside("-journal");
+        let begin = self.begin_of(&journal, PAGES_BEFORE.end as u64)?;
+        if begin.get(PAGES_BEFORE).is_some_and(|pages| pages != [0; 4]) {
+            return lost(journal);
+        }
+        Ok(())
+    }
+
+    fn begin_of(&self, path: &Path, bytes: u64) -> Result<Vec<u8>, OpenError> {
         let mut begin = Vec::new();
-        let journal = self.files.read(&self.beside("-journal"));
-        let read = journal.and_then(|file| file.take(8).read_to_end(&mut begin));
+        let read = self.files.read(path).and_then(|file| file.take(bytes).read_to_end(&mut begin));
         read.map_err(|source| self.io(source))?;
-        Ok(begin == ROLLBACK_JOURNAL)
+        Ok(begin)
     }
 }

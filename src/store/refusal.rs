@@ -44,6 +44,17 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// It is gone, and its journal is there.
+    #[error(
+        "{path} is missing or empty, but there is its journal {journal}, with what was acknowledged in \
+         it: put it back beside that, or restore a backup; for a new database move the journal away"
+    )]
+    Lost {
+        /// The database.
+        path: PathBuf,
+        /// What is left of it.
+        journal: PathBuf,
+    },
     /// It is of a later version.
     #[error(
         "{path} has schema version {found}, this server knows up to {VERSION}; it was left \

@@ -1,0 +1,87 @@
+//! The journal beside the main file, and the names of both: what was acknowledged is in them together, and
+//! nobody goes on with one half of it.
+
+use crate::{
+    common::{Client, Setup},
+    damage::refuses,
+    operation::octostore,
+};
+use std::fs;
+
+const DATA: Option<i32> = Some(65);
+
+/// A database with a lock and a flag in it that are in the journal alone, as `kill -9` leaves it; and the
+/// lease.
+fn killed() -> (Setup, String) {
+    let server = Setup::new().start();
+    let mut alice = server.alice();
+    let lease = alice.acquire("a", 3600).lease();
+    alice.send("PUT", "/flags/f", br#"{"enabled":true}"#).ok();
+    let setup = server.setup.clone();
+    server.kill();
+    (setup, lease)
+}
+
+/// Whether both of that are there.
+fn has_everything(alice: &mut Client, lease: &str) -> bool {
+    alice.get("a").lease() == lease && alice.send("GET", "/flags/f", b"").ok()["enabled"] == true
+}
+
+/// Wants `command` to be refused with these words, and to make nothing.
+fn command_refuses(setup: &Setup, command: &[&str], words: &[&str]) {
+    let said = octostore(setup, command).refused(65);
+    for word in words {
+        assert!(said.contains(word), "{command:?}: no {word:?} in {said}");
+    }
+    assert!(!setup.folder().join("made").exists(), "{command:?}");
+}
+
+#[test]
+fn durability_a_journal_whose_database_is_gone_is_not_passed_over() {
+    let (setup, lease) = killed();
+    let main = fs::read(setup.database()).unwrap();
+    let words = ["octostore.db-wal", "put it back", "restore a backup", "move"];
+    for is_there in [true, false] {
+        if is_there {
+            fs::write(setup.database(), "").unwrap();
+        } else {
+            fs::remove_file(setup.database()).unwrap();
+        }
+        refuses(&setup, DATA, &words);
+        assert_eq!(setup.database().exists(), is_there);
+        for command in [&["check"][..], &["backup", "made"], &["export", "made"]] {
+            command_refuses(&setup, command, &words);
+        }
+    }
+    fs::write(setup.database(), "").unwrap();
+    command_refuses(&setup, &["token", "create"], &words);
+    // It is as the message says.
+    fs::write(setup.database(), main).unwrap();
+    let server = setup.start();
+    assert!(has_everything(&mut server.alice(), &lease));
+    server.kill();
+    fs::remove_file(setup.database()).unwrap();
+    fs::rename(setup.beside("-wal"), setup.folder().join("moved")).unwrap();
+    assert_eq!(setup.start().alice().acquire("a", 60).token(), 1);
+}
+
+#[test]
+fn a_journal_that_would_take_back_pages_is_not_one_of_a_first_start() {
+    let setup = Setup::new();
+    let mut journal = vec![0; 512];
+    journal[..8].copy_from_slice(&[0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7]);
+    journal[20..24].copy_from_slice(&512_u32.to_be_bytes());
+    journal[24..28].copy_from_slice(&4096_u32.to_be_bytes());
+    for main in [&b""[..], &[0; 4096]] {
+        fs::write(setup.database(), main).unwrap();
+        // So many pages there were before.
+        journal[19] = 7;
+        fs::write(setup.beside("-journal"), &journal).unwrap();
+        refuses(&setup, DATA, &["octostore.db-journal", "put it back"]);
+        journal[19] = 0;
+        fs::write(setup.beside("-journal"), &journal).unwrap();
+        let server = setup.start();
+        assert_eq!(server.alice().acquire("a", 60).token(), 1);
+        server.stop();
+    }
+}
