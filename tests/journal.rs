@@ -85,3 +85,37 @@ fn a_journal_that_would_take_back_pages_is_not_one_of_a_first_start() {
         server.stop();
     }
 }
+
+/// Flips one bit of the last transaction such that a server says it cannot know which bit is wrong.
+fn damage_last_transaction(setup: &Setup) {
+    let whole = fs::read(setup.beside("-wal")).unwrap();
+    let end = whole.iter().rposition(|&byte| byte != 0).unwrap();
+    // The sums do not tell the high bits of some words apart.
+    let high_bits = (0..=end).rev().filter(|at| at % 4 == 3).take(60);
+    for at in high_bits {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x80;
+        fs::write(setup.beside("-wal"), &damaged).unwrap();
+        match setup.try_start() {
+            Ok(server) => server.kill(),
+            Err(exit) if exit.err.contains("has a wrong bit") => return,
+            Err(exit) => panic!("byte {at}: {exit:?}"),
+        }
+        fs::write(setup.beside("-wal"), &whole).unwrap();
+    }
+    panic!("every bit was put right");
+}
+
+#[test]
+fn durability_a_journal_that_no_server_takes_is_copied_by_nobody() {
+    let (setup, _) = killed();
+    let main = fs::read(setup.database()).unwrap();
+    damage_last_transaction(&setup);
+    fs::write(setup.database(), main).unwrap();
+    let words = ["of its journal (-wal) has a wrong bit"];
+    refuses(&setup, DATA, &words);
+    for command in [&["check"][..], &["backup", "made"], &["export", "made"]] {
+        command_refuses(&setup, command, &words);
+    }
+    refuses(&setup, DATA, &words);
+}

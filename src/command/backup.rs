@@ -4,6 +4,7 @@ use super::{
     CommandError, Database, check,
     client::{ClientError, LocalServer, block_on},
     files::NewFile,
+    this_boot,
 };
 use crate::{
     settings::{Bind, Secret},
@@ -52,7 +53,7 @@ pub fn run(arguments: &BackupArguments) -> Result<String, CommandError> {
             fetch(arguments, LocalServer::at(at.clone())?, &mut file)?;
             "by the server that runs"
         }
-        None => match store::backup(&arguments.database.database.0, file.path()) {
+        None => match store::backup(&arguments.database.database.0, file.path(), &this_boot()?) {
             Ok(()) => "while no server runs",
             Err(BackupError::InUse { holder, .. }) => {
                 fetch(arguments, LocalServer::announced(address(&holder)?), &mut file)?;

@@ -1,6 +1,6 @@
 //! `octostore check FILE`: is it whole?
 
-use super::{CommandError, Database, count};
+use super::{CommandError, Database, count, this_boot};
 use crate::{
     settings::DatabasePath,
     store::{self, Checked, Contents},
@@ -23,7 +23,7 @@ pub fn run(arguments: &CheckArguments) -> Result<String, CommandError> {
 
 /// What was found in the file at `path`, which is to be called `name`.
 pub fn report(path: &Path, name: &Path) -> Result<String, CommandError> {
-    let found = store::check(path)?;
+    let found = store::check(path, &this_boot()?)?;
     let what = if found.is_backup { "backup" } else { "database" };
     let Checked { version, pages, journal_bytes, audit_entries, contents, .. } = found;
     let name = name.display();

@@ -7,6 +7,7 @@ use super::{
         AccountLine, AuditLine, ConfigLine, End, FlagLine, Header, LimitLine, Line, LockLine,
         TokenLine,
     },
+    this_boot,
 };
 use crate::store::{self, BackupError, Checked, Contents, Contradiction, OpenError};
 use std::{
@@ -31,7 +32,7 @@ pub struct ExportArguments {
 pub fn run(arguments: &ExportArguments) -> Result<String, CommandError> {
     let database = &arguments.database.database.0;
     let mut file = NewFile::made_of(database, &arguments.file, arguments.force)?;
-    let found = match store::check(database) {
+    let found = match store::check(database, &this_boot()?) {
         Err(BackupError::Open(OpenError::InUse { path, holder })) => {
             let path_text = path.display();
             let pid = holder.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();

@@ -22,7 +22,7 @@ mod restore;
 mod token;
 
 use crate::{
-    clock::{Calendar, SystemClock},
+    clock::{BootId, Calendar, SystemClock},
     settings::{DatabasePath, Settings, SettingsError},
     store::{BackupError, OpenError, why_not_read, why_not_written},
 };
@@ -208,6 +208,11 @@ struct Database {
 /// The wall clock.
 fn wall_clock() -> WallTime {
     Calendar::new(Arc::new(SystemClock)).wall()
+}
+
+/// The present boot.
+fn this_boot() -> Result<BootId, CommandError> {
+    BootId::read().map_err(CommandError::System)
 }
 
 /// So many of something, in words.

@@ -1,9 +1,9 @@
 //! `octostore token …`: bearer tokens, by whoever may write the database, while no server runs.
 
-use super::{CommandError, Database, wall_clock};
+use super::{CommandError, Database, this_boot, wall_clock};
 use crate::{
     auth::BearerToken,
-    clock::{BootId, SystemClock},
+    clock::SystemClock,
     ids,
     store::{self, OpenError, Recovered, SqliteStore},
 };
@@ -170,8 +170,7 @@ impl Open {
         if !path.exists() {
             return Err(CommandError::NoDatabase(path.clone()));
         }
-        let boot = BootId::read().map_err(CommandError::System)?;
-        match store::open(path, &boot, SystemClock.now()) {
+        match store::open(path, &this_boot()?, SystemClock.now()) {
             Ok((store, recovered)) => Ok(Self { store, recovered }),
             Err(OpenError::InUse { path, holder }) => {
                 let at = holder.addresses.first().map_or("http://…", String::as_str);

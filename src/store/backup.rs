@@ -17,7 +17,7 @@ use super::{
     statements::Statements,
     unfinished::begin_file,
 };
-use crate::ids;
+use crate::{clock::BootId, ids};
 use octostore_actors::domain::{
     config::{ConfigRecord, Entry},
     lock::{LockRecord, after_restore},
@@ -106,17 +106,17 @@ pub fn copy_main_file(main: &File, to: &mut impl Write) -> io::Result<()> {
 }
 
 /// Makes a backup of the database at `database`, which no server has open, in the empty file `to`.
-/// The database stays as it is.
+/// The database stays as it is. What no server would take in the present `boot` is refused here too.
 ///
 /// # Errors
 /// See [`BackupError`].
-pub fn backup(database: &Path, to: &Path) -> Result<(), BackupError> {
+pub fn backup(database: &Path, to: &Path, boot: &BootId) -> Result<(), BackupError> {
     let (path, _lock) = lock_database(database)?;
     let opening = Opening { files: &SystemFiles, path: &path };
     if opening.kind()? == Kind::Nothing {
         return Err(BackupError::Nothing(path));
     }
-    opening.check_journal()?;
+    let journal = opening.check_journal()?;
     // Without a journal it can be read without leaving one.
     let from = if opening.journal_bytes() == 0 {
         opening.connect_for_good()?
@@ -125,6 +125,7 @@ pub fn backup(database: &Path, to: &Path) -> Result<(), BackupError> {
     };
     opening.version(&from)?;
     opening.verify(&from)?;
+    opening.refuse_unclear_in(&from, journal, boot)?;
     copy(&from, to).map_err(|error| match error {
         error if is_full(&error) => {
             BackupError::Write { path: to.to_owned(), source: io::ErrorKind::StorageFull.into() }

@@ -3,6 +3,7 @@
 use super::{
     audit,
     backup::BackupError,
+    boot as boot_row,
     contents::{Contents, Contradiction},
     files::{Files, SystemFiles},
     header::Kind,
@@ -12,6 +13,7 @@ use super::{
     refusal::OpenError,
     row::natural,
 };
+use crate::clock::BootId;
 use octostore_actors::domain::{
     audit::{AuditEntry, AuditId, AuditQuery},
     page::PageLimit,
@@ -41,11 +43,11 @@ pub struct Checked {
 
 /// Reads all of the file at `path`, a database that no server has open or a backup, and checks it:
 /// its header and journal, every page, the tables, the checksum of every row, and what rows must be
-/// true of each other.
+/// true of each other. What no server would take in the present `boot` is refused here too.
 ///
 /// # Errors
 /// See [`BackupError`].
-pub fn check(path: &Path) -> Result<Checked, BackupError> {
+pub fn check(path: &Path, boot: &BootId) -> Result<Checked, BackupError> {
     let path = SystemFiles.real_path(path).map_err(|source| OpenError::of(path, source))?;
     let opening = Opening { files: &SystemFiles, path: &path };
     let kind = opening.kind()?;
@@ -55,18 +57,19 @@ pub fn check(path: &Path) -> Result<Checked, BackupError> {
     let journal_bytes = opening.journal_bytes();
     // A server keeps its journal, so nobody serves a file that has none; and what has none can be
     // read where nothing may be written.
-    let (lock, connection) = if journal_bytes == 0 {
-        (None, opening.connect_for_good()?)
+    let (lock, journal, connection) = if journal_bytes == 0 {
+        (None, Standing::Whole, opening.connect_for_good()?)
     } else {
         let lock = LockFile::take(&path).map_err(|error| match error {
             NotLocked::HeldBy(holder) => OpenError::InUse { path: path.clone(), holder },
             NotLocked::Io(path, source) => OpenError::of(&path, source),
         })?;
-        check_journal(&opening)?;
-        (Some(lock), opening.connect()?)
+        let journal = check_journal(&opening)?;
+        (Some(lock), journal, opening.connect()?)
     };
     let version = opening.version(&connection)?;
     opening.verify(&connection)?;
+    opening.refuse_unclear_in(&connection, journal, boot)?;
     let pages = connection
         .pragma_query_value(None, "page_count", |row| row.get(0))
         .map_err(|error| opening.refuse(error))?;
@@ -129,10 +132,10 @@ impl Checked {
 }
 
 /// Refuses a journal that is not whole, and leaves it so.
-fn check_journal(opening: &Opening<'_>) -> Result<(), OpenError> {
+fn check_journal(opening: &Opening<'_>) -> Result<Standing, OpenError> {
     let inspected = opening.files.read(&opening.beside("-wal")).and_then(journal::inspect);
     match inspected.map_err(|source| opening.io(source))? {
-        Ok(Standing::Whole | Standing::Unclear(_)) => Ok(()),
+        Ok(standing @ (Standing::Whole | Standing::Unclear(_))) => Ok(standing),
         Ok(Standing::OneBit(_)) => Err(opening.damaged(
             "one bit of its journal (-wal) is wrong; the next start of a server puts it right"
                 .to_owned(),
@@ -145,6 +148,22 @@ impl Opening<'_> {
     /// How long its journal is.
     pub fn journal_bytes(&self) -> u64 {
         std::fs::metadata(self.beside("-wal")).map_or(0, |meta| meta.len())
+    }
+
+    /// [`Opening::refuse_unclear`], of a file that was opened and no more.
+    pub fn refuse_unclear_in(
+        &self,
+        connection: &Connection,
+        journal: Standing,
+        boot: &BootId,
+    ) -> Result<(), OpenError> {
+        match journal {
+            Standing::Whole | Standing::OneBit(_) => Ok(()),
+            Standing::Unclear(_) => {
+                let of = boot_row::of(connection).map_err(|row| self.contradiction(row.into()))?;
+                self.refuse_unclear(journal, &of, boot)
+            }
+        }
     }
 
     /// Opens a file that nobody changes, not even by reading.

@@ -183,6 +183,22 @@ impl Opening<'_> {
         }
     }
 
+    /// Refuses a journal whose last transaction is incomplete, if it was written in the present `boot`:
+    /// the power has not gone, so it was not interrupted by that. The file is `of` that boot.
+    pub fn refuse_unclear(
+        &self,
+        journal: Standing,
+        of: &str,
+        boot: &BootId,
+    ) -> Result<(), OpenError> {
+        match journal {
+            Standing::Unclear(frame) if of == boot.as_str() => {
+                Err(self.damaged(format!("frame {frame} of its journal (-wal) has a wrong bit")))
+            }
+            Standing::Whole | Standing::OneBit(_) | Standing::Unclear(_) => Ok(()),
+        }
+    }
+
     /// What is read of the journal from here on is on disk. A process that was killed may have written
     /// a transaction and not synced it, or failed to: it is built upon, so it must not vanish any
     /// more. If the next one outlived it, the journal would look as if it had lost a commit; and if
@@ -341,13 +357,8 @@ impl Opening<'_> {
             flags,
             config,
         } = Contents::read(connection).map_err(|error| self.contradiction(error))?;
+        self.refuse_unclear(journal, &of, boot)?;
         let rebooted = of != boot.as_str();
-        if let (Standing::Unclear(frame), false) = (journal, rebooted) {
-            // The power has not gone, so it was not interrupted by that.
-            return Err(
-                self.damaged(format!("frame {frame} of its journal (-wal) has a wrong bit"))
-            );
-        }
         for lease in &mut leases {
             // More than its whole time cannot be left, whatever the clock did.
             let whole = now + lease.ttl.as_duration();

@@ -1,6 +1,7 @@
 //! The commit, the checkpoints between commits, and what a start makes of what an earlier one left.
 
 mod full_disk;
+mod unclear;
 
 use super::*;
 use crate::clock::BootId;

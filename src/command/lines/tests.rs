@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    clock::BootId,
     command::{export, import},
     store::{self, Contents},
 };
@@ -261,7 +262,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         store::fill(&path("one.db"), contents.clone(), &log, NOW).unwrap();
-        let one = store::check(&path("one.db")).unwrap();
+        let one = store::check(&path("one.db"), &BootId::named("any")).unwrap();
         let said = one.contents.clone().unwrap();
         prop_assert!(said.mark > contents.mark);
         let but_for_what_goes_on = |mut contents: Contents| {
@@ -285,7 +286,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         store::fill(&path("one.db"), contents, &log, NOW).unwrap();
-        let one = store::check(&path("one.db")).unwrap();
+        let one = store::check(&path("one.db"), &BootId::named("any")).unwrap();
         let mut text = Vec::new();
         let written = export::write(&one, &one.contents.clone().unwrap(), &mut text);
         prop_assert!(written.is_ok());
