@@ -6,7 +6,7 @@ use crate::{
     damage::refuses,
     operation::octostore,
 };
-use std::fs;
+use std::{fs, path::Path};
 
 const DATA: Option<i32> = Some(65);
 
@@ -118,4 +118,70 @@ fn durability_a_journal_that_no_server_takes_is_copied_by_nobody() {
         command_refuses(&setup, command, &words);
     }
     refuses(&setup, DATA, &words);
+}
+
+/// A database beside which a server may be at work, and commands that do not know of it.
+#[test]
+fn durability_a_copy_of_another_database_takes_the_place_of_none() {
+    let key = crate::admin::KEY;
+    let setup = Setup::new().variable("ADMIN_KEY", key);
+    let server = setup.start();
+    let at = server.url().replace("http://", "");
+    let elsewhere = Setup::new().variable("ADMIN_KEY", key);
+    elsewhere.start().stop();
+    let lease = server.alice().acquire("a", 3600).lease();
+    server.alice().send("PUT", "/flags/f", br#"{"enabled":true}"#).ok();
+    let link = elsewhere.folder().join("link.db");
+    std::os::unix::fs::symlink(setup.database(), &link).unwrap();
+    let link = link.to_str().unwrap();
+    let before = names(setup.folder());
+    for end in ["", "-wal", "-shm", "-journal", "-lock"] {
+        let file = format!("{}{end}", setup.database().display());
+        for command in [
+            &["backup", &file, "--force", "--server", &at][..],
+            &["backup", &file, "--force", "--database", link],
+            &["backup", &file, "--force"],
+            &["export", &file, "--force", "--database", link],
+            &["export", &file, "--force"],
+        ] {
+            let said = octostore(&elsewhere, command).refused(73);
+            assert!(said.contains("belongs to one"), "{said}");
+        }
+        let beside = format!("{link}{end}");
+        octostore(&elsewhere, &["backup", &beside, "--force", "--server", &at]).refused(73);
+    }
+    // One that is just being made is known by what lies beside it.
+    fs::write(elsewhere.folder().join("young.db"), "").unwrap();
+    fs::write(elsewhere.folder().join("young.db-lock"), "").unwrap();
+    octostore(&elsewhere, &["backup", "young.db", "--force"]).refused(73);
+    // And one that was lost by what is left of it.
+    fs::write(elsewhere.folder().join("lost.db-wal"), "commits").unwrap();
+    octostore(&elsewhere, &["backup", "lost.db"]).refused(73);
+    octostore(&elsewhere, &["backup", "lost.db-wal", "--force"]).refused(73);
+    assert_eq!(names(setup.folder()), before);
+    server.kill();
+    assert!(has_everything(&mut setup.start().alice(), &lease));
+}
+
+#[test]
+fn a_copy_takes_the_place_of_an_earlier_one_if_it_is_told_to() {
+    let setup = Setup::new();
+    setup.start().stop();
+    fs::write(setup.folder().join("b"), "").unwrap();
+    for command in [&["backup", "b"][..], &["export", "b"]] {
+        for _ in 0..2 {
+            octostore(&setup, command).refused(73);
+            octostore(&setup, &[command, &["--force"]].concat()).ok();
+        }
+    }
+    // But none of what it is made of.
+    octostore(&setup, &["backup", "b", "--force"]).ok();
+    octostore(&setup, &["export", "b", "--force", "--database", "b"]).refused(73);
+}
+
+fn names(folder: &Path) -> Vec<std::ffi::OsString> {
+    let mut names: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    names
 }

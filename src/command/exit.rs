@@ -89,7 +89,7 @@ impl CommandError {
             Self::Backup(BackupError::InUse { .. }) | Self::ServerRuns(_) => TRY_LATER,
             Self::Backup(BackupError::Nothing(_)) | Self::NoDatabase(_) => NO_INPUT,
             Self::Backup(BackupError::NoBackup(_)) | Self::Line { .. } | Self::Older { .. } => DATA,
-            Self::Backup(BackupError::Exists(_)) | Self::Exists(_) | Self::IsTheDatabase(_) => {
+            Self::Backup(BackupError::Exists(_)) | Self::Exists(_) | Self::IsADatabase(_) => {
                 CANNOT_CREATE
             }
             Self::Backup(BackupError::Write { source, .. }) | Self::Write { source, .. } => {

@@ -1,7 +1,7 @@
 //! Files that are whole, or not there; and nobody else's to read.
 
 use super::CommandError;
-use crate::store::{begin_file, folder_of};
+use crate::store::{begin_file, belongs_to_a_database, folder_of};
 use std::{
     fs::File,
     io,
@@ -17,23 +17,17 @@ pub struct NewFile {
     replace: bool,
 }
 
-/// What belongs to a database, by the ends of their names.
-const OF_A_DATABASE: [&str; 5] = ["", "-wal", "-shm", "-journal", "-lock"];
-
 impl NewFile {
-    /// A file that is made of `database`. It is never put in the place of that or of what belongs to it,
-    /// whatever `replace` says: a server may have it open, and would go on writing what nobody finds.
+    /// A file that is made of `database`. It is never put in the place of that, or of any database and what
+    /// belongs to it, whatever `replace` says: a server may have it open, and would go on writing what
+    /// nobody finds.
     ///
     /// # Errors
     /// As [`NewFile::at`]; or that is what `path` names.
     pub fn made_of(database: &Path, path: &Path, replace: bool) -> Result<Self, CommandError> {
-        let of_it = OF_A_DATABASE.map(|end| {
-            let mut name = database.as_os_str().to_owned();
-            name.push(end);
-            PathBuf::from(name)
-        });
-        if of_it.iter().any(|one| is_same(one, path)) {
-            return Err(CommandError::IsTheDatabase(path.to_owned()));
+        // What it is made of may also be a backup.
+        if is_same(database, path) || belongs_to_a_database(path) {
+            return Err(CommandError::IsADatabase(path.to_owned()));
         }
         Self::at(path, replace)
     }

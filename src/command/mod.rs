@@ -96,11 +96,12 @@ pub enum CommandError {
     /// There is a file already.
     #[error("{0} exists and was left as it is: give another FILE, or --force to replace it")]
     Exists(PathBuf),
-    /// What is to be copied cannot be the copy.
+    /// A copy cannot be where a database is, nor where what is copied is.
     #[error(
-        "{0} is the database itself, or belongs to it, and was left as it is: give another FILE"
+        "{0} is a database, or belongs to one, or is what is to be copied, and was left as it is: give \
+         another FILE"
     )]
-    IsTheDatabase(PathBuf),
+    IsADatabase(PathBuf),
     /// There is no database.
     #[error("there is no database at {0}: give its --database")]
     NoDatabase(PathBuf),

@@ -1,10 +1,11 @@
 //! The first bytes of a file: whose it is, before SQLite opens it.
 
 use super::{
+    files::{Files, SystemFiles},
     open::{Opening, VERSION},
     refusal::OpenError,
 };
-use std::{io::Read, ops::Range, path::Path};
+use std::{ffi::OsStr, io::Read, ops::Range, os::unix::ffi::OsStrExt, path::Path};
 
 /// "octo": says in the header of a SQLite file whose file it is.
 pub const APPLICATION_ID: u32 = 0x6f63_746f;
@@ -32,6 +33,42 @@ pub enum Kind {
     Database,
     /// A backup of one.
     Backup,
+}
+
+/// What belongs to a database, by the ends of their names.
+const OF_A_DATABASE: [&str; 5] = ["", "-wal", "-shm", "-journal", "-lock"];
+
+/// Whether the file at `path` is a database, which a server may have open, or belongs to one. A backup
+/// does not, nor does what is not ours.
+pub fn belongs_to_a_database(path: &Path) -> bool {
+    let name = path.as_os_str().as_bytes();
+    let mut of = OF_A_DATABASE.iter().filter_map(|end| name.strip_suffix(end.as_bytes()));
+    of.any(|name| is_a_database(Path::new(OsStr::from_bytes(name))))
+}
+
+fn is_a_database(path: &Path) -> bool {
+    let Ok(path) = SystemFiles.real_path(path) else { return false };
+    let opening = Opening { files: &SystemFiles, path: &path };
+    match opening.kind() {
+        // It may just be being made.
+        Ok(Kind::Nothing) => path.exists() && opening.beside("-lock").exists(),
+        Ok(Kind::Backup) | Err(OpenError::Foreign { .. } | OpenError::IsFolder { .. }) => false,
+        Ok(Kind::Database)
+        | Err(
+            OpenError::Lost { .. }
+            | OpenError::Newer { .. }
+            | OpenError::Damaged { .. }
+            // Nobody can say that it is none.
+            | OpenError::NotAllowed { .. }
+            | OpenError::Io { .. }
+            | OpenError::InUse { .. }
+            | OpenError::Locked { .. }
+            | OpenError::Backup { .. }
+            | OpenError::NoRoom { .. }
+            | OpenError::NoFolder { .. }
+            | OpenError::Sqlite { .. },
+        ) => true,
+    }
 }
 
 impl Opening<'_> {

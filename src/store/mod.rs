@@ -36,6 +36,7 @@ pub use check::{Checked, check};
 pub use contents::{Contents, Contradiction};
 pub use files::{Files, JournalSize, SystemFiles, folder_of};
 pub use fill::{AuditRows, fill};
+pub use header::belongs_to_a_database;
 pub use lock_file::{Holder, LockFile, NotLocked};
 pub use open::{Recovered, TOKEN_BLOCK, open, open_on};
 pub use refusal::{OpenError, why_not_read, why_not_written};
