@@ -120,6 +120,48 @@ fn durability_a_journal_that_no_server_takes_is_copied_by_nobody() {
     refuses(&setup, DATA, &words);
 }
 
+#[test]
+fn durability_a_database_that_has_two_names_is_used_by_none() {
+    let server = Setup::new().start();
+    let setup = server.setup.clone();
+    let other = setup.folder().join("other.db");
+    fs::hard_link(setup.database(), &other).unwrap();
+    let by_other = setup.clone().database_at(&other);
+    let words = ["hard link", "-samefile"];
+    let commands = [&["check"][..], &["backup", "made"], &["export", "made"], &["token", "create"]];
+    // Its journal is not found by that name.
+    let lease = server.alice().acquire("a", 3600).lease();
+    server.alice().send("PUT", "/flags/f", br#"{"enabled":true}"#).ok();
+    for command in commands {
+        command_refuses(&by_other, command, &words);
+    }
+    refuses(&by_other, DATA, &words);
+    server.kill();
+    for setup in [&by_other, &setup] {
+        refuses(setup, DATA, &words);
+        for command in commands {
+            command_refuses(setup, command, &words);
+        }
+    }
+    fs::remove_file(other).unwrap();
+    assert!(has_everything(&mut setup.start().alice(), &lease));
+}
+
+#[test]
+fn a_backup_may_have_as_many_names_as_it_likes() {
+    let setup = Setup::new();
+    setup.start().stop();
+    octostore(&setup, &["backup", "b"]).ok();
+    fs::hard_link(setup.folder().join("b"), setup.folder().join("c")).unwrap();
+    for command in [
+        &["check", "c"][..],
+        &["export", "e", "--database", "c"],
+        &["restore", "c", "--database", "d"],
+    ] {
+        octostore(&setup, command).ok();
+    }
+}
+
 /// A database beside which a server may be at work, and commands that do not know of it.
 #[test]
 fn durability_a_copy_of_another_database_takes_the_place_of_none() {

@@ -51,6 +51,7 @@ pub fn of_open(error: &OpenError) -> u8 {
         OpenError::Foreign { .. }
         | OpenError::Backup { .. }
         | OpenError::Lost { .. }
+        | OpenError::OtherNames { .. }
         | OpenError::Newer { .. }
         | OpenError::Damaged { .. } => DATA,
         OpenError::NoRoom { .. } | OpenError::Sqlite { .. } => IO,

@@ -265,6 +265,7 @@ fn rename(error: OpenError, path: &Path) -> OpenError {
         | OpenError::Foreign { .. }
         | OpenError::Backup { .. }
         | OpenError::Lost { .. }
+        | OpenError::OtherNames { .. }
         | OpenError::NoRoom { .. }
         | OpenError::NoFolder { .. }
         | OpenError::IsFolder { .. }

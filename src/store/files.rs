@@ -6,7 +6,7 @@ use rustix::fs::{Advice, fadvise};
 use std::{
     fs::{File, OpenOptions},
     io::{self, BufReader, Read, Seek, Write},
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -54,6 +54,15 @@ pub trait Files {
     /// # Errors
     /// See [`NotLocked`].
     fn lock(&self, path: &Path) -> Result<Option<LockFile>, NotLocked>;
+
+    /// How many names (hard links) a file has; none if it does not exist.
+    ///
+    /// # Errors
+    /// The system does not say.
+    fn names(&self, path: &Path) -> io::Result<u64> {
+        let _not_here = path;
+        Ok(1)
+    }
 
     /// A file from its beginning. One that does not exist is empty.
     ///
@@ -125,6 +134,13 @@ impl Files for SystemFiles {
 
     fn lock(&self, path: &Path) -> Result<Option<LockFile>, NotLocked> {
         LockFile::take(path).map(Some)
+    }
+
+    fn names(&self, path: &Path) -> io::Result<u64> {
+        match path.metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            found => Ok(found?.nlink()),
+        }
     }
 
     fn read(&self, path: &Path) -> io::Result<Box<dyn Read + '_>> {

@@ -56,6 +56,7 @@ fn is_a_database(path: &Path) -> bool {
         Ok(Kind::Database)
         | Err(
             OpenError::Lost { .. }
+            | OpenError::OtherNames { .. }
             | OpenError::Newer { .. }
             | OpenError::Damaged { .. }
             // Nobody can say that it is none.
@@ -72,15 +73,23 @@ fn is_a_database(path: &Path) -> bool {
 }
 
 impl Opening<'_> {
-    /// Refuses what is not ours, is damaged there, or newer than this program; and nothing at all where
-    /// something was.
+    /// Refuses what is not ours, is damaged there, or newer than this program; a database that has other
+    /// names; and nothing at all where something was.
     pub fn kind(&self) -> Result<Kind, OpenError> {
         let kind = self.kind_by_header()?;
         match kind {
+            // Its journal and its lock go by one of its names.
+            Kind::Nothing | Kind::Database if self.has_other_names()? => {
+                return Err(OpenError::OtherNames { path: self.path.to_owned() });
+            }
             Kind::Nothing => self.refuse_remains()?,
             Kind::Database | Kind::Backup => {}
         }
         Ok(kind)
+    }
+
+    fn has_other_names(&self) -> Result<bool, OpenError> {
+        Ok(self.files.names(self.path).map_err(|source| self.io(source))? > 1)
     }
 
     fn kind_by_header(&self) -> Result<Kind, OpenError> {

@@ -55,6 +55,15 @@ pub enum OpenError {
         /// What is left of it.
         journal: PathBuf,
     },
+    /// It is there under several names, of which one alone leads to its journal.
+    #[error(
+        "{path} has other names (hard links), and its journal and lock go by one of them alone: keep \
+         that one and remove the others, which find -samefile {path} shows, or make symlinks of them"
+    )]
+    OtherNames {
+        /// The database, by one of its names.
+        path: PathBuf,
+    },
     /// It is of a later version.
     #[error(
         "{path} has schema version {found}, this server knows up to {VERSION}; it was left \
