@@ -55,9 +55,8 @@ pub fn of_open(error: &OpenError) -> u8 {
         | OpenError::Newer { .. }
         | OpenError::Damaged { .. } => DATA,
         OpenError::NoRoom { .. } | OpenError::Sqlite { .. } => IO,
-        OpenError::NoFolder { .. } | OpenError::IsFolder { .. } | OpenError::Io { .. } => {
-            CANNOT_CREATE
-        }
+        OpenError::NoFolder { .. } | OpenError::IsFolder { .. } => CANNOT_CREATE,
+        OpenError::Io { source, .. } => of_file(source, CANNOT_CREATE),
         OpenError::NotAllowed { .. } => NO_PERMISSION,
     }
 }
@@ -76,9 +75,32 @@ pub fn of_listen(error: &ListenError) -> u8 {
     }
 }
 
-/// Of a file that the system refuses; `otherwise` if it does not say why in a way that has a code.
+/// Of a file that the system refuses; `otherwise` if it would at the next attempt too. What may pass, such
+/// as a full disk, one that fails, or too many open files, is tried again by whoever starts the server.
 pub fn of_file(error: &io::Error, otherwise: u8) -> u8 {
-    if error.kind() == io::ErrorKind::PermissionDenied { NO_PERMISSION } else { otherwise }
+    use io::ErrorKind;
+    let kind = error.kind();
+    let is_of_the_path = matches!(
+        kind,
+        ErrorKind::NotFound
+            | ErrorKind::AlreadyExists
+            | ErrorKind::NotADirectory
+            | ErrorKind::IsADirectory
+            | ErrorKind::DirectoryNotEmpty
+            | ErrorKind::InvalidFilename
+            | ErrorKind::InvalidInput
+            | ErrorKind::ReadOnlyFilesystem
+            // Our own: the system says nothing of that kind.
+            | ErrorKind::InvalidData
+            | ErrorKind::Other
+    );
+    if kind == ErrorKind::PermissionDenied {
+        NO_PERMISSION
+    } else if is_of_the_path {
+        otherwise
+    } else {
+        IO
+    }
 }
 
 impl CommandError {
@@ -114,5 +136,38 @@ impl CommandError {
             Self::Store(_) => IO,
             Self::System(_) => OS,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use io::ErrorKind::{
+        AlreadyExists, IsADirectory, NotFound, PermissionDenied, QuotaExceeded, StorageFull,
+    };
+    use rustix::io::Errno;
+    use std::path::Path;
+
+    #[test]
+    fn what_may_pass_is_tried_again_and_what_a_person_must_put_right_is_not() {
+        let errors: [(io::Error, u8); 10] = [
+            (StorageFull.into(), IO),
+            (QuotaExceeded.into(), IO),
+            (Errno::IO.into(), IO),
+            (Errno::MFILE.into(), IO),
+            (Errno::NFILE.into(), IO),
+            (Errno::NOTDIR.into(), CANNOT_CREATE),
+            (Errno::NAMETOOLONG.into(), CANNOT_CREATE),
+            (NotFound.into(), CANNOT_CREATE),
+            (IsADirectory.into(), CANNOT_CREATE),
+            (PermissionDenied.into(), NO_PERMISSION),
+        ];
+        for (error, code) in errors {
+            let said = error.to_string();
+            assert_eq!(of_file(&error, CANNOT_CREATE), code, "{said}");
+            assert_eq!(of_open(&OpenError::of(Path::new("o.db"), error)), code, "{said}");
+        }
+        assert_eq!(of_file(&AlreadyExists.into(), CANNOT_CREATE), CANNOT_CREATE);
+        assert_eq!(of_file(&NotFound.into(), NO_INPUT), NO_INPUT);
     }
 }

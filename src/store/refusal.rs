@@ -141,6 +141,8 @@ impl OpenError {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
         ) {
             Self::NotAllowed { path }
+        } else if matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            Self::NoRoom { path }
         } else {
             Self::Io { path, source }
         }
