@@ -75,6 +75,7 @@ fn a_database_that_cannot_be_used() {
         &["/no/such/folder/o.db", "folder", "mkdir -p"],
     );
     refused(&at(Path::new("/tmp")), 73, &["/tmp is a folder", "--database"]);
+    refused(&at(Path::new("newdir/")), 64, &["newdir/", "is a folder", "--database"]);
     // Nobody may make files there, not even root.
     refused(&at(Path::new("/sys/o.db")), 77, &["/sys/o.db", "may not be", "--database"]);
     refused(
@@ -82,6 +83,16 @@ fn a_database_that_cannot_be_used() {
         64,
         &["--database", "DATABASE_URL", "sqlite:"],
     );
+
+    let setup = Setup::new();
+    let made = Command::new("mkfifo").arg(setup.database()).status().unwrap();
+    assert!(made.success());
+    // Nobody writes into it: whoever opened it would wait for ever.
+    refused(&setup, 73, &["octostore.db is no regular file", "--database"]);
+    assert!(!setup.beside("-lock").exists());
+    for command in [&["check"][..], &["backup", "made"], &["export", "made"], &["token", "list"]] {
+        octostore(&setup, command).refused(73);
+    }
 
     let setup = Setup::new();
     std::fs::write(setup.database(), "dear diary").unwrap();

@@ -442,9 +442,15 @@ mod tests {
             let text: Vec<_> = settings.bind.iter().map(Bind::to_string).collect();
             assert_eq!(text, wanted);
         }
-        for path in ["a.db", "sqlite:a.db", "sqlite://a.db"] {
+        for path in ["a.db", "sqlite:a.db", "sqlite://a.db", "sqlite:a.db?mode=rwc"] {
             assert_eq!(parse(&["--database", path]).unwrap().database.0, PathBuf::from("a.db"));
         }
+        // What would ask for something else of SQLite is not passed over, and is no part of a name.
+        for url in ["sqlite:a.db?mode=ro", "file:a.db?mode=rwc&cache=shared", "sqlite:a.db?"] {
+            let said = parse(&["--database", url]).unwrap_err().to_string();
+            assert!(said.contains("mode=rwc"), "{said}");
+        }
+        assert_eq!(parse(&["--database", "a?b"]).unwrap().database.0, PathBuf::from("a?b"));
     }
 
     #[test]

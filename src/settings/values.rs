@@ -88,15 +88,22 @@ impl FromStr for DatabasePath {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let path = text
-            .strip_prefix("sqlite://")
-            .or_else(|| text.strip_prefix("sqlite:"))
-            .or_else(|| text.strip_prefix("file:"))
-            .unwrap_or(text);
+        let of_url = ["sqlite://", "sqlite:", "file:"]
+            .into_iter()
+            .find_map(|begin| text.strip_prefix(begin));
+        let path = match of_url.map(|url| url.split_once('?').unwrap_or((url, "mode=rwc"))) {
+            // To make it, if there is none, is what is done anyway.
+            Some((path, "mode=rwc")) => path,
+            Some(_) => return Err("nothing but ?mode=rwc may follow the path: leave it out"),
+            None => text,
+        };
         if path.is_empty() || path.contains("://") || path == ":memory:" {
             return Err(
                 "wanted the path of a SQLite file, as in octostore.db or sqlite:octostore.db",
             );
+        }
+        if path.ends_with('/') || path.ends_with("/.") {
+            return Err("that is a folder: give a file in it, as in data/octostore.db");
         }
         Ok(Self(path.into()))
     }

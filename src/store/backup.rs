@@ -246,7 +246,7 @@ pub(super) fn go_on(
 }
 
 fn lock_database(database: &Path) -> Result<(PathBuf, LockFile), BackupError> {
-    let path = SystemFiles.real_path(database).map_err(|source| OpenError::of(database, source))?;
+    let path = SystemFiles.real_path(database)?;
     match LockFile::take(&path) {
         Ok(lock) => Ok((path, lock)),
         Err(NotLocked::HeldBy(holder)) => Err(BackupError::InUse { path, holder }),
@@ -269,6 +269,7 @@ fn rename(error: OpenError, path: &Path) -> OpenError {
         | OpenError::NoRoom { .. }
         | OpenError::NoFolder { .. }
         | OpenError::IsFolder { .. }
+        | OpenError::NoFile { .. }
         | OpenError::NotAllowed { .. }
         | OpenError::Io { .. }
         | OpenError::Sqlite { .. } => error,

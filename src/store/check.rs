@@ -48,7 +48,7 @@ pub struct Checked {
 /// # Errors
 /// See [`BackupError`].
 pub fn check(path: &Path, boot: &BootId) -> Result<Checked, BackupError> {
-    let path = SystemFiles.real_path(path).map_err(|source| OpenError::of(path, source))?;
+    let path = SystemFiles.real_path(path)?;
     let opening = Opening { files: &SystemFiles, path: &path };
     let kind = opening.kind()?;
     if kind == Kind::Nothing {

@@ -1,7 +1,10 @@
 //! What the store asks of its files besides what SQLite does with them. A simulated disk answers
 //! the same questions.
 
-use super::lock_file::{LockFile, NotLocked};
+use super::{
+    lock_file::{LockFile, NotLocked},
+    refusal::OpenError,
+};
 use rustix::fs::{Advice, fadvise};
 use std::{
     fs::{File, OpenOptions},
@@ -46,8 +49,8 @@ pub trait Files {
     /// The path without links, so that one file has one lock. The file itself may not exist yet.
     ///
     /// # Errors
-    /// It is a folder, or in none.
-    fn real_path(&self, path: &Path) -> io::Result<PathBuf>;
+    /// It is no file, or in no folder.
+    fn real_path(&self, path: &Path) -> Result<PathBuf, OpenError>;
 
     /// Keeps other servers off; `None` where there are none.
     ///
@@ -121,15 +124,22 @@ pub trait Files {
 pub struct SystemFiles;
 
 impl Files for SystemFiles {
-    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
-        if path.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
+    fn real_path(&self, path: &Path) -> Result<PathBuf, OpenError> {
+        match path.metadata() {
+            Ok(there) if there.is_dir() => {
+                return Err(OpenError::IsFolder { path: path.to_owned() });
+            }
+            // To open a pipe is to wait for whoever is at its other end.
+            Ok(there) if !there.is_file() => {
+                return Err(OpenError::NoFile { path: path.to_owned() });
+            }
+            Ok(_) | Err(_) => {}
         }
-        if let Ok(real) = path.canonicalize() {
-            return Ok(real);
-        }
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(folder_of(path).canonicalize()?.join(name))
+        let real = path.canonicalize().or_else(|_| {
+            let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+            Ok(folder_of(path).canonicalize()?.join(name))
+        });
+        real.map_err(|source| OpenError::of(path, source))
     }
 
     fn lock(&self, path: &Path) -> Result<Option<LockFile>, NotLocked> {

@@ -52,7 +52,7 @@ fn is_a_database(path: &Path) -> bool {
     match opening.kind() {
         // It may just be being made.
         Ok(Kind::Nothing) => path.exists() && opening.beside("-lock").exists(),
-        Ok(Kind::Backup) | Err(OpenError::Foreign { .. } | OpenError::IsFolder { .. }) => false,
+        Ok(Kind::Backup) | Err(OpenError::Foreign { .. } | OpenError::IsFolder { .. } | OpenError::NoFile { .. }) => false,
         Ok(Kind::Database)
         | Err(
             OpenError::Lost { .. }

@@ -100,7 +100,7 @@ pub fn open_on(
     boot: &BootId,
     now: Instant,
 ) -> Result<(SqliteStore, Recovered), OpenError> {
-    let path = files.real_path(path).map_err(|source| OpenError::of(path, source))?;
+    let path = files.real_path(path)?;
     let lock = files.lock(&path).map_err(|error| match error {
         NotLocked::HeldBy(holder) => OpenError::InUse { path: path.clone(), holder },
         NotLocked::Io(path, source) => OpenError::of(&path, source),

@@ -101,6 +101,12 @@ pub enum OpenError {
         /// The folder.
         path: PathBuf,
     },
+    /// It is a pipe, a socket or a device.
+    #[error("{path} is no regular file: give another --database")]
+    NoFile {
+        /// What it is.
+        path: PathBuf,
+    },
     /// This user may not use it.
     #[error(
         "{path} may not be read and written by this user: give it the file and its folder (chown), \

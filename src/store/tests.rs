@@ -40,7 +40,7 @@ struct SmallJournal {
 }
 
 impl Files for SmallJournal {
-    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+    fn real_path(&self, path: &Path) -> Result<PathBuf, OpenError> {
         SystemFiles.real_path(path)
     }
 

@@ -1,7 +1,7 @@
 //! The files of the simulated disk, as the store asks for them.
 
 use super::{Failed, SharedDisk, vfs};
-use octostore::store::{Files, JournalSize, LockFile, NotLocked};
+use octostore::store::{Files, JournalSize, LockFile, NotLocked, OpenError};
 use std::{
     io::{self, Cursor, Read},
     path::{Path, PathBuf},
@@ -23,7 +23,7 @@ pub struct SimulatedFiles {
 }
 
 impl Files for SimulatedFiles {
-    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+    fn real_path(&self, path: &Path) -> Result<PathBuf, OpenError> {
         Ok(path.to_owned())
     }
 
