@@ -1,9 +1,11 @@
 //! Under systemd: sockets that it hands over, and telling it how things stand.
 
+use rustix::net::sockopt::socket_acceptconn;
 use std::{
     io,
     net::TcpListener,
     os::{
+        fd::AsFd,
         linux::net::SocketAddrExt,
         unix::{
             ffi::OsStrExt,
@@ -32,12 +34,20 @@ pub fn given_sockets() -> io::Result<Vec<Given>> {
     let count = given.len();
     let socket = |index| {
         if let Ok(Some(socket)) = given.take_tcp_listener(index) {
-            return Ok(Given::Tcp(socket));
+            return listening(socket).map(Given::Tcp);
         }
         let unix = given.take_unix_listener(index)?;
-        unix.map(Given::Unix).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+        listening(unix.ok_or(io::ErrorKind::InvalidInput)?).map(Given::Unix)
     };
     (0..count).map(socket).collect()
+}
+
+/// `socket`, if anybody can connect to it.
+fn listening<S: AsFd>(socket: S) -> io::Result<S> {
+    if socket_acceptconn(&socket)? {
+        return Ok(socket);
+    }
+    Err(io::Error::other("nobody listens on it: give one on which listen(2) was called"))
 }
 
 /// Says that requests are welcome, and what `systemctl status` is to show.

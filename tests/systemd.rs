@@ -2,8 +2,9 @@
 //! systemd does, from file descriptor 3 on.
 
 use crate::common::{ALICE, Address, Client, Setup, until};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind};
 use std::{
-    net::TcpListener,
+    net::{Ipv4Addr, SocketAddrV4, TcpListener},
     os::{
         fd::AsFd,
         linux::net::SocketAddrExt,
@@ -86,11 +87,19 @@ fn sockets_that_are_handed_over_are_served_and_nothing_else() {
 fn what_is_no_listening_socket_is_refused() {
     let setup = Setup::new();
     let datagrams = UnixDatagram::bind(setup.folder().join("d")).unwrap();
-    let mut shell = with_sockets(&setup.command(), &[&datagrams]);
-    let done = shell.stderr(Stdio::piped()).output().unwrap();
-    let said = String::from_utf8(done.stderr).unwrap();
-    assert_eq!(done.status.code(), Some(78), "{said}");
-    assert!(said.lines().count() == 1 && said.contains("LISTEN_FDS"), "{said}");
+    // Nobody has called listen for these.
+    let silent = |family| rustix::net::socket(family, SocketType::STREAM, None).unwrap();
+    let (tcp, unix) = (silent(AddressFamily::INET), silent(AddressFamily::UNIX));
+    bind(&tcp, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
+    bind(&unix, &SocketAddrUnix::new(setup.folder().join("u")).unwrap()).unwrap();
+    for socket in [&datagrams as &dyn AsFd, &tcp, &unix] {
+        let mut shell = with_sockets(&setup.command(), &[socket]);
+        let mut running = Running(shell.stderr(Stdio::piped()).spawn().unwrap());
+        let code = until("it ends", || running.0.try_wait().unwrap()).code();
+        let said = std::io::read_to_string(running.0.stderr.take().unwrap()).unwrap();
+        assert_eq!(code, Some(78), "{said}");
+        assert!(said.lines().count() == 1 && said.contains("LISTEN_FDS"), "{said}");
+    }
 }
 
 #[test]
