@@ -134,6 +134,17 @@ fn a_session_ends_when_somebody_signs_out_and_a_pasted_token_lives_on() {
 }
 
 #[test]
+fn a_pasted_token_lives_on_even_if_signing_in_has_made_it() {
+    let (_github, server) = sign_in_github::start();
+    let signed_in = Browser::default().sign_in(&server, sign_in_github::THERE).ok();
+    let token = signed_in["token"].as_str().unwrap();
+    let page = Page::of(&sign_in(&server, token, &[]));
+    page.send(&server, "DELETE", SESSION, "").ok();
+    let me = Client::new(&server.address, token).send("GET", "/auth/me", b"").ok();
+    assert_eq!(me["token"]["source"], "sign_in");
+}
+
+#[test]
 fn over_tls_the_session_is_this_hosts_alone() {
     let server = Setup::new().start();
     let signed_in = sign_in(&server, ALICE, &[("origin", "https://octostore.example")]);

@@ -20,7 +20,7 @@ pub struct Cookie {
 }
 
 impl Cookie {
-    /// The value of `Set-Cookie` that has the browser keep `value`: base64url. An empty one
+    /// The value of `Set-Cookie` that has the browser keep `value`: base64url and dots. An empty one
     /// removes it.
     pub fn set(&self, over_tls: bool, value: &str) -> HeaderValue {
         let Self { life, same_site, .. } = self;

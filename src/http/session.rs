@@ -4,7 +4,8 @@
 //! A cookie comes with requests that other sites make the browser send. So it counts for nothing
 //! unless the request also carries `X-CSRF-Token`, which only a page of this server can know: it is
 //! derived from the token, and told to whoever asks for the session from here. Revoking the token
-//! ends the session; a restart does not.
+//! ends the session; a restart does not. A session that began at a provider has a token of its own,
+//! which ends with it; a token that was pasted has other uses.
 
 use super::{
     Context, Reply,
@@ -45,14 +46,37 @@ const COOKIE: Cookie = Cookie {
     same_site: "Strict",
 };
 
+/// What a cookie ends with whose token was pasted. It is not sealed: whoever can write a cookie with
+/// this token, with it or without, has the token, and could as well revoke it or let it live.
+const PASTED: &str = ".pasted";
+
+/// How a session began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begun {
+    /// At a provider, which made its token.
+    BySigningIn,
+    /// With a token that was there before.
+    ByPasting,
+}
+
+/// What a browser keeps of a session.
+struct Kept {
+    token: Vec<u8>,
+    begun: Begun,
+}
+
 /// The token of the session that sends this, if it is one of ours that sends it.
 pub fn token(context: &Context<'_>) -> Option<Vec<u8>> {
+    session(context).map(|session| session.token)
+}
+
+fn session(context: &Context<'_>) -> Option<Kept> {
     let headers = &context.head.headers;
     let shown = headers.get(X_CSRF_TOKEN)?;
-    let token = kept(context)?;
+    let session = kept(context)?;
     // Hashes are compared, so that how long it takes says nothing about what is right.
-    let same = Sha256::digest(shown) == Sha256::digest(csrf_token(&token));
-    same.then_some(token)
+    let same = Sha256::digest(shown) == Sha256::digest(csrf_token(&session.token));
+    same.then_some(session)
 }
 
 /// `GET`, `POST` and `DELETE /dashboard/session`: is there one, and how to begin one; begins one
@@ -84,14 +108,24 @@ pub fn fail(error: &ApiError) -> Reply {
     pages::page(error.status(), "You are not signed in", &main)
 }
 
-/// The cookie of a session with this token. Browsers that come over TLS send it over nothing else.
+/// The cookie of a session with this token, which signing in has made. Browsers that come over TLS
+/// send it over nothing else.
 pub fn keep(reply: &mut Reply, over_tls: bool, token: &BearerToken) {
-    let value = BASE64_URL_SAFE_NO_PAD.encode(token.reveal());
+    keep_as(Begun::BySigningIn, reply, over_tls, token);
+}
+
+fn keep_as(begun: Begun, reply: &mut Reply, over_tls: bool, token: &BearerToken) {
+    let mut value = BASE64_URL_SAFE_NO_PAD.encode(token.reveal());
+    match begun {
+        Begun::BySigningIn => {}
+        Begun::ByPasting => value.push_str(PASTED),
+    }
     reply.headers_mut().append(SET_COOKIE, COOKIE.set(over_tls, &value));
 }
 
 fn look(context: &Context<'_>) -> Reply {
-    let token = kept(context).filter(|token| authenticate_with(context, token).is_ok());
+    let token = kept(context).map(|session| session.token);
+    let token = token.filter(|token| authenticate_with(context, token).is_ok());
     let providers = context.service.providers.ids().map(ProviderBody::of).collect();
     let body = SessionBody {
         signed_in: token.is_some(),
@@ -114,14 +148,15 @@ async fn begin(context: &Context<'_>, body: &mut Incoming) -> Result<Reply, ApiE
     let providers = Vec::new();
     let mut reply =
         uncached(json(StatusCode::OK, &SessionBody { signed_in: true, csrf_token, providers }));
-    keep(&mut reply, is_over_tls(context), &token);
+    keep_as(Begun::ByPasting, &mut reply, is_over_tls(context), &token);
     Ok(reply)
 }
 
 /// The cookie goes, and with it the token, if signing in here has made it.
 async fn end(context: &Context<'_>) -> Result<Reply, ApiError> {
-    let token = token(context).ok_or(ApiError::NotFromHere)?;
-    if let Ok(identity) = authenticate_with(context, &token)
+    let session = session(context).ok_or(ApiError::NotFromHere)?;
+    if session.begun == Begun::BySigningIn
+        && let Ok(identity) = authenticate_with(context, &session.token)
         && identity.token().source == TokenSource::SignIn
     {
         let command = AccountCommand::Revoke {
@@ -140,14 +175,19 @@ async fn end(context: &Context<'_>) -> Result<Reply, ApiError> {
     Ok(reply)
 }
 
-/// The token that the browser has kept. Where it comes over TLS, a cookie that could have been set
-/// without is none.
-fn kept(context: &Context<'_>) -> Option<Vec<u8>> {
+/// What the browser has kept. Where it comes over TLS, a cookie that could have been set without is
+/// none.
+fn kept(context: &Context<'_>) -> Option<Kept> {
     let headers = &context.head.headers;
     let plain = || COOKIE.get(false, headers).filter(|_| !is_over_tls(context));
     let value = COOKIE.get(true, headers).or_else(plain)?;
+    let (value, begun) = match value.strip_suffix(PASTED) {
+        Some(value) => (value, Begun::ByPasting),
+        None => (value, Begun::BySigningIn),
+    };
     let token = BASE64_URL_SAFE_NO_PAD.decode(value).ok()?;
-    (1..=BearerToken::MAX_LENGTH).contains(&token.len()).then_some(token)
+    let bounded = (1..=BearerToken::MAX_LENGTH).contains(&token.len());
+    bounded.then_some(Kept { token, begun })
 }
 
 /// Whether the browser comes over TLS: the settings say so, or the page that asks does.
