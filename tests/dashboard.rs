@@ -1,12 +1,16 @@
 //! The dashboard's session: who it lets in, and whom it keeps out.
 
 use crate::{
-    common::{ALICE, Answer, BOB, Client, Server, Setup, browser::Browser, request},
-    sign_in_github,
+    admin,
+    common::{
+        ALICE, Answer, BOB, Client, Server, Setup, browser::Browser, github::GitHub, request,
+    },
+    failed_disk, sign_in_github,
 };
 use serde_json::{Value, json};
 
 const SESSION: &str = "/dashboard/session";
+const AT_GITHUB: &str = "/dashboard/sign-in/github";
 
 /// A request with these headers.
 fn send(server: &Server, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
@@ -25,6 +29,18 @@ impl Page {
     fn of(signed_in: &Answer) -> Self {
         let cookie = signed_in.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
         Self { cookie, csrf_token: csrf_token(&signed_in.ok()) }
+    }
+
+    /// Of whoever signs in with GitHub.
+    fn at_github(server: &Server) -> Self {
+        let mut browser = Browser::default();
+        let back = browser.sign_in(server, AT_GITHUB);
+        assert_eq!((back.status, back.header("location")), (303, Some("/dashboard")));
+        assert_eq!(back.text(), "", "the token is in the cookie alone");
+        let cookie = browser.kept().unwrap();
+        assert!(cookie.starts_with("octostore-session="), "{cookie}");
+        let session = send(server, "GET", SESSION, &[("cookie", &cookie)], "").ok();
+        Self { cookie, csrf_token: csrf_token(&session) }
     }
 
     fn send(&self, server: &Server, method: &str, path: &str, body: &str) -> Answer {
@@ -180,20 +196,9 @@ fn a_token_in_a_header_comes_before_a_session() {
 fn who_signs_in_with_github_comes_back_to_the_dashboard() {
     let (_github, server) = sign_in_github::start();
     let offered = send(&server, "GET", SESSION, &[], "").ok();
-    let path = offered["providers"][0]["sign_in"].as_str().unwrap().to_owned();
-    assert_eq!(
-        (path.as_str(), &offered["providers"][0]["name"]),
-        ("/dashboard/sign-in/github", &json!("github"))
-    );
+    assert_eq!(offered["providers"], json!([{ "name": "github", "sign_in": AT_GITHUB }]));
 
-    let mut browser = Browser::default();
-    let back = browser.sign_in(&server, &path);
-    assert_eq!((back.status, back.header("location")), (303, Some("/dashboard")));
-    assert_eq!(back.text(), "", "the token is in the cookie alone");
-    let cookie = browser.kept().unwrap();
-    assert!(cookie.starts_with("octostore-session="), "{cookie}");
-    let session = send(&server, "GET", SESSION, &[("cookie", &cookie)], "").ok();
-    let page = Page { cookie, csrf_token: csrf_token(&session) };
+    let page = Page::at_github(&server);
     let me = page.send(&server, "GET", "/auth/me", "").ok();
     assert_eq!((&me["name"], &me["token"]["source"]), (&json!("ann"), &json!("sign_in")));
 
@@ -202,11 +207,44 @@ fn who_signs_in_with_github_comes_back_to_the_dashboard() {
 }
 
 #[test]
+fn who_signs_out_is_signed_out_however_fast_the_account_asks() {
+    let github = GitHub::start();
+    let server = sign_in_github::setup(&github).flag("--requests-per-second", "1").start();
+    let page = Page::at_github(&server);
+    while page.send(&server, "GET", "/auth/me", "").status != 429 {}
+    page.send(&server, "DELETE", SESSION, "").ok();
+    page.send(&server, "GET", "/auth/me", "").refused(401, "unauthorized");
+}
+
+#[test]
+fn who_signs_out_of_a_disabled_account_is_signed_out_when_it_is_enabled_again() {
+    let github = GitHub::start();
+    let server = sign_in_github::setup(&github).variable("ADMIN_KEY", admin::KEY).start();
+    let page = Page::at_github(&server);
+    admin::act(&server, "ann", "disable");
+    page.send(&server, "DELETE", SESSION, "").ok();
+    admin::act(&server, "ann", "enable");
+    page.send(&server, "GET", "/auth/me", "").refused(401, "unauthorized");
+}
+
+#[test]
+fn who_cannot_be_signed_out_is_told_so_and_keeps_the_session() {
+    let github = GitHub::start();
+    let server = sign_in_github::setup(&github).through(&failed_disk::DEAF).start();
+    let page = Page::at_github(&server);
+    page.send(&server, "GET", "/auth/me", "").ok();
+    failed_disk::break_disk(&server);
+    let refused = page.send(&server, "DELETE", SESSION, "");
+    refused.refused(503, "outcome_unknown");
+    assert_eq!(refused.header("set-cookie"), None);
+}
+
+#[test]
 fn who_is_not_signed_in_is_told_so_on_a_page() {
     let (github, server) = sign_in_github::start();
     github.mood(|mood| mood.refuses = true);
     let mut browser = Browser::default();
-    let back = browser.sign_in(&server, "/dashboard/sign-in/github");
+    let back = browser.sign_in(&server, AT_GITHUB);
     assert_eq!(back.status, 401);
     assert_eq!(back.header("content-type"), Some("text/html; charset=utf-8"));
     assert!(back.text().contains("href=\"/dashboard\""), "{}", back.text());

@@ -11,14 +11,14 @@ use serde_json::json;
 const IO: Option<i32> = Some(74);
 
 /// Beyond the limit a process is sent a signal that ends it, unless it was told to ignore it.
-const DEAF: [&str; 4] = ["/bin/sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"];
+pub const DEAF: [&str; 4] = ["/bin/sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"];
 
 fn setup() -> Setup {
     Setup::new().through(&DEAF)
 }
 
 /// From now on every write to a file fails.
-fn break_disk(server: &Server) {
+pub fn break_disk(server: &Server) {
     let pid = Pid::from_raw(server.pid().try_into().unwrap());
     let nothing = Rlimit { current: Some(0), ..getrlimit(Resource::Fsize) };
     prlimit(pid, Resource::Fsize, nothing).unwrap();

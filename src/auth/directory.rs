@@ -74,13 +74,19 @@ impl Directory {
         presented: &[u8],
         now: WallTime,
     ) -> Result<Identity, NotAuthenticated> {
-        let hash = BearerToken::hash_of(presented);
-        let pass = self.read().passes.get(&hash).cloned();
-        let pass = pass.filter(|pass| pass.token.is_live(now)).ok_or(NotAuthenticated::Unknown)?;
-        match pass.account.standing {
-            Standing::Enabled => Ok(Identity::new(pass)),
+        let identity = self.owner(presented, now).ok_or(NotAuthenticated::Unknown)?;
+        match identity.account().standing {
+            Standing::Enabled => Ok(identity),
             Standing::Disabled => Err(NotAuthenticated::Disabled),
         }
+    }
+
+    /// Whose token this is at `now`, whether or not its account may do anything: for ending it, and
+    /// for nothing else.
+    pub fn owner(&self, presented: &[u8], now: WallTime) -> Option<Identity> {
+        let hash = BearerToken::hash_of(presented);
+        let pass = self.read().passes.get(&hash).cloned();
+        pass.filter(|pass| pass.token.is_live(now)).map(Identity::new)
     }
 
     /// The name of an account.

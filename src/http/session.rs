@@ -155,17 +155,9 @@ async fn begin(context: &Context<'_>, body: &mut Incoming) -> Result<Reply, ApiE
 /// The cookie goes, and with it the token, if signing in here has made it.
 async fn end(context: &Context<'_>) -> Result<Reply, ApiError> {
     let session = session(context).ok_or(ApiError::NotFromHere)?;
-    if session.begun == Begun::BySigningIn
-        && let Ok(identity) = authenticate_with(context, &session.token)
-        && identity.token().source == TokenSource::SignIn
-    {
-        let command = AccountCommand::Revoke {
-            account: identity.account().id,
-            scope: Scope::Everything,
-            token: identity.token().id,
-            by: provenance(context, identity.who()),
-        };
-        context.service.accounts.ask(command).await?;
+    match session.begun {
+        Begun::BySigningIn => revoke(context, &session.token).await?,
+        Begun::ByPasting => {}
     }
     let body = SessionBody { signed_in: false, csrf_token: None, providers: Vec::new() };
     let mut reply = uncached(json(StatusCode::OK, &body));
@@ -173,6 +165,23 @@ async fn end(context: &Context<'_>) -> Result<Reply, ApiError> {
         reply.headers_mut().append(SET_COOKIE, COOKIE.set(over_tls, ""));
     }
     Ok(reply)
+}
+
+/// Ends a token that signing in has made. It opens nothing for that, so neither how fast its account
+/// asks matters nor whether that is disabled: enabled again, it would open everything.
+async fn revoke(context: &Context<'_>, token: &[u8]) -> Result<(), ApiError> {
+    let service = context.service;
+    let owner = service.directory.owner(token, service.calendar.wall());
+    let made = owner.filter(|identity| identity.token().source == TokenSource::SignIn);
+    let Some(identity) = made else { return Ok(()) };
+    let command = AccountCommand::Revoke {
+        account: identity.account().id,
+        scope: Scope::Everything,
+        token: identity.token().id,
+        by: provenance(context, identity.who()),
+    };
+    service.accounts.ask(command).await?;
+    Ok(())
 }
 
 /// What the browser has kept. Where it comes over TLS, a cookie that could have been set without is
