@@ -161,6 +161,17 @@ fn a_pasted_token_lives_on_even_if_signing_in_has_made_it() {
 }
 
 #[test]
+fn who_asks_too_fast_is_told_to_wait_and_not_that_nobody_is_signed_in() {
+    let server = Setup::new().flag("--requests-per-second", "1").start();
+    let page = Page::of(&sign_in(&server, ALICE, &[]));
+    let look = || send(&server, "GET", SESSION, &[("cookie", &page.cookie)], "");
+    let mut answers = std::iter::repeat_with(look);
+    let hasty = answers.find(|one| one.status != 200 || one.json()["signed_in"] != true).unwrap();
+    hasty.refused(429, "rate_limited");
+    assert_eq!(hasty.header("retry-after"), Some("1"));
+}
+
+#[test]
 fn over_tls_the_session_is_this_hosts_alone() {
     let server = Setup::new().start();
     let signed_in = sign_in(&server, ALICE, &[("origin", "https://octostore.example")]);

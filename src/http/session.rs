@@ -89,7 +89,7 @@ pub async fn answer(
     match verb {
         Verb::Post => begin(context, body).await,
         Verb::Delete => end(context).await,
-        Verb::Get | Verb::Put => Ok(look(context)),
+        Verb::Get | Verb::Put => look(context),
     }
 }
 
@@ -123,16 +123,23 @@ fn keep_as(begun: Begun, reply: &mut Reply, over_tls: bool, token: &BearerToken)
     reply.headers_mut().append(SET_COOKIE, COOKIE.set(over_tls, &value));
 }
 
-fn look(context: &Context<'_>) -> Reply {
-    let token = kept(context).map(|session| session.token);
-    let token = token.filter(|token| authenticate_with(context, token).is_ok());
+fn look(context: &Context<'_>) -> Result<Reply, ApiError> {
+    let token = match kept(context) {
+        None => None,
+        Some(Kept { token, .. }) => match authenticate_with(context, &token) {
+            Ok(_) => Some(token),
+            Err(ApiError::Unauthorized | ApiError::AccountDisabled) => None,
+            // Who has to wait is not told that nobody is signed in: the page would ask for a token.
+            Err(error) => return Err(error),
+        },
+    };
     let providers = context.service.providers.ids().map(ProviderBody::of).collect();
     let body = SessionBody {
         signed_in: token.is_some(),
         csrf_token: token.map(|token| csrf_token(&token)),
         providers,
     };
-    uncached(json(StatusCode::OK, &body))
+    Ok(uncached(json(StatusCode::OK, &body)))
 }
 
 async fn begin(context: &Context<'_>, body: &mut Incoming) -> Result<Reply, ApiError> {

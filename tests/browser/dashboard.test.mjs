@@ -87,6 +87,19 @@ test("an empty list teaches how to fill it", async () => {
   await context.close();
 });
 
+test("an account that may ask once a second is shown all the same", async () => {
+  const own = await start({ OCTOSTORE_REQUESTS_PER_SECOND: "1" });
+  const { page, context, well } = await open(browser, `${own.url}/dashboard#flags`);
+  await signIn(page);
+  await heading(page, "Flags").waitFor();
+  await page.reload();
+  await heading(page, "Flags").waitFor();
+  assert.equal(await page.locator("#said .failed").count(), 0);
+  well();
+  await context.close();
+  await own.stop();
+});
+
 test("a lock is shown with holder, token and a countdown, and is released", async () => {
   const lease = await (await acquire("deploy/eu-1", 600, { owner: "pod-7", metadata: "build 812" })).json();
   const { page, context, well } = await dashboard();

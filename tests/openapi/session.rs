@@ -5,6 +5,7 @@ use crate::{
     admin::{act, setup},
     common::{ALICE, Answer, BOB, Server, Setup, until},
 };
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::json;
 
 pub fn provoke() {
@@ -36,10 +37,17 @@ fn begin(server: &Server, token: &str) -> Answer {
     raw(server, &operation("beginSession"), &[], body.as_bytes()).read()
 }
 
+fn look(server: &Server, token: &str) -> Answer {
+    let cookie = format!("octostore-session={}", BASE64_URL_SAFE_NO_PAD.encode(token));
+    raw(server, &operation("getSession"), &[("cookie", &*cookie)], b"").read()
+}
+
 fn too_often() {
     let server = Setup::new().flag("--requests-per-second", "1").start();
     until("it asks too fast", || refused(&begin(&server, ALICE), "rate_limited"));
+    until("it asks too fast", || refused(&look(&server, ALICE), "rate_limited"));
     until("it has failed too often", || refused(&begin(&server, "guess"), "too_many_failures"));
+    until("it has failed too often", || refused(&look(&server, "guess"), "too_many_failures"));
 }
 
 fn refused(answer: &Answer, code: &str) -> Option<()> {

@@ -6,11 +6,12 @@ let csrfToken = null;
 
 /** What the server refused, in its own words. */
 export class Refused extends Error {
-  constructor(status, body) {
+  constructor(status, body, retryAfter) {
     super(body.error ?? `The server answered ${status}`);
     this.status = status;
     this.code = body.code;
     this.details = body.details;
+    this.retryAfter = Number(retryAfter) || 1;
   }
 }
 
@@ -19,8 +20,23 @@ export function carry(token) {
   csrfToken = token;
 }
 
-/** Sends a request; answers with the JSON of its answer, or fails with `Refused`. */
-export async function ask(method, path, body, headers = {}) {
+/** How often a request waits because the account asks too fast, before that is said. */
+const WAITS = 5;
+
+/** Sends a request; answers with the JSON of its answer, or fails with `Refused`. One that came too fast
+ * was refused before anything was done: it is sent again when the server says so. */
+export async function ask(...asked) {
+  for (let waits = 0; ; waits += 1) {
+    try {
+      return await once(...asked);
+    } catch (error) {
+      if (error.code !== "rate_limited" || waits === WAITS) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 1000 * error.retryAfter));
+    }
+  }
+}
+
+async function once(method, path, body, headers = {}) {
   if (csrfToken) headers["X-CSRF-Token"] = csrfToken;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const sent = { method, headers, credentials: "same-origin", cache: "no-store" };
@@ -39,7 +55,7 @@ export async function ask(method, path, body, headers = {}) {
   } catch {
     read = { error: text };
   }
-  if (!answer.ok) throw new Refused(answer.status, read);
+  if (!answer.ok) throw new Refused(answer.status, read, answer.headers.get("retry-after"));
   read.etag = answer.headers.get("etag");
   return read;
 }

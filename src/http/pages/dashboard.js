@@ -26,6 +26,15 @@ const who = document.getElementById("who");
 let me = null;
 let showing = 0;
 
+/** Begins, or shows why not. */
+async function begin() {
+  try {
+    await start();
+  } catch (error) {
+    broken(inWords(error), begin);
+  }
+}
+
 async function start() {
   const session = await ask("GET", "/dashboard/session");
   carry(session.csrf_token ?? null);
@@ -84,6 +93,14 @@ async function signOut() {
   await start();
 }
 
+/** What stands in place of what could not be read. */
+function broken(why, again) {
+  main.replaceChildren(
+    el("div", { class: "card" }, el("h1", {}, "This could not be shown"), el("p", {}, why), el("div", { class: "tools" }, button("Try again", "go", again))),
+  );
+  main.focus();
+}
+
 /** Shows the view that the address names. Of two that are on their way the later one counts. */
 async function show({ quietly = false } = {}) {
   const name = location.hash.slice(1).split("/")[0] || "locks";
@@ -107,8 +124,7 @@ async function show({ quietly = false } = {}) {
     else if (focused || !quietly) main.focus();
   } catch (error) {
     if (turn !== showing || quietly) return;
-    main.replaceChildren(el("div", { class: "card" }, el("h1", {}, "This could not be shown"), el("p", {}, inWords(error))));
-    main.focus();
+    broken(inWords(error), show);
   }
 }
 
@@ -132,4 +148,4 @@ addEventListener("signed-out", () => {
   carry(null);
   start().catch(failed);
 });
-start().catch(failed);
+begin();
