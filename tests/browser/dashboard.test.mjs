@@ -87,6 +87,75 @@ test("an empty list teaches how to fill it", async () => {
   await context.close();
 });
 
+/// Whether nothing of what an account has is there any more.
+async function isSignedOut(page, name) {
+  await page.getByRole("button", { name: "Sign out" }).waitFor({ state: "hidden" });
+  await page.getByRole("navigation", { name: "Sections" }).waitFor({ state: "hidden" });
+  assert.ok(!(await page.locator("html").textContent()).includes(name), "nothing of it is there");
+  assert.ok(!page.url().includes(name), "not even in the address");
+}
+
+test("what was on its way when somebody signed out does not come back", async () => {
+  await ask("PUT", "/config/of-alice", { value: 1 });
+  const { page, context, well } = await dashboard("locks");
+  let letGo;
+  const held = new Promise((resolve) => { letGo = resolve; });
+  await page.route("**/config/of-alice/history", async (route) => {
+    const response = await route.fetch();
+    await held;
+    // A page that is gone does not take it any more.
+    await route.fulfill({ response }).catch(() => {});
+  });
+  const asked = page.waitForRequest("**/config/of-alice/history");
+  await page.goto(`${server.url}/dashboard#config/of-alice`);
+  await asked;
+  const over = (event) => page.waitForEvent(event, (request) => request.url().endsWith("/history"));
+  const ended = Promise.race([over("requestfinished"), over("requestfailed")]);
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await heading(page, "Sign in").waitFor();
+  letGo();
+  await ended;
+  await page.evaluate(() => fetch("/health").then((answer) => answer.text()));
+  await heading(page, "Sign in").waitFor();
+  await isSignedOut(page, "of-alice");
+  well();
+  await context.close();
+});
+
+test("who signs out while the server cannot say more leaves nothing there, and can try again", async () => {
+  await acquire("of-alice");
+  const { page, context } = await dashboard("locks");
+  await row(page, "of-alice").waitFor();
+  const body = { error: "The server is overloaded" };
+  const overloaded = (method) => (route) => (route.request().method() === method ? route.fulfill({ status: 503, json: body }) : route.fallback());
+  await page.route("**/dashboard/session", overloaded("DELETE"));
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByText("The server is overloaded").waitFor();
+  await row(page, "of-alice").waitFor();
+
+  await page.unroute("**/dashboard/session");
+  await page.route("**/dashboard/session", overloaded("GET"));
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await isSignedOut(page, "of-alice");
+  await page.getByText("The server is overloaded").waitFor();
+  await page.unroute("**/dashboard/session");
+  await page.getByRole("button", { name: "Try again" }).click();
+  await heading(page, "Sign in").waitFor();
+  await context.close();
+});
+
+test("who has signed out elsewhere is signed out here as well", async () => {
+  await acquire("of-alice");
+  const { page, context, well } = await dashboard("locks");
+  await row(page, "of-alice").waitFor();
+  await context.clearCookies();
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await heading(page, "Sign in").waitFor();
+  await isSignedOut(page, "of-alice");
+  well();
+  await context.close();
+});
+
 test("an account that may ask once a second is shown all the same", async () => {
   const own = await start({ OCTOSTORE_REQUESTS_PER_SECOND: "1" });
   const { page, context, well } = await open(browser, `${own.url}/dashboard#flags`);
@@ -98,6 +167,24 @@ test("an account that may ask once a second is shown all the same", async () => 
   well();
   await context.close();
   await own.stop();
+});
+
+test("a page whose session has ended elsewhere does not go on showing what it showed", async () => {
+  await acquire("of-alice");
+  for (const event of ["it is read again", "it comes back"]) {
+    const { page, context, well } = await open(browser, `${server.url}/dashboard`);
+    await page.clock.install();
+    await page.reload();
+    await signIn(page);
+    await row(page, "of-alice").waitFor();
+    await context.clearCookies();
+    if (event === "it is read again") await page.clock.runFor(10_000);
+    else await page.evaluate(() => dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true })));
+    await heading(page, "Sign in").waitFor();
+    await isSignedOut(page, "of-alice");
+    well();
+    await context.close();
+  }
 });
 
 test("a lock is shown with holder, token and a countdown, and is released", async () => {

@@ -122,7 +122,8 @@ export function say(text, kind = "") {
   for (const old of document.querySelectorAll("#said .failed")) old.remove();
   if (kind === "failed") line.append(el("button", { type: "button", onclick: () => line.remove() }, "Dismiss"));
   else setTimeout(() => line.remove(), 6000);
-  document.getElementById("said").append(line);
+  // A page whose session is over says nothing more.
+  document.getElementById("said")?.append(line);
 }
 
 /** What went wrong, in words. */

@@ -1,6 +1,6 @@
 // The session, and which view is shown.
 
-import { ask, button, carry, failed, field, inWords, paste, tickAll } from "./dashboard-lib.js";
+import { ask, button, carry, field, inWords, paste, tickAll } from "./dashboard-lib.js";
 import { el } from "./dom.js";
 import { flags, limits, locks, tokens } from "./dashboard-views.js";
 import { config } from "./dashboard-config.js";
@@ -88,9 +88,28 @@ function signIn(providers) {
 const called = (name) => (name === "github" ? "GitHub" : name.replace(/^oidc\//, ""));
 
 async function signOut() {
-  await ask("DELETE", "/dashboard/session");
-  carry(null);
-  await start();
+  try {
+    await ask("DELETE", "/dashboard/session");
+  } catch (error) {
+    // The session that this page knew has ended elsewhere: there is nothing left to sign out of.
+    if (error.code !== "csrf_token_required") throw error;
+  }
+  leave();
+  // Without what the address names, which is of the account too.
+  location.replace("/dashboard");
+}
+
+/** The session is over. Nothing of the account stays, whatever comes of loading the page anew; and what
+ * is still on its way finds no place any more. */
+function leave() {
+  me = null;
+  document.body.replaceChildren();
+  document.title = "OctoStore";
+}
+
+function anew() {
+  leave();
+  location.reload();
 }
 
 /** What stands in place of what could not be read. */
@@ -103,6 +122,7 @@ function broken(why, again) {
 
 /** Shows the view that the address names. Of two that are on their way the later one counts. */
 async function show({ quietly = false } = {}) {
+  if (!me) return;
   const name = location.hash.slice(1).split("/")[0] || "locks";
   const view = VIEWS[name] && (!VIEWS[name].admin || me.admin) ? VIEWS[name] : VIEWS.locks;
   const turn = ++showing;
@@ -123,8 +143,8 @@ async function show({ quietly = false } = {}) {
     if (again) again.focus();
     else if (focused || !quietly) main.focus();
   } catch (error) {
-    if (turn !== showing || quietly) return;
-    broken(inWords(error), show);
+    const why = inWords(error);
+    if (turn === showing && !quietly) broken(why, show);
   }
 }
 
@@ -143,9 +163,7 @@ setInterval(() => {
 }, AGAIN);
 
 addEventListener("hashchange", () => me && show());
-addEventListener("signed-out", () => {
-  if (!me) return;
-  carry(null);
-  start().catch(failed);
-});
+addEventListener("signed-out", () => me && anew());
+// What a browser has kept aside for its button "back" may be of a session that is over.
+addEventListener("pageshow", ({ persisted }) => persisted && anew());
 begin();
