@@ -44,6 +44,23 @@ fn quotas_hold_from_their_answer_on() {
 }
 
 #[test]
+fn what_is_an_account_s_own_is_told_from_what_everybody_has() {
+    let server = setup().flag("--requests-per-second", "1000").start();
+    let quotas = format!("{}/quotas", path(&server, "alice"));
+    assert_eq!(account(&server, "alice")["own_quotas"], json!({}));
+    let own = json!({ "flags": 7, "requests_per_second": 0 });
+    let answered = keeper(&server).put(&quotas, &own).ok();
+    assert_eq!(answered["own_quotas"], own);
+    assert_eq!(answered["quotas"].get("requests_per_second"), None, "as many as it likes");
+    // Whoever changes one sends the others back as they are.
+    let more = json!({ "locks": 500, "flags": 7, "requests_per_second": 0 });
+    keeper(&server).put(&quotas, &more).ok();
+    assert_eq!(account(&server, "alice")["own_quotas"], more);
+    keeper(&server).put(&quotas, &json!({})).ok();
+    assert_eq!(account(&server, "alice")["own_quotas"], json!({}));
+}
+
+#[test]
 fn requests_a_second_are_a_quota_like_the_others() {
     let server = setup().start();
     let mut keeper = keeper(&server);

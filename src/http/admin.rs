@@ -246,8 +246,37 @@ struct AccountBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     last_used_at: Option<Stamp>,
     quotas: QuotasBody,
+    own_quotas: OwnQuotasBody,
     #[serde(rename = "use")]
     used: UseBody,
+}
+
+/// The quotas of an account's own, as they were set.
+#[derive(Serialize)]
+struct OwnQuotasBody {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locks: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flags: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    configs: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requests_per_second: Option<u32>,
+}
+
+impl OwnQuotasBody {
+    fn of(allowance: &Allowance) -> Self {
+        let own = |quota: Option<Quota>| quota.map(Quota::get);
+        Self {
+            locks: own(allowance.locks),
+            limits: own(allowance.limits),
+            flags: own(allowance.flags),
+            configs: own(allowance.configs),
+            requests_per_second: own(allowance.requests_per_second),
+        }
+    }
 }
 
 /// How much of its quotas an account has used up.
@@ -292,6 +321,7 @@ impl<'a> AccountBody<'a> {
                 created_at: Stamp(account.created_at),
                 last_used_at: last_used.map(Stamp),
                 quotas: QuotasBody::of(&service.directory.quotas(&account.allowance)),
+                own_quotas: OwnQuotasBody::of(&account.allowance),
                 used: UseBody {
                     locks,
                     limits,

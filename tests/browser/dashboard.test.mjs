@@ -392,6 +392,35 @@ test("an administrator disables accounts, ends leases, and reads who did what", 
   await context.close();
 });
 
+test("who changes one quota changes that one alone", async () => {
+  const { accounts } = await (await ask("GET", "/admin/accounts?prefix=bob", undefined, KEY)).json();
+  const path = `/admin/accounts/${accounts[0].id}`;
+  const own = async () => (await (await ask("GET", path, undefined, KEY)).json()).own_quotas;
+  const give = (quotas) => ask("PUT", `${path}/quotas`, quotas, KEY);
+  await give({ flags: 7, requests_per_second: 0 });
+  const { page, context, well } = await dashboard("accounts");
+  const set = async (label, value) => {
+    await page.getByRole("dialog").getByLabel(label).fill(value);
+    await page.getByRole("button", { name: "Set" }).click();
+    await page.getByText("Quotas of bob are set").last().waitFor();
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+  };
+  const begin = () => page.getByRole("button", { name: "Quotas of bob" }).click();
+  await begin();
+  const shown = await page.getByRole("dialog").locator("input").evaluateAll((all) => all.map((one) => one.value));
+  assert.deepEqual(shown, ["", "", "7", "", "0"]);
+  await set("Locks", "500");
+  assert.deepEqual(await own(), { locks: 500, flags: 7, requests_per_second: 0 });
+
+  await begin();
+  await give({ limits: 9, locks: 500, flags: 7, requests_per_second: 0 });
+  await set("Locks", "");
+  assert.deepEqual(await own(), { limits: 9, flags: 7, requests_per_second: 0 });
+  await give({});
+  well();
+  await context.close();
+});
+
 test("whoever is no administrator does not see what only they can do", async () => {
   const { page, context, well } = await open(browser, `${server.url}/dashboard#accounts`);
   await signIn(page, "bob-token-of-the-browser-tests");

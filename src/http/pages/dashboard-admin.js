@@ -3,7 +3,14 @@
 import { all, ask, button, confirmed, failed, field, head, inPath, Mistake, say, table, when } from "./dashboard-lib.js";
 import { el } from "./dom.js";
 
-const QUOTAS = { locks: "Locks", limits: "Limits", flags: "Flags", configs: "Config keys", requests_per_second: "Requests a second" };
+/** How each is called, the least it can be, and what else there is to say. */
+const QUOTAS = {
+  locks: ["Locks", 1],
+  limits: ["Limits", 1],
+  flags: ["Flags", 1],
+  configs: ["Config keys", 1],
+  requests_per_second: ["Requests a second", 0, "0 is as many as it likes"],
+};
 
 export async function accounts({ again, me }) {
   const { items, more } = await all("/admin/accounts", "accounts");
@@ -32,18 +39,24 @@ export async function accounts({ again, me }) {
   return [top, table("Accounts", ["Name", "State", "Has", "Last seen", ""], rows), more && el("p", { class: "faint" }, "There are more: GET /admin/accounts?after=…")].filter(Boolean);
 }
 
-async function quotas(account, again) {
-  const inputs = Object.entries(QUOTAS).map(([name, label]) => {
-    const input = el("input", { type: "number", min: 0, max: 1_000_000, step: 1, value: account.quotas[name] ?? "", "data-name": name });
-    return [name, input, field(label, input)];
+async function quotas({ id, name: called }, again) {
+  const path = `/admin/accounts/${id}`;
+  const { quotas: all, own_quotas: own } = await ask("GET", path);
+  const inputs = Object.entries(QUOTAS).map(([name, [label, min, hint]]) => {
+    const value = own[name] ?? "";
+    const input = el("input", { type: "number", min, max: 1_000_000, step: 1, value, placeholder: all[name] ?? "no limit" });
+    return [name, input, field(label, input, hint)];
   });
   const text = "These hold now. An empty one is what everybody has; what the account has already it keeps.";
-  const act = () => {
-    const asked = inputs.filter(([, input]) => input.value !== "").map(([name, input]) => [name, Number(input.value)]);
-    return ask("PUT", `/admin/accounts/${account.id}/quotas`, Object.fromEntries(asked));
+  const act = async () => {
+    // All are given at once, and somebody may have changed another one meanwhile.
+    const asked = (await ask("GET", path)).own_quotas;
+    for (const [name, input] of inputs)
+      if (input.value !== String(own[name] ?? "")) asked[name] = input.value === "" ? null : Number(input.value);
+    await ask("PUT", `${path}/quotas`, asked);
   };
-  if (!(await confirmed(`Quotas of ${account.name}`, text, "Set", act, inputs.map(([, , field]) => field), "go"))) return;
-  say(`Quotas of ${account.name} are set`);
+  if (!(await confirmed(`Quotas of ${called}`, text, "Set", act, inputs.map(([, , field]) => field), "go"))) return;
+  say(`Quotas of ${called} are set`);
   await again();
 }
 
