@@ -245,6 +245,46 @@ test("a flag is made, switched, rolled out to a part and deleted", async () => {
   await context.close();
 });
 
+test("who changes a flag that somebody else has changed meanwhile is shown that first", async () => {
+  const flag = async () => (await (await ask("GET", "/flags?prefix=contested")).json()).flags[0];
+  await ask("PUT", "/flags/contested", { enabled: true, percentage: 10 });
+  const { page, context, well } = await dashboard("flags");
+  const toggle = page.getByRole("switch", { name: "Switch of contested" });
+  const share = page.getByLabel("Percentage of contested");
+  await share.waitFor();
+  await ask("PUT", "/flags/contested", { enabled: false, percentage: 10 });
+  await share.fill("50");
+  await share.press("Enter");
+  await page.getByText("contested was changed meanwhile").waitFor();
+  await row(page, "contested").getByText("Off").waitFor();
+  assert.deepEqual([await toggle.isChecked(), await share.inputValue()], [false, "10"]);
+  assert.deepEqual([(await flag()).enabled, (await flag()).percentage], [false, 10]);
+
+  await share.fill("50");
+  await share.press("Enter");
+  await page.getByText("contested is off").waitFor();
+  assert.deepEqual([(await flag()).enabled, (await flag()).percentage], [false, 50]);
+
+  await ask("DELETE", "/flags/contested");
+  await toggle.click();
+  await page.getByText("contested was deleted meanwhile").waitFor();
+  await row(page, "contested").waitFor({ state: "detached" });
+  assert.equal(await flag(), undefined);
+
+  await ask("PUT", "/flags/contested", { enabled: true });
+  await page.getByRole("button", { name: "New flag" }).click();
+  await page.getByRole("dialog").getByLabel("Name").fill("contested");
+  await page.getByRole("button", { name: "Create" }).click();
+  await page.getByRole("dialog").getByText("There is a flag contested already").waitFor();
+  await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
+  await page.reload();
+  await toggle.click();
+  await page.getByText("contested is off").waitFor();
+  assert.equal((await flag()).percentage, undefined, "what was not changed stays unsaid");
+  well();
+  await context.close();
+});
+
 test("a value is changed, compared with what it was, and rolled back", async () => {
   await ask("PUT", "/config/shop.checkout", { value: { retries: 3, timeout: 10 } });
   const { page, context, well } = await dashboard("config");

@@ -62,19 +62,27 @@ function use({ name, current_count: used, max_requests: most }) {
 
 export async function flags({ again }) {
   const { items, more: rest } = await all("/flags", "flags");
-  const put = async (name, body) => {
+  // Whoever changes one thing of a flag leaves the other as it is, and has seen what he changes.
+  const change = async ({ name, enabled, percentage }, asked) => {
+    const now = await flagNow(name);
+    if (now?.enabled !== enabled || now.percentage !== percentage) {
+      await again();
+      const how = now ? "changed meanwhile, and is shown as it is now: change it again if it should still be" : "deleted meanwhile";
+      throw new Mistake(`${name} was ${how}`);
+    }
+    const body = { enabled, percentage, ...asked };
     await ask("PUT", `/flags/${inPath(name)}`, body);
     await changed(name, body);
   };
-  const changed = async (name, body) => {
-    say(`${name} is ${body.enabled ? `on for ${body.percentage} %` : "off"}`);
+  const changed = async (name, { enabled, percentage }) => {
+    say(`${name} is ${enabled ? `on for ${percentage ?? 100} %` : "off"}`);
     await again();
   };
   const add = async () => {
     const name = el("input", { required: true, maxlength: 128, autocomplete: "off", spellcheck: "false" });
     const begun = { enabled: false, percentage: 100 };
     const act = async () => {
-      if (items.some((flag) => flag.name === name.value)) throw new Mistake(`There is a flag ${name.value} already`);
+      if (await flagNow(name.value)) throw new Mistake(`There is a flag ${name.value} already`);
       await ask("PUT", `/flags/${inPath(name.value)}`, begun);
     };
     if (await confirmed("New flag", "It is off until you switch it on.", "Create", act, [field("Name", name)], "go")) await changed(name.value, begun);
@@ -84,20 +92,26 @@ export async function flags({ again }) {
     const line = curl("PUT", "/flags/new-checkout", { enabled: true, percentage: 25 });
     return [top, empty("There is no flag yet", "Switch something on for a part of your users:", line)];
   }
-  const rows = items.map((flag) => flagRow(flag, put, again));
+  const rows = items.map((flag) => flagRow(flag, change, again));
   return [top, table("Feature flags", ["Name", "State", "Rolled out to", "Changed", ""], rows), more(rest, "/flags")].filter(Boolean);
 }
 
-function flagRow(flag, put, again) {
+/** A flag as it is set now. Of all names that begin with its own it is the first. */
+async function flagNow(name) {
+  const { flags } = await ask("GET", `/flags?prefix=${encodeURIComponent(name)}&limit=1`);
+  return flags.find((flag) => flag.name === name);
+}
+
+function flagRow(flag, change, again) {
   const { name, enabled } = flag;
   const percentage = flag.percentage ?? 100;
   const toggle = el("input", { type: "checkbox", role: "switch", checked: enabled, "aria-label": `Switch of ${name}`, "data-key": `switch ${name}` });
   const label = el("label", { class: "switch" }, toggle, enabled ? "On" : "Off");
-  toggle.addEventListener("change", () => put(name, { enabled: toggle.checked, percentage }).catch((error) => ((toggle.checked = enabled), failed(error))));
+  toggle.addEventListener("change", () => change(flag, { enabled: toggle.checked }).catch((error) => ((toggle.checked = enabled), failed(error))));
   const share = el("input", { type: "number", min: 0, max: 100, step: 1, value: String(percentage), "aria-label": `Percentage of ${name}`, "data-key": `percentage ${name}` });
   share.addEventListener("change", () => {
     if (!share.reportValidity()) return;
-    put(name, { enabled, percentage: Number(share.value) }).catch((error) => ((share.value = percentage), failed(error)));
+    change(flag, { percentage: Number(share.value) }).catch((error) => ((share.value = percentage), failed(error)));
   });
   const remove = async () => {
     const act = () => ask("DELETE", `/flags/${inPath(name)}`);
