@@ -41,6 +41,9 @@ fn token(answer: &Answer) -> String {
 fn a_terminal_that_somebody_lets_in_gets_a_token_once() {
     let (_github, server) = sign_in_github::start();
     let asked = [("client_id", "ann's laptop"), ("scope", "locks:write:deploy/ flags:read")];
+    let begun = post(&server, "/auth/device/code", &asked);
+    assert_eq!(begun.header("cache-control"), Some("no-store"));
+    assert_eq!(begun.header("pragma"), Some("no-cache"));
     let terminal = Terminal::begin(&server, &asked);
     let body = &terminal.body;
     assert_eq!((&body["expires_in"], &body["interval"]), (&json!(600), &json!(5)));
@@ -63,6 +66,7 @@ fn a_terminal_that_somebody_lets_in_gets_a_token_once() {
 
     let answer = terminal.poll(&server);
     assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("pragma"), Some("no-cache"));
     let body = answer.ok();
     assert_eq!((&body["token_type"], &body["expires_in"]), (&json!("Bearer"), &json!(90 * 86_400)));
     assert_eq!(body["scope"], "locks:write:deploy/ flags:read");

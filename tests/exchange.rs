@@ -70,6 +70,7 @@ pub fn trade(server: &Server, token: &str, more: &[(&str, &str)]) -> Answer {
 fn ours(answer: &Answer) -> String {
     let body = answer.ok();
     assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("pragma"), Some("no-cache"));
     assert_eq!(body["issued_token_type"], ACCESS_TOKEN);
     assert_eq!(body["token_type"], "Bearer");
     body["access_token"].as_str().unwrap().to_owned()

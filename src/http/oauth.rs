@@ -2,15 +2,15 @@
 //! (RFC 6749, sections 3.2 and 5).
 
 use super::{
-    Context, Reply, accounts::uncached, device, error::ApiError, exchange, json_bytes,
-    request_id::RequestId, to_json,
+    Context, Reply, accounts, device, error::ApiError, exchange, json_bytes, request_id::RequestId,
+    to_json,
 };
 use crate::auth::device::{NoRoom, NotIn};
 use bytes::Bytes;
 use hyper::{
     Response, StatusCode,
     body::Incoming,
-    header::{CONTENT_LENGTH, HeaderValue, RETRY_AFTER},
+    header::{CONTENT_LENGTH, HeaderValue, PRAGMA, RETRY_AFTER},
 };
 use octostore_actors::domain::account::scope::InvalidScope;
 use serde::{
@@ -273,6 +273,13 @@ impl OAuthError {
         };
         uncached(reply)
     }
+}
+
+/// No cache keeps it, not even one that knows HTTP/1.0 alone (RFC 6749, section 5.1).
+fn uncached(reply: Reply) -> Reply {
+    let mut reply = accounts::uncached(reply);
+    reply.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    reply
 }
 
 /// An answer to whoever is to come back after so many seconds.

@@ -75,4 +75,5 @@ pub fn is_oauth_error(answer: &Answer, status: u16, word: &str) {
     assert!(body["error_description"].as_str().unwrap().len() > 3, "{body}");
     assert_eq!(answer.header("x-request-id"), body["request_id"].as_str());
     assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("pragma"), Some("no-cache"));
 }
