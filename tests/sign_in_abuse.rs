@@ -2,12 +2,24 @@
 //! be sent elsewhere, to guess, and to read the log.
 
 use crate::{
+    admin::KEY,
+    audit::entries,
     common::{
+        Connection, Server,
         browser::{Browser, parameter, with},
         github::{CLIENT_SECRET, GitHub},
+        request, until,
     },
     sign_in_github::{BACK_HERE, THERE, setup, start},
 };
+use std::sync::{Arc, Barrier};
+
+/// A browser comes back, and waits for its answer.
+fn come_back(server: &Server, browser: &Browser, back: &str) -> Connection {
+    let mut connection = server.connect();
+    connection.send(&request("GET", back, &[("cookie", &browser.kept().unwrap())], b""));
+    connection
+}
 
 #[test]
 fn nobody_comes_back_twice() {
@@ -141,6 +153,73 @@ fn an_address_that_fails_too_often_has_to_wait() {
     let count = "SELECT count(*) FROM audit WHERE action = 'sign_in' AND outcome = 'refused'";
     let noted: i64 = database.query_row(count, [], |row| row.get(0)).unwrap();
     assert_eq!(noted, 3, "each is in the audit log");
+}
+
+#[test]
+fn sign_ins_at_once_count_as_failed_until_the_provider_has_said_who_it_is() {
+    let github = GitHub::start();
+    let server = setup(&github).variable("OCTOSTORE_FAILED_SIGN_INS", "3").start();
+    let mut office: Vec<_> = (0..4)
+        .map(|_| {
+            let mut browser = Browser::default();
+            let back = browser.go(&server, THERE);
+            (browser, back)
+        })
+        .collect();
+    let (mut late, back) = office.pop().unwrap();
+    let gate = Arc::new(Barrier::new(4));
+    github.mood(|mood| mood.gate = Some(Arc::clone(&gate)));
+    let asking: Vec<_> =
+        office.iter().map(|(browser, back)| come_back(&server, browser, back)).collect();
+    gate.wait();
+    github.mood(|mood| mood.gate = None);
+    late.get(&server, &back).refused(429, "too_many_failures");
+    assert_eq!(github.asked("POST /login/oauth/access_token"), 3, "nobody asked for the fourth");
+    gate.wait();
+    for mut connection in asking {
+        connection.read().ok();
+    }
+    // Who was let in has not failed, and who was too many has used nothing up.
+    late.get(&server, &back).ok();
+    for _ in 0..4 {
+        Browser::default().sign_in(&server, THERE).ok();
+    }
+}
+
+#[test]
+fn whoever_hangs_up_before_the_provider_has_answered_has_failed() {
+    let github = GitHub::start();
+    let setup = setup(&github).variable("ADMIN_KEY", KEY);
+    let server = setup.variable("OCTOSTORE_FAILED_SIGN_INS", "3").start();
+    for failed in 1..=3 {
+        let mut browser = Browser::default();
+        let back = browser.go(&server, THERE);
+        let gate = Arc::new(Barrier::new(2));
+        github.mood(|mood| mood.gate = Some(Arc::clone(&gate)));
+        let connection = come_back(&server, &browser, &back);
+        gate.wait();
+        drop(connection);
+        until("it is in the audit log", || {
+            let noted = entries(&server, "action=sign_in");
+            assert!(noted.iter().all(|entry| entry["result"] == "refused"), "{noted:?}");
+            (noted.len() == failed).then_some(())
+        });
+        github.mood(|mood| mood.gate = None);
+        gate.wait();
+    }
+    Browser::default().get(&server, THERE).refused(429, "too_many_failures");
+}
+
+#[test]
+fn a_provider_that_is_down_is_nobody_s_failure() {
+    let github = GitHub::start();
+    let server = setup(&github).variable("OCTOSTORE_FAILED_SIGN_INS", "1").start();
+    github.mood(|mood| mood.user_answer = Some(("502 Bad Gateway", String::new())));
+    for _ in 0..3 {
+        Browser::default().sign_in(&server, THERE).refused(502, "provider_unavailable");
+    }
+    github.mood(|mood| mood.user_answer = None);
+    Browser::default().sign_in(&server, THERE).ok();
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use hyper::HeaderMap;
 use ipnet::IpNet;
 use std::{
+    collections::HashMap,
     fmt,
     net::{IpAddr, Ipv6Addr},
     str::FromStr,
@@ -51,6 +52,38 @@ impl Address {
             IpAddr::V4(ip) => ip.into(),
             IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) >> rest << rest).into(),
         }))
+    }
+}
+
+/// How many of something each network has.
+#[derive(Debug, Default)]
+pub struct PerNetwork(HashMap<Network, usize>);
+
+impl PerNetwork {
+    /// How many `network` has.
+    pub fn of(&self, network: Network) -> usize {
+        self.0.get(&network).copied().unwrap_or(0)
+    }
+
+    /// How many each network has that has any.
+    #[cfg(test)]
+    pub fn counts(&self) -> Vec<usize> {
+        self.0.values().copied().collect()
+    }
+
+    /// It has one more.
+    pub fn one_more(&mut self, network: Network) {
+        *self.0.entry(network).or_default() += 1;
+    }
+
+    /// It has one less.
+    pub fn one_less(&mut self, network: Network) {
+        if let Some(count) = self.0.get_mut(&network) {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(&network);
+            }
+        }
     }
 }
 

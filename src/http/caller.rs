@@ -3,19 +3,22 @@
 use super::{Context, error::ApiError, session};
 use crate::{
     app::Service,
-    auth::{BearerToken, Denied, Identity, NotAuthenticated, address},
+    auth::{BearerToken, Denied, Identity, NotAuthenticated, address, throttle::Open},
 };
 use hyper::{
     HeaderMap,
     header::{AUTHORIZATION, HeaderName},
 };
-use octostore_actors::domain::{
-    account::{
-        AccountCommand,
-        scope::{Access, Area},
+use octostore_actors::{
+    domain::{
+        account::{
+            AccountCommand, AccountOutcome,
+            scope::{Access, Area},
+        },
+        audit::{Action, AuditEntry, AuditOutcome, AuditText, Provenance, Who},
+        values::AccountId,
     },
-    audit::{Action, AuditEntry, AuditOutcome, AuditText, Provenance, Who},
-    values::AccountId,
+    reply::Lost,
 };
 
 /// The other way to show the key of the administrator.
@@ -188,22 +191,84 @@ pub async fn failed_to_sign_in(context: &Context<'_>, who: Who, action: Action, 
     refused(context, who, action, why).await;
 }
 
+/// A try to sign in of which somebody else has to say how it ends. Until then it counts as failed, so
+/// that of many at once no more go on than may fail; and if it is dropped, because whoever tries has hung
+/// up, it has failed.
+pub struct Try<'a> {
+    context: &'a Context<'a>,
+    open: Option<Open>,
+}
+
+impl<'a> Try<'a> {
+    /// One that begins now.
+    ///
+    /// # Errors
+    /// As [`may_try_to_sign_in`].
+    pub fn begin(context: &'a Context<'a>) -> Result<Self, ApiError> {
+        let service = context.service;
+        let begun = service.gate.sign_ins.begin(&context.address(), service.calendar.now());
+        Ok(Self { context, open: Some(begun.map_err(ApiError::TooManyFailures)?) })
+    }
+
+    /// It has failed: that counts, and is put into the audit log.
+    pub async fn failed(mut self, why: &str) {
+        self.end(true);
+        refused(self.context, Who::Stranger, Action::SignIn, why).await;
+    }
+
+    /// It counts no more.
+    pub fn forgive(mut self) {
+        self.end(false);
+    }
+
+    fn end(&mut self, has_failed: bool) {
+        let service = self.context.service;
+        if let Some(open) = self.open.take() {
+            let at = has_failed.then(|| service.calendar.now());
+            service.gate.sign_ins.end(&open, at);
+        }
+    }
+}
+
+impl Drop for Try<'_> {
+    fn drop(&mut self) {
+        if self.open.is_some() {
+            self.end(true);
+            let why = "whoever signs in has hung up before the provider had answered";
+            // Nobody is left to wait for it.
+            drop(note_refusal(self.context, Who::Stranger, Action::SignIn, why));
+        }
+    }
+}
+
 /// Puts into the audit log that something was refused, and why. So many in a minute, from everywhere
 /// together: nobody may wash out of the log what was done.
 pub async fn refused(context: &Context<'_>, who: Who, action: Action, why: &str) {
-    if !context.service.gate.may_note_refusal(context.service.calendar.now()) {
-        return;
-    }
-    let entry = AuditEntry {
-        by: provenance(context, who),
-        action,
-        target: AuditText::truncated(context.head.uri.path()),
-        outcome: AuditOutcome::Refused,
-        detail: Some(AuditText::truncated(why)),
-    };
-    if let Err(error) = context.service.accounts.ask(AccountCommand::Note(entry)).await {
+    if let Some(noted) = note_refusal(context, who, action, why)
+        && let Err(error) = noted.await
+    {
         tracing::warn!(%error, action = action.as_str(), "a refusal is not in the audit log");
     }
+}
+
+/// The same, but leaves it to the caller to wait for it; `None` if the log takes no more.
+fn note_refusal(
+    context: &Context<'_>,
+    who: Who,
+    action: Action,
+    why: &str,
+) -> Option<impl Future<Output = Result<AccountOutcome, Lost>> + use<>> {
+    let may_note = context.service.gate.may_note_refusal(context.service.calendar.now());
+    may_note.then(|| {
+        let entry = AuditEntry {
+            by: provenance(context, who),
+            action,
+            target: AuditText::truncated(context.head.uri.path()),
+            outcome: AuditOutcome::Refused,
+            detail: Some(AuditText::truncated(why)),
+        };
+        context.service.accounts.ask(AccountCommand::Note(entry))
+    })
 }
 
 /// The one bearer token of a request, if there is exactly one (RFC 6750, section 2.1).

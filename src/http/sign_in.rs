@@ -6,7 +6,7 @@
 use super::{
     Context, Reply,
     accounts::{hand_over, uncached},
-    caller::{failed_to_sign_in, may_try_to_sign_in, provenance},
+    caller::{Try, failed_to_sign_in, may_try_to_sign_in, provenance},
     cookie::Cookie,
     device, empty,
     error::ApiError,
@@ -93,18 +93,21 @@ pub async fn send_away(
 pub async fn callback(context: &Context<'_>, path: ProviderPath<'_>) -> Result<Reply, ApiError> {
     let id = provider_id(path)?;
     let provider = context.service.providers.get(&id).ok_or(ApiError::SignInNotConfigured)?;
-    may_try_to_sign_in(context)?;
+    let trying = Try::begin(context)?;
     let query = Parameters::of(context.head.uri.query());
     let attempt = match take_back(context, provider, &id, &query) {
         Ok(attempt) => attempt,
         Err(NotTaken::InvalidState) => {
-            note(context, &NotTaken::InvalidState.to_string()).await;
+            trying.failed(&NotTaken::InvalidState.to_string()).await;
             return Ok(discreet(ApiError::InvalidState.respond(context.request_id)));
         }
-        Err(NotTaken::TooMany) => return Err(ApiError::Overloaded),
+        Err(NotTaken::TooMany) => {
+            trying.forgive();
+            return Err(ApiError::Overloaded);
+        }
     };
     let purpose = attempt.purpose.clone();
-    let ended = end(context, provider, attempt, &query).await;
+    let ended = end(context, provider, attempt, &query, trying).await;
     if let Err(error) = &ended {
         error.count(&context.service.counts.unavailable);
     }
@@ -134,7 +137,8 @@ fn take_back(
     let kept = COOKIE.get(returns_over_tls(context, provider), &context.head.headers);
     let kept = kept.ok_or(NotTaken::InvalidState)?;
     let state = query.only("state").ok_or(NotTaken::InvalidState)?;
-    context.service.attempts.take_back(id, kept, state, context.service.calendar.now())
+    let now = context.service.calendar.now();
+    context.service.attempts.take_back(id, kept, state, &context.address(), now)
 }
 
 async fn end(
@@ -142,29 +146,34 @@ async fn end(
     provider: &Provider,
     attempt: Attempt,
     query: &Parameters<'_>,
+    trying: Try<'_>,
 ) -> Result<Reply, ApiError> {
     // What the provider says in it is not repeated.
     if query.has("error") {
-        note(context, "the provider did not let them sign in").await;
+        trying.failed("the provider did not let them sign in").await;
         return Err(ApiError::SignInDenied);
     }
     let Some(code) = query.only("code").filter(|_| query.at_most_once("iss")) else {
-        note(context, "there is no code, or more than one").await;
+        trying.failed("there is no code, or more than one").await;
         return Err(ApiError::SignInFailed);
     };
     let back = Callback { code, issuer: query.only("iss") };
     match provider.finish(back, &attempt.secrets, &context.service.calendar).await {
         Ok(person) => {
+            trying.forgive();
             let ended = finished(context, &attempt, person).await;
             if let Err(error @ ApiError::AccountDisabled) = &ended {
-                note(context, &error.to_string()).await;
+                let why = error.to_string();
+                failed_to_sign_in(context, Who::Stranger, Action::SignIn, &why).await;
             }
             ended
         }
         Err(error) => {
             // A provider that is down is nobody's failure to sign in.
-            if !matches!(error, SignInError::Unavailable(_)) {
-                note(context, &error.to_string()).await;
+            if matches!(error, SignInError::Unavailable(_)) {
+                trying.forgive();
+            } else {
+                trying.failed(&error.to_string()).await;
             }
             Err(refusal(&attempt.provider, &error))
         }
@@ -275,10 +284,6 @@ fn refusal(provider: &ProviderId, error: &SignInError) -> ApiError {
         | SignInError::IdToken(_)
         | SignInError::NoName(_) => ApiError::SignInFailed,
     }
-}
-
-async fn note(context: &Context<'_>, why: &str) {
-    failed_to_sign_in(context, Who::Stranger, Action::SignIn, why).await;
 }
 
 pub(super) fn provider_id(path: ProviderPath<'_>) -> Result<ProviderId, ApiError> {

@@ -14,7 +14,7 @@ pub use codes::{DeviceCode, DeviceId, InvalidUserCode, UserCode};
 pub use ticket::{Issued, Ticket, Tickets};
 
 use super::{
-    address::{Address, Network},
+    address::{Address, PerNetwork},
     sign_in::Person,
 };
 use octostore_actors::{
@@ -43,10 +43,10 @@ const LINGER: Duration = Duration::from_secs(60);
 const MOST: usize = 10_000;
 
 /// How many of them may have one address.
-const MOST_OF_ONE: u32 = 50;
+const MOST_OF_ONE: usize = 50;
 
 /// How many of them may have addresses of one site, so that none keeps everybody else out.
-const MOST_OF_SITE: u32 = 500;
+const MOST_OF_SITE: usize = 500;
 
 /// Terminals that wait to be let in.
 #[derive(Debug)]
@@ -147,8 +147,8 @@ impl Devices {
         if table.devices.len() >= MOST {
             return Err(NoRoom::Everywhere);
         }
-        let (of_one, of_site) = table.counts(&asked.from);
-        if of_one >= MOST_OF_ONE || of_site >= MOST_OF_SITE {
+        let of_one = table.of_one.of(asked.from.network());
+        if of_one >= MOST_OF_ONE || table.of_site.of(asked.from.site()) >= MOST_OF_SITE {
             return Err(NoRoom::ThisAddress);
         }
         let device_code = DeviceCode::of(random());
@@ -260,9 +260,9 @@ struct Table {
     devices: HashMap<DeviceId, Device>,
     by_user_code: HashMap<UserCode, DeviceId>,
     /// How many have an address of this network.
-    of_one: HashMap<Network, u32>,
+    of_one: PerNetwork,
     /// How many have an address of this site.
-    of_site: HashMap<Network, u32>,
+    of_site: PerNetwork,
     /// In the order in which they are over.
     ends: BTreeSet<(Instant, DeviceId)>,
 }
@@ -308,8 +308,8 @@ impl Table {
     fn insert(&mut self, waiting: Waiting, expires_at: Instant) {
         let id = waiting.id;
         self.by_user_code.insert(waiting.user_code, id);
-        *self.of_one.entry(waiting.asked.from.network()).or_default() += 1;
-        *self.of_site.entry(waiting.asked.from.site()).or_default() += 1;
+        self.of_one.one_more(waiting.asked.from.network());
+        self.of_site.one_more(waiting.asked.from.site());
         self.ends.insert((expires_at, id));
         let state = State::Undecided;
         let device = Device { waiting, expires_at, interval: INTERVAL, polled_at: None, state };
@@ -321,15 +321,8 @@ impl Table {
         self.by_user_code.remove(&device.waiting.user_code);
         self.ends.remove(&(device.expires_at, *id));
         let from = &device.waiting.asked.from;
-        one_less(&mut self.of_one, from.network());
-        one_less(&mut self.of_site, from.site());
-    }
-
-    /// How many wait with this address, and with any of its site.
-    fn counts(&self, from: &Address) -> (u32, u32) {
-        let count = |counts: &HashMap<Network, u32>, network| counts.get(&network).copied();
-        let of_one = count(&self.of_one, from.network());
-        (of_one.unwrap_or(0), count(&self.of_site, from.site()).unwrap_or(0))
+        self.of_one.one_less(from.network());
+        self.of_site.one_less(from.site());
     }
 
     fn sweep(&mut self, now: Instant) {
@@ -337,15 +330,6 @@ impl Table {
             && expires_at + LINGER <= now
         {
             self.remove(&id);
-        }
-    }
-}
-
-fn one_less(counts: &mut HashMap<Network, u32>, network: Network) {
-    if let Some(count) = counts.get_mut(&network) {
-        *count -= 1;
-        if *count == 0 {
-            counts.remove(&network);
         }
     }
 }

@@ -4,7 +4,11 @@
 //! into a cookie. It remembers those that have come back, for as long as they could again.
 
 use super::{ProviderId, Secrets};
-use crate::auth::{device::DeviceId, seal::Seal};
+use crate::auth::{
+    address::{Address, Network, PerNetwork},
+    device::DeviceId,
+    seal::Seal,
+};
 use octostore_actors::time::Instant;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -61,7 +65,7 @@ pub enum NotTaken {
     /// It is not the browser that began, it is too late, or it came back before.
     #[error("the state is not that of a sign-in that this browser has begun and not ended")]
     InvalidState,
-    /// More have come back lately than can be remembered.
+    /// More have come back lately than can be remembered, from everywhere or from one site.
     #[error("too many sign-ins have ended lately")]
     TooMany,
 }
@@ -70,8 +74,10 @@ pub enum NotTaken {
 #[derive(Debug, Default)]
 struct Used {
     states: HashSet<[u8; 32]>,
-    /// Each with when it came back, in that order.
-    order: VecDeque<(Instant, [u8; 32])>,
+    /// Each with when it came back, in that order, and from which site.
+    order: VecDeque<(Instant, [u8; 32], Network)>,
+    /// How many of them came from each site.
+    of_site: PerNetwork,
 }
 
 impl Attempts {
@@ -81,6 +87,10 @@ impl Attempts {
     /// How many may come back within that time.
     pub const MOST: usize = 65_536;
 
+    /// How many of them from one site, so that none takes the room of everybody. Those that fail are far
+    /// fewer: they are throttled.
+    pub const MOST_OF_SITE: usize = 8_192;
+
     /// `attempt` as text for the browser to keep: base64url.
     pub fn seal(&self, attempt: &Attempt) -> String {
         #[expect(clippy::expect_used, reason = "texts and a number can be written as JSON")]
@@ -89,7 +99,8 @@ impl Attempts {
     }
 
     /// The attempt that `kept` is of, if the browser comes back from `provider`, in time, with
-    /// the `state` that went with it, and for the first time. After this call it has come back.
+    /// the `state` that went with it, and for the first time. After this call it has come back, `from`
+    /// there.
     ///
     /// # Errors
     /// See [`NotTaken`].
@@ -98,6 +109,7 @@ impl Attempts {
         provider: &ProviderId,
         kept: &str,
         state: &str,
+        from: &Address,
         now: Instant,
     ) -> Result<Attempt, NotTaken> {
         let plain = self.seal.open(SEALED_FOR, kept).ok_or(NotTaken::InvalidState)?;
@@ -110,26 +122,28 @@ impl Attempts {
         if !(same && in_time && attempt.provider == *provider) {
             return Err(NotTaken::InvalidState);
         }
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).mark(hash, now)?;
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).mark(hash, from.site(), now)?;
         Ok(attempt)
     }
 }
 
 impl Used {
-    fn mark(&mut self, state: [u8; 32], now: Instant) -> Result<(), NotTaken> {
-        while let Some((_, old)) =
-            self.order.pop_front_if(|(at, _)| now.since(*at) >= Attempts::LIFE)
+    fn mark(&mut self, state: [u8; 32], site: Network, now: Instant) -> Result<(), NotTaken> {
+        while let Some((_, old, from)) =
+            self.order.pop_front_if(|(at, ..)| now.since(*at) >= Attempts::LIFE)
         {
             self.states.remove(&old);
+            self.of_site.one_less(from);
         }
         if self.states.contains(&state) {
             return Err(NotTaken::InvalidState);
         }
-        if self.states.len() >= Attempts::MOST {
+        if self.states.len() >= Attempts::MOST || self.of_site.of(site) >= Attempts::MOST_OF_SITE {
             return Err(NotTaken::TooMany);
         }
         self.states.insert(state);
-        self.order.push_back((now, state));
+        self.order.push_back((now, state, site));
+        self.of_site.one_more(site);
         Ok(())
     }
 }
@@ -152,7 +166,7 @@ mod tests {
         assert!(!kept.contains(&attempt.secrets.state));
         let state = &attempt.secrets.state;
         let take = |provider: &ProviderId, kept: &str, state: &str, now| {
-            attempts.take_back(provider, kept, state, now)
+            attempts.take_back(provider, kept, state, &Address::Local, now)
         };
         let invalid = Err(NotTaken::InvalidState);
         let gitlab = ProviderId::OpenId("gitlab".to_owned());
@@ -165,19 +179,40 @@ mod tests {
         assert_eq!(take(&ProviderId::GitHub, &kept, state, late), Ok(attempt.clone()));
         assert_eq!(take(&ProviderId::GitHub, &kept, state, late), invalid, "used");
         let foreign = Attempts::default();
-        assert_eq!(foreign.take_back(&ProviderId::GitHub, &kept, state, NOW), invalid);
+        let taken = foreign.take_back(&ProviderId::GitHub, &kept, state, &Address::Local, NOW);
+        assert_eq!(taken, invalid);
+    }
+
+    fn hash(number: usize) -> [u8; 32] {
+        Sha256::digest(number.to_le_bytes()).into()
+    }
+
+    fn site(number: usize) -> Network {
+        Address::Ip([192, 0, 2, number as u8].into()).site()
     }
 
     #[test]
     fn what_has_come_back_is_remembered_as_long_as_it_could_again() {
         let mut used = Used::default();
-        let hash = |number: usize| Sha256::digest(number.to_le_bytes()).into();
         for number in 0..Attempts::MOST {
-            used.mark(hash(number), NOW).unwrap();
+            used.mark(hash(number), site(number % 250), NOW).unwrap();
         }
-        assert_eq!(used.mark(hash(0), NOW), Err(NotTaken::InvalidState));
-        assert_eq!(used.mark(hash(Attempts::MOST), NOW), Err(NotTaken::TooMany));
-        used.mark(hash(Attempts::MOST), NOW + Attempts::LIFE).unwrap();
+        assert_eq!(used.mark(hash(0), site(0), NOW), Err(NotTaken::InvalidState));
+        assert_eq!(used.mark(hash(Attempts::MOST), site(251), NOW), Err(NotTaken::TooMany));
+        used.mark(hash(Attempts::MOST), site(251), NOW + Attempts::LIFE).unwrap();
         assert_eq!((used.states.len(), used.order.len()), (1, 1));
+        assert_eq!(used.of_site.counts(), [1]);
+    }
+
+    #[test]
+    fn no_site_takes_the_room_of_everybody() {
+        let mut used = Used::default();
+        for number in 0..Attempts::MOST_OF_SITE {
+            used.mark(hash(number), site(1), NOW).unwrap();
+        }
+        let next = hash(Attempts::MOST_OF_SITE);
+        assert_eq!(used.mark(next, site(1), NOW), Err(NotTaken::TooMany));
+        used.mark(next, site(2), NOW).unwrap();
+        used.mark(hash(0), site(1), NOW + Attempts::LIFE).unwrap();
     }
 }
