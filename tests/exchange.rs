@@ -3,7 +3,7 @@
 use crate::common::{
     Answer, Client, Issuer, Server, Setup, is_stamp,
     jwt::{Signer, encode},
-    now, until,
+    now, request, until,
 };
 use serde_json::{Value, json};
 use std::{fs, path::Path};
@@ -303,6 +303,41 @@ fn a_token_that_is_accepted_once_is_refused_the_second_time() {
     let same_id = signer.token(&issuer.claims(&job(&json!({ "jti": "one", "run_id": "7" }))));
     trade(&server, &same_id, &[]).refused(400, "invalid_request");
     trade(&server, &signer.token(&issuer.claims(&job(&json!({ "jti": "two" })))), &[]).ok();
+}
+
+#[test]
+fn a_token_that_is_accepted_once_may_be_shown_again_if_the_answer_was_lost() {
+    let signer = Signer::new("ES256", "k");
+    let issuer = Issuer::start(&[&signer]);
+    let setup = Setup::new().flag("--failed-sign-ins", "100000");
+    let server = serve(setup, &format!("{}single_use = true\n", github(&issuer)));
+    for round in 1..=6 {
+        let token = signer.token(&issuer.claims(&job(&json!({ "jti": round.to_string() }))));
+        let form = format!("grant_type={GRANT}&subject_token_type={JWT}&subject_token={token}");
+        let mut connection = server.connect();
+        server.pause();
+        connection.send(&request("POST", "/auth/token", &[], form.as_bytes()));
+        if round % 2 == 0 {
+            // With more on the way, the server does not see that nobody is there until it answers.
+            connection.send(&request("GET", "/health", &[], b""));
+        }
+        drop(connection);
+        server.resume();
+        let answer = until("it is accepted", || {
+            let answer = trade(&server, &token, &[]);
+            if answer.status == 200 {
+                return Some(answer);
+            }
+            answer.refused(400, "invalid_request");
+            None
+        });
+        trade(&server, &token, &[]).refused(400, "invalid_request");
+        let mut job = traded(&server, &answer);
+        until("only the tokens that were heard of are left", || {
+            let tokens = job.send("GET", "/auth/tokens", b"").ok();
+            (tokens["total"] == round).then_some(())
+        });
+    }
 }
 
 #[test]

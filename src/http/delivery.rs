@@ -2,7 +2,11 @@
 //! it, and what hyper answers by itself.
 
 use super::{error::ApiError, request_id::RequestId, rest::Rest, route::Route, turn::Turns};
-use crate::{app::Service, metrics::requests::Requests};
+use crate::{
+    app::Service,
+    auth::{device::Claim, workload::OneUse},
+    metrics::requests::Requests,
+};
 use hyper::{HeaderMap, StatusCode};
 use octostore_actors::domain::{account::AccountOutcome, lock::LockOutcome};
 use std::{
@@ -33,13 +37,17 @@ pub struct Delivery {
     pub rest: Rest,
 }
 
-/// An answer that must come back to its actor if it reaches nobody.
+/// What must come back to where it is from if its answer reaches nobody.
 #[derive(Debug)]
 pub enum Fragile {
     /// A lease.
     Lock(LockOutcome),
     /// A token.
     Account(Box<AccountOutcome>),
+    /// That a terminal was let in: it has that until it has its token.
+    Device(Box<Claim>),
+    /// The one use of an issuer's token: it is used when ours is delivered.
+    Exchange(OneUse),
 }
 
 impl Delivery {
@@ -119,7 +127,13 @@ impl Delivery {
         self.rest.written();
         if self.is_fragile() {
             let mut fragile = self.fragile.lock().unwrap_or_else(PoisonError::into_inner);
-            fragile.clear();
+            for delivered in fragile.drain(..) {
+                match delivered {
+                    Fragile::Lock(_) | Fragile::Account(_) => {}
+                    Fragile::Device(claim) => claim.spend(),
+                    Fragile::Exchange(once) => once.spend(),
+                }
+            }
             self.holding.store(false, Ordering::Release);
         }
     }
@@ -132,6 +146,9 @@ impl Drop for Delivery {
             match answer {
                 Fragile::Lock(outcome) => self.service.locks.give_back(outcome),
                 Fragile::Account(outcome) => self.service.accounts.give_back(*outcome),
+                // After the token, which stands before it: there are never two.
+                Fragile::Device(claim) => drop(claim),
+                Fragile::Exchange(once) => drop(once),
             }
         }
     }

@@ -4,6 +4,7 @@ use super::{
     Context, Reply,
     accounts::hand_over,
     caller::{failed_to_sign_in, may_try_to_sign_in, provenance},
+    delivery::Fragile,
     error::ApiError,
     json,
     oauth::{OAuthError, Parameters},
@@ -47,14 +48,19 @@ pub async fn exchange(context: &Context<'_>, asked: &Parameters) -> Result<Reply
     };
     let scope = asked.scope_within(&admission.scope)?;
     let life = asked.expires_in.map_or(admission.longest, |life| life.min(admission.longest));
-    if let Err(error) = workload.use_up(&admission, calendar.wall()) {
-        return Err(not_admitted(context, error).await);
-    }
+    let once = match workload.use_up(&admission, calendar.wall()) {
+        Ok(once) => once,
+        Err(error) => return Err(not_admitted(context, error).await),
+    };
     match issue(context, &admission, scope, life).await {
-        Ok(reply) => Ok(reply),
+        Ok(reply) => {
+            // It is used for good when our token has reached whoever asked.
+            context.delivery.holds(Fragile::Exchange(once));
+            Ok(reply)
+        }
         Err(error) => {
-            if has_bought_nothing(&error) {
-                workload.give_back(&admission);
+            if !has_bought_nothing(&error) {
+                once.spend();
             }
             if matches!(error, ApiError::AccountDisabled) {
                 let why = format!("rule {}: the account is disabled", admission.rule);

@@ -4,8 +4,8 @@
 //! it. Meanwhile a person types that code into a browser, shows who he is, and decides. Nothing of
 //! it is on disk: after a restart a terminal asks anew.
 //!
-//! What always holds: a terminal that was let in gets one token, once; nobody decides twice, or
-//! after the time; no more is remembered than the bounds below say.
+//! What always holds: a terminal that was let in is told one token, and asks again if the answer was
+//! lost; nobody decides twice, or after the time; no more is remembered than the bounds below say.
 
 mod codes;
 mod ticket;
@@ -23,7 +23,7 @@ use octostore_actors::{
 };
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -52,7 +52,7 @@ const MOST_OF_SITE: usize = 500;
 #[derive(Debug)]
 pub struct Devices {
     life: Duration,
-    table: Mutex<Table>,
+    table: Arc<Mutex<Table>>,
 }
 
 /// What a terminal asks for.
@@ -125,7 +125,7 @@ pub enum NotIn {
 impl Devices {
     /// Nobody waits yet. A terminal may wait as long as `life`.
     pub fn new(life: Duration) -> Self {
-        Self { life, table: Mutex::default() }
+        Self { life, table: Arc::default() }
     }
 
     /// How long a terminal may wait.
@@ -190,11 +190,11 @@ impl Devices {
     }
 
     /// A terminal asks what has become of it. If it was let in, it is for the caller to give it
-    /// its token, and to say so ([`Claim::spend`]).
+    /// its token, and to say so when that has reached it ([`Claim::spend`]).
     ///
     /// # Errors
     /// See [`NotIn`].
-    pub fn poll(&self, presented: &str, now: Instant) -> Result<Claim<'_>, NotIn> {
+    pub fn poll(&self, presented: &str, now: Instant) -> Result<Claim, NotIn> {
         let id = DeviceId::of(presented);
         let mut table = self.lock(now);
         let device = table.devices.get_mut(&id).ok_or(NotIn::Unknown)?;
@@ -211,24 +211,24 @@ impl Devices {
             State::Allowed(person) => {
                 let (person, asked) = (person.clone(), device.waiting.asked.clone());
                 device.state = State::Claimed;
-                Ok(Claim { devices: self, id, person, asked })
+                Ok(Claim { table: Arc::clone(&self.table), id, person, asked })
             }
         }
     }
 
     /// Forgets what is over, and looks.
     fn lock(&self, now: Instant) -> MutexGuard<'_, Table> {
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = locked(&self.table);
         table.sweep(now);
         table
     }
 }
 
 /// A terminal that was let in and gets its token in this moment. Whoever drops this unspent could
-/// not give it one: the terminal may ask again.
+/// not give it one: the terminal may ask again (RFC 8628, section 3.5).
 #[derive(Debug)]
-pub struct Claim<'a> {
-    devices: &'a Devices,
+pub struct Claim {
+    table: Arc<Mutex<Table>>,
     id: DeviceId,
     /// As whom it was let in.
     pub person: Person,
@@ -236,23 +236,23 @@ pub struct Claim<'a> {
     pub asked: Asked,
 }
 
-impl Claim<'_> {
+impl Claim {
     /// It has got its token, or never will: its code is good for nothing any more.
     pub fn spend(self) {
-        self.table().remove(&self.id);
-    }
-
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.devices.table.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.table).remove(&self.id);
     }
 }
 
-impl Drop for Claim<'_> {
+impl Drop for Claim {
     fn drop(&mut self) {
-        if let Some(device) = self.table().devices.get_mut(&self.id) {
+        if let Some(device) = locked(&self.table).devices.get_mut(&self.id) {
             device.state = State::Allowed(self.person.clone());
         }
     }
+}
+
+fn locked(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Debug, Default)]
@@ -281,7 +281,7 @@ struct Device {
 enum State {
     Undecided,
     Allowed(Person),
-    /// As allowed, and its token is being made.
+    /// As allowed, and its token is being made, or on its way.
     Claimed,
     Denied,
 }

@@ -22,6 +22,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub use jwk::Algorithm;
+pub use once::OneUse;
 pub use refusal::Refusal;
 pub use section::{RuleError, TrustSection};
 
@@ -41,7 +42,7 @@ const USED_CAPACITY: usize = 100_000;
 /// The trust rules at work.
 pub struct Workload<F> {
     issuers: Vec<Issuer<F>>,
-    used: Used,
+    used: Arc<Used>,
 }
 
 /// An issuer, and the rules about it in the order of the file.
@@ -104,7 +105,7 @@ impl<F: Fetch> Workload<F> {
                 }),
             }
         }
-        Self { issuers, used: Used::new(USED_CAPACITY) }
+        Self { issuers, used: Arc::new(Used::new(USED_CAPACITY)) }
     }
 
     /// Whether there is no rule, and so nothing to trade.
@@ -150,19 +151,11 @@ impl<F: Fetch> Workload<F> {
     ///
     /// # Errors
     /// It was used, or nobody could remember that it was.
-    pub fn use_up(&self, admission: &Admission, now: WallTime) -> Result<(), AdmitError> {
-        let Some((mark, end)) = admission.once else { return Ok(()) };
-        self.used.mark(mark, end, now).map_err(|why| match why {
+    pub fn use_up(&self, admission: &Admission, now: WallTime) -> Result<OneUse, AdmitError> {
+        OneUse::begin(&self.used, admission.once, now).map_err(|why| match why {
             CannotUse::Again => Refusal::Used.into(),
             CannotUse::Full => AdmitError::TooManyUsed,
         })
-    }
-
-    /// Nothing came of the trade: the token can be used again.
-    pub fn give_back(&self, admission: &Admission) {
-        if let Some((mark, end)) = admission.once {
-            self.used.forget(mark, end);
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use octostore_actors::domain::values::WallTime;
 use std::{
     collections::{BTreeSet, HashSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// What a token is known by.
@@ -32,6 +32,45 @@ pub enum CannotUse {
     Full,
 }
 
+/// The use of a token, which may be one that is accepted as often as it is shown. Whoever drops this
+/// unspent has traded it for nothing that reached anybody: it can be used again.
+#[derive(Debug)]
+pub struct OneUse {
+    used: Arc<Used>,
+    /// With when it expires; `None` if there is nothing to remember.
+    mark: Option<(Mark, WallTime)>,
+}
+
+impl OneUse {
+    /// Uses the token of this mark, which is refused as expired from then on.
+    ///
+    /// # Errors
+    /// See [`CannotUse`].
+    pub(super) fn begin(
+        used: &Arc<Used>,
+        mark: Option<(Mark, WallTime)>,
+        now: WallTime,
+    ) -> Result<Self, CannotUse> {
+        if let Some((mark, end)) = mark {
+            used.mark(mark, end, now)?;
+        }
+        Ok(Self { used: Arc::clone(used), mark })
+    }
+
+    /// It has bought something: it was used for good.
+    pub fn spend(mut self) {
+        self.mark = None;
+    }
+}
+
+impl Drop for OneUse {
+    fn drop(&mut self) {
+        if let Some((mark, end)) = self.mark {
+            self.used.forget(mark, end);
+        }
+    }
+}
+
 impl Used {
     /// None, and never more than `capacity`.
     pub fn new(capacity: usize) -> Self {
@@ -42,7 +81,7 @@ impl Used {
     ///
     /// # Errors
     /// See [`CannotUse`].
-    pub fn mark(&self, mark: Mark, end: WallTime, now: WallTime) -> Result<(), CannotUse> {
+    fn mark(&self, mark: Mark, end: WallTime, now: WallTime) -> Result<(), CannotUse> {
         let mut marks = self.lock();
         while marks.by_end.first().is_some_and(|&(end, _)| end <= now) {
             if let Some((_, expired)) = marks.by_end.pop_first() {
@@ -61,7 +100,7 @@ impl Used {
     }
 
     /// The token was not used after all.
-    pub fn forget(&self, mark: Mark, end: WallTime) {
+    fn forget(&self, mark: Mark, end: WallTime) {
         let mut marks = self.lock();
         marks.all.remove(&mark);
         marks.by_end.remove(&(end, mark));

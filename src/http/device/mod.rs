@@ -14,6 +14,7 @@ use super::{
     accounts::hand_over,
     body::BODY_LIMIT,
     caller::{failed_to_sign_in, may_try_to_sign_in, provenance},
+    delivery::Fragile,
     error::ApiError,
     json,
     oauth::{self, OAuthError, Parameters},
@@ -91,7 +92,7 @@ pub async fn token(context: &Context<'_>, asked: &Parameters) -> Result<Reply, O
     let bearer = BearerToken::generate();
     match hand_over(context, admission(context, &claim, &bearer)?).await {
         Ok((_, token)) => {
-            claim.spend();
+            context.delivery.holds(Fragile::Device(Box::new(claim)));
             let body = TokenBody {
                 access_token: bearer.reveal(),
                 token_type: "Bearer",
@@ -113,7 +114,7 @@ pub async fn token(context: &Context<'_>, asked: &Parameters) -> Result<Reply, O
 /// Lets in, as the person who said so, the terminal that asks.
 fn admission(
     context: &Context<'_>,
-    claim: &Claim<'_>,
+    claim: &Claim,
     bearer: &BearerToken,
 ) -> Result<AccountCommand, ApiError> {
     let (origin, subject) = account_of(&claim.person.key).map_err(|_| ApiError::SignInFailed)?;

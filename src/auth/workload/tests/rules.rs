@@ -177,21 +177,22 @@ async fn a_token_that_is_accepted_once_is_accepted_once() {
     let trade = async |said: Value| {
         let token = signer.token(&claims(said));
         let admission = workload.admit(&token, wall(0), lease(0)).await.unwrap();
-        workload.use_up(&admission, wall(0)).map(|()| admission)
+        workload.use_up(&admission, wall(0))
     };
     let used = AdmitError::Refused(Refusal::Used);
     let first = trade(json!({ "jti": "a" })).await.unwrap();
     assert_eq!(trade(json!({ "jti": "a", "n": 1 })).await.unwrap_err(), used);
-    trade(json!({ "jti": "b" })).await.unwrap();
-    trade(json!({})).await.unwrap();
+    trade(json!({ "jti": "b" })).await.unwrap().spend();
+    trade(json!({})).await.unwrap().spend();
     assert_eq!(trade(json!({})).await.unwrap_err(), used, "signed anew, and still the same");
-    workload.give_back(&first);
-    trade(json!({ "jti": "a" })).await.unwrap();
+    drop(first);
+    trade(json!({ "jti": "a" })).await.unwrap().spend();
+    assert_eq!(trade(json!({ "jti": "a" })).await.unwrap_err(), used, "it has bought something");
 
     let (signer, _, many) = world();
     let token = signer.token(&claims(json!({ "jti": "a" })));
     for _ in 0..3 {
         let admission = many.admit(&token, wall(0), lease(0)).await.unwrap();
-        many.use_up(&admission, wall(0)).unwrap();
+        many.use_up(&admission, wall(0)).unwrap().spend();
     }
 }
