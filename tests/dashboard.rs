@@ -126,6 +126,20 @@ fn what_is_no_token_begins_no_session() {
 }
 
 #[test]
+fn a_session_that_nobody_guesses_works_on_whatever_fails_at_its_address() {
+    let server = admin::setup().flag("--failed-sign-ins", "1").start();
+    admin::act(&server, "alice", "promote");
+    let made = server.alice().post("/auth/tokens", &json!({"name": "dashboard"})).json();
+    let page = Page::of(&sign_in(&server, made["token"].as_str().unwrap(), &[]));
+    let short = Page::of(&sign_in(&server, ALICE, &[]));
+    let guess = [("x-admin-key", "guess")];
+    send(&server, "GET", "/admin/accounts", &guess, "").refused(401, "unauthorized");
+    page.send(&server, "GET", "/admin/accounts", "").ok();
+    // One that could be guessed waits, as it does in a header.
+    short.send(&server, "GET", "/admin/accounts", "").refused(429, "too_many_failures");
+}
+
+#[test]
 fn revoking_the_token_ends_the_session() {
     let server = Setup::new().start();
     let made = server.alice().post("/auth/tokens", &json!({"name": "dashboard"}));

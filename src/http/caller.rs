@@ -134,8 +134,9 @@ pub async fn administrator(
     let headers = &context.head.headers;
     let key = headers.get(X_ADMIN_KEY).map(|key| key.as_bytes());
     let shown = key.or_else(|| bearer(headers));
-    let guessable = shown.is_none_or(|shown| shown.len() < GUESSABLE_BELOW);
-    if guessable {
+    let session = if shown.is_none() { session::token(context) } else { None };
+    let secret = shown.or(session.as_deref());
+    if secret.is_none_or(|secret| secret.len() < GUESSABLE_BELOW) {
         may_try_to_sign_in(context)?;
     }
     if shown.is_some_and(|shown| context.service.gate.is_admin_key(shown)) {
