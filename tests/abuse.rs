@@ -1,7 +1,7 @@
 //! What one account or one address can do to the others: nothing.
 
 use crate::{
-    admin::setup,
+    admin::{act, setup},
     caller::Caller,
     common::{Address, Client, Connection, Server, Setup, request},
 };
@@ -103,6 +103,34 @@ fn guessing_is_throttled_and_who_cannot_be_guessed_is_not() {
     Client::new(&server.address, long).list("").ok();
     let made = Client::new(&server.address, long).send("POST", "/auth/token/rotate", b"").ok();
     Client::new(&server.address, made["token"].as_str().unwrap()).list("").ok();
+}
+
+#[test]
+fn a_token_of_a_disabled_account_is_not_guessed_past_the_throttle_either() {
+    let server = setup().start();
+    act(&server, "alice", "disable");
+    let mut alice = server.alice();
+    alice.list("").refused(403, "account_disabled");
+    let mut answers = std::iter::repeat_with(|| {
+        exhaust(&server, "-");
+        alice.list("")
+    });
+    let refused = answers.by_ref().take(100).find(|answer| answer.status != 403).unwrap();
+    refused.refused(429, "too_many_failures");
+}
+
+#[test]
+fn what_is_no_token_at_all_is_counted_and_throttled_like_a_wrong_one() {
+    let server = Setup::new().start();
+    let mut connection = server.connect();
+    let mut malformed = || {
+        connection.send(&request("GET", "/locks", &[("authorization", "Basic YTpi")], b""));
+        connection.read()
+    };
+    let refused = (0..5_000).map(|_| malformed()).find(|answer| answer.status != 401).unwrap();
+    refused.refused(429, "too_many_failures");
+    // Whoever shows nothing guesses nothing.
+    Client::anonymous(&server.address).list("").refused(401, "unauthorized");
 }
 
 #[test]

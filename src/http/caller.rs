@@ -37,10 +37,12 @@ const GUESSABLE_BELOW: usize = 20;
 pub fn authenticate(context: &Context<'_>) -> Result<Identity, ApiError> {
     match bearer(&context.head.headers) {
         Some(token) => authenticate_with(context, token),
-        None => {
-            let token = session::token(context).ok_or(ApiError::Unauthorized)?;
-            authenticate_with(context, &token)
-        }
+        None => match session::token(context) {
+            Some(token) => authenticate_with(context, &token),
+            // What is no token at all is as good as a wrong one.
+            None if context.head.headers.contains_key(AUTHORIZATION) => Err(wrong_token(context)),
+            None => Err(ApiError::Unauthorized),
+        },
     }
 }
 
@@ -53,9 +55,7 @@ pub fn authenticate_with(context: &Context<'_>, token: &[u8]) -> Result<Identity
     let now = service.calendar.wall();
     match service.directory.authenticate(token, now) {
         Ok(identity) => {
-            if token.len() < GUESSABLE_BELOW {
-                may_try_tokens(context)?;
-            }
+            may_show(context, token)?;
             identity.keep_pace(|| service.calendar.now()).map_err(ApiError::TooFast)?;
             if let Some(token) = identity.used(now) {
                 // Nobody waits for it.
@@ -63,12 +63,29 @@ pub fn authenticate_with(context: &Context<'_>, token: &[u8]) -> Result<Identity
             }
             Ok(identity)
         }
-        Err(NotAuthenticated::Unknown) => {
-            may_try_tokens(context)?;
-            service.gate.wrong_tokens.failed(&context.address(), service.calendar.now());
-            Err(ApiError::Unauthorized)
+        Err(NotAuthenticated::Unknown) => Err(wrong_token(context)),
+        Err(NotAuthenticated::Disabled) => {
+            may_show(context, token)?;
+            Err(ApiError::AccountDisabled)
         }
-        Err(NotAuthenticated::Disabled) => Err(ApiError::AccountDisabled),
+    }
+}
+
+/// Whether it may be said that this token is a right one: one that could be guessed is not told from
+/// others while its address is throttled.
+fn may_show(context: &Context<'_>, token: &[u8]) -> Result<(), ApiError> {
+    if token.len() < GUESSABLE_BELOW { may_try_tokens(context) } else { Ok(()) }
+}
+
+/// Counts a wrong token, and says what its address is told.
+fn wrong_token(context: &Context<'_>) -> ApiError {
+    match may_try_tokens(context) {
+        Ok(()) => {
+            let now = context.service.calendar.now();
+            context.service.gate.wrong_tokens.failed(&context.address(), now);
+            ApiError::Unauthorized
+        }
+        Err(too_many) => too_many,
     }
 }
 
