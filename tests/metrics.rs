@@ -267,6 +267,19 @@ fn the_setting_says_who_reads_them() {
 }
 
 #[test]
+fn whoever_shows_no_token_has_guessed_none() {
+    let setup = setup().flag("--metrics", "token").flag("--failed-sign-ins", "1");
+    let server = setup.start();
+    for _ in 0..3 {
+        ask(&server, &[]).refused(401, "unauthorized");
+    }
+    let wrong = [("x-admin-key", "wrong")];
+    ask(&server, &wrong).refused(401, "unauthorized");
+    ask(&server, &wrong).refused(429, "too_many_failures");
+    ask(&server, &[]).refused(401, "unauthorized");
+}
+
+#[test]
 fn it_answers_to_get_and_head_alone_and_is_not_cached() {
     let server = Setup::new().start();
     let mut stranger = Caller::new(&server.address, None);

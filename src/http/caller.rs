@@ -138,8 +138,9 @@ pub fn no_longer(service: &Service, identity: &Identity) -> ApiError {
 
 /// Whoever may do this as an administrator: by the key of the administrator, as a bearer token or
 /// in `X-Admin-Key`, or by a token of an account that is one. `name` is what it is done to, and
-/// empty where that has none. Wrong keys and tokens count as failed sign-ins; whoever shows a wrong
-/// key is not let in by a token beside it, or any token would be good for guessing the key.
+/// empty where that has none. Wrong keys and tokens count as failed sign-ins, and to show none does
+/// not; whoever shows a wrong key is not let in by a token beside it, or any token would be good for
+/// guessing the key.
 ///
 /// # Errors
 /// As [`authenticate`]; the account is no administrator; its token lacks the scope.
@@ -153,7 +154,9 @@ pub async fn administrator(
     let shown = key.or_else(|| bearer(headers));
     let session = if shown.is_none() { session::token(context) } else { None };
     let secret = shown.or(session.as_deref());
-    if secret.is_none_or(|secret| secret.len() < GUESSABLE_BELOW) {
+    // What is malformed counts as a guess; whoever shows nothing has made none.
+    let is_guess = secret.is_some() || headers.contains_key(AUTHORIZATION);
+    if is_guess && secret.is_none_or(|secret| secret.len() < GUESSABLE_BELOW) {
         may_try_to_sign_in(context)?;
     }
     if shown.is_some_and(|shown| context.service.gate.is_admin_key(shown)) {
@@ -163,9 +166,13 @@ pub async fn administrator(
     let identity = match known {
         Ok(identity) => identity,
         Err(ApiError::Unauthorized) => {
-            may_try_to_sign_in(context)?;
             let why = "no such key or token";
-            failed_to_sign_in(context, Who::Stranger, Action::AdminAccess, why).await;
+            if is_guess {
+                may_try_to_sign_in(context)?;
+                failed_to_sign_in(context, Who::Stranger, Action::AdminAccess, why).await;
+            } else {
+                refused(context, Who::Stranger, Action::AdminAccess, why).await;
+            }
             return Err(ApiError::Unauthorized);
         }
         // It is known who asks, or nobody looked.
