@@ -36,6 +36,11 @@ pub struct Backups {
     turn: Arc<Semaphore>,
 }
 
+/// The turn to make a backup: nobody else makes one before this, or the backup that was made with it, is
+/// dropped.
+#[derive(Debug)]
+pub struct Turn(OwnedSemaphorePermit);
+
 /// A backup, whole. Its file disappears with it.
 pub struct FinishedBackup {
     /// The bytes, from the first.
@@ -74,12 +79,19 @@ impl Backups {
         Self { snapshots, main, folder, turn: Arc::new(Semaphore::new(1)) }
     }
 
+    /// The turn to make one.
+    ///
+    /// # Errors
+    /// [`NoBackup::Busy`].
+    pub fn turn(&self) -> Result<Turn, NoBackup> {
+        Arc::clone(&self.turn).try_acquire_owned().map(Turn).map_err(|_| NoBackup::Busy)
+    }
+
     /// Makes one. Everything that was acknowledged before is in it.
     ///
     /// # Errors
     /// See [`NoBackup`].
-    pub async fn make(&self) -> Result<FinishedBackup, NoBackup> {
-        let turn = Arc::clone(&self.turn).try_acquire_owned().map_err(|_| NoBackup::Busy)?;
+    pub async fn make(&self, Turn(turn): Turn) -> Result<FinishedBackup, NoBackup> {
         for _ in 0..ATTEMPTS {
             let (Some(main), Some(snapshot)) = (self.main.clone(), self.snapshots.take().await?)
             else {

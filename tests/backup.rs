@@ -215,6 +215,8 @@ fn bounded_one_backup_at_a_time_and_whoever_goes_away_frees_it() {
     let refused = keeper(&server).get("/admin/backup");
     refused.refused(503, "backup_busy");
     assert!(refused.header("retry-after").is_some());
+    let noted = crate::audit::entries(&server, "action=backup");
+    assert_eq!(noted.len(), 1, "of what was not made there is no entry");
     // Nobody else waits for whoever does not read.
     server.alice().acquire("a", 60).ok();
     drop(slow);

@@ -2,7 +2,7 @@
 
 use super::{
     Context, Reply,
-    caller::{Administrator, administrator},
+    caller::{Administrator, administrator, refused},
     error::ApiError,
     reply::{Pieces, ReplyBody},
 };
@@ -34,6 +34,7 @@ const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 /// `GET /admin/backup`
 pub async fn get(context: &Context<'_>) -> Result<Reply, ApiError> {
     let admin = administrator(context, (Area::AdminBackup, Access::Read), "").await?;
+    let turn = context.service.backups.turn()?;
     // Whoever has it has everything: that is noted before it is made, and so it is in it.
     let entry = AuditEntry {
         by: admin.by.clone(),
@@ -43,7 +44,13 @@ pub async fn get(context: &Context<'_>) -> Result<Reply, ApiError> {
         detail: None,
     };
     context.service.accounts.ask(AccountCommand::Note(entry)).await?;
-    let made = context.service.backups.make().await?;
+    let made = match context.service.backups.make(turn).await {
+        Ok(made) => made,
+        Err(error) => {
+            refused(context, admin.by.who, Action::Backup, &error.to_string()).await;
+            return Err(error.into());
+        }
+    };
     admin.may_go_on(context.service)?;
 
     let (length, digest) = (made.length, BASE64_STANDARD.encode(made.sha256));
