@@ -129,7 +129,10 @@ fn what_cannot_be_sought_is_refused() {
 
 #[test]
 fn an_empty_log_is_empty() {
-    let server = setup().start();
+    let setup = setup();
+    setup.start().stop();
+    seed(&setup, 0, 0);
+    let server = setup.start();
     assert_eq!(keeper(&server).get("/admin/audit").ok(), json!({ "entries": [] }));
     assert!(all(&server, "").is_empty());
 }

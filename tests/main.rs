@@ -18,6 +18,7 @@ mod admin_accounts;
 mod admin_locks;
 mod admin_quotas;
 mod audit;
+mod audit_complete;
 mod audit_export;
 mod backup;
 mod caller;

@@ -82,7 +82,7 @@ impl Directory {
     }
 
     /// Whose token this is at `now`, whether or not its account may do anything: for ending it, and
-    /// for nothing else.
+    /// for the audit log.
     pub fn owner(&self, presented: &[u8], now: WallTime) -> Option<Identity> {
         let hash = BearerToken::hash_of(presented);
         let pass = self.read().passes.get(&hash).cloned();

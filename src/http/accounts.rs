@@ -161,6 +161,22 @@ async fn issue(
     body: &mut Incoming,
 ) -> Result<Reply, ApiError> {
     let asked: IssueBody = body::parse(&context.read(identity, body, BODY_LIMIT).await?)?;
+    let made = make(context, identity, &asked).await;
+    if matches!(made, Err(ApiError::ExceedsToken)) {
+        let why = "more than the token that asks";
+        refused(context, identity.who(), Action::TokenCreate, why).await;
+    }
+    let (bearer, token) = made?;
+    let body = IssuedBody { token: bearer.reveal(), about: TokenBody::of(&token, identity, None) };
+    Ok(uncached(json(StatusCode::CREATED, &body)))
+}
+
+/// Makes the token that is asked for.
+async fn make(
+    context: &Context<'_>,
+    identity: &Identity,
+    asked: &IssueBody,
+) -> Result<(BearerToken, Token), ApiError> {
     let name = asked.name.as_deref().ok_or(ApiError::MissingField("name"))?;
     let bearer = BearerToken::generate();
     let command = AccountCommand::Issue {
@@ -176,18 +192,8 @@ async fn issue(
         quota: identity.quotas().tokens,
         by: provenance(context, identity.who()),
     };
-    let (_, token) = match hand_over(context, command).await {
-        Ok(made) => made,
-        Err(error) => {
-            if matches!(error, ApiError::ExceedsToken) {
-                let why = "more than the token that asks";
-                refused(context, identity.who(), Action::TokenCreate, why).await;
-            }
-            return Err(error);
-        }
-    };
-    let body = IssuedBody { token: bearer.reveal(), about: TokenBody::of(&token, identity, None) };
-    Ok(uncached(json(StatusCode::CREATED, &body)))
+    let (_, token) = hand_over(context, command).await?;
+    Ok((bearer, token))
 }
 
 /// Asks for a token, and sees to it that it comes back if nobody can read it.

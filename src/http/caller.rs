@@ -175,8 +175,13 @@ pub async fn administrator(
             }
             return Err(ApiError::Unauthorized);
         }
-        // It is known who asks, or nobody looked.
-        Err(error) => return Err(error),
+        Err(error) => {
+            if let (ApiError::AccountDisabled, Some(token)) = (&error, secret) {
+                refused_as_disabled(context, token, Action::AdminAccess).await;
+            }
+            // It is known who asks, or nobody looked.
+            return Err(error);
+        }
     };
     match identity.may_administer(area, access, name) {
         Ok(()) => {
@@ -276,7 +281,14 @@ pub async fn refused(context: &Context<'_>, who: Who, action: Action, why: &str)
     }
 }
 
-/// The same, but leaves it to the caller to wait for it; `None` if the log takes no more.
+/// The same of an account that is disabled, whose token was shown.
+pub async fn refused_as_disabled(context: &Context<'_>, token: &[u8], action: Action) {
+    let owner = context.service.directory.owner(token, context.service.calendar.wall());
+    let who = owner.map_or(Who::Stranger, |owner| owner.who());
+    refused(context, who, action, "the account is disabled").await;
+}
+
+/// As [`refused`], but leaves it to the caller to wait for it; `None` if the log takes no more.
 fn note_refusal(
     context: &Context<'_>,
     who: Who,

@@ -11,7 +11,7 @@ use super::{
     Context, Reply,
     accounts::uncached,
     body::{self, BODY_LIMIT},
-    caller::{authenticate_with, provenance},
+    caller::{authenticate_with, provenance, refused, refused_as_disabled},
     cookie::Cookie,
     error::ApiError,
     json, pages,
@@ -28,7 +28,10 @@ use hyper::{
     body::Incoming,
     header::{HeaderName, ORIGIN, SET_COOKIE},
 };
-use octostore_actors::domain::account::{AccountCommand, TokenSource, scope::Scope};
+use octostore_actors::domain::{
+    account::{AccountCommand, TokenSource, scope::Scope},
+    audit::{Action, Who},
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -38,6 +41,9 @@ const X_CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
 
 /// What is in it before there is a session: a form of another site cannot send the header at all.
 const SIGNING_IN: &[u8] = b"sign-in";
+
+/// What the audit log says of a token that opens nothing.
+const NO_SUCH_TOKEN: &str = "no such token";
 
 const COOKIE: Cookie = Cookie {
     name: "octostore-session",
@@ -149,14 +155,34 @@ async fn begin(context: &Context<'_>, body: &mut Incoming) -> Result<Reply, ApiE
     let bytes = context.read_anonymous(body, BODY_LIMIT).await?;
     let BeginBody { token } = body::parse(&bytes)?;
     let token = token.as_deref().map(str::trim).ok_or(ApiError::MissingField("token"))?;
-    let token = BearerToken::from_configuration(token).ok_or(ApiError::Unauthorized)?;
-    authenticate_with(context, token.reveal().as_bytes())?;
+    let token = match BearerToken::from_configuration(token) {
+        Some(token) => entered(context, token).await?,
+        None => {
+            refused(context, Who::Stranger, Action::SignIn, NO_SUCH_TOKEN).await;
+            return Err(ApiError::Unauthorized);
+        }
+    };
     let csrf_token = Some(csrf_token(token.reveal().as_bytes()));
     let providers = Vec::new();
     let mut reply =
         uncached(json(StatusCode::OK, &SessionBody { signed_in: true, csrf_token, providers }));
     keep_as(Begun::ByPasting, &mut reply, is_over_tls(context), &token);
     Ok(reply)
+}
+
+/// The token that was entered, if it opens anything.
+async fn entered(context: &Context<'_>, token: BearerToken) -> Result<BearerToken, ApiError> {
+    let shown = token.reveal().as_bytes();
+    let refusal = match authenticate_with(context, shown) {
+        Ok(_) => return Ok(token),
+        Err(refusal) => refusal,
+    };
+    if matches!(refusal, ApiError::Unauthorized) {
+        refused(context, Who::Stranger, Action::SignIn, NO_SUCH_TOKEN).await;
+    } else if matches!(refusal, ApiError::AccountDisabled) {
+        refused_as_disabled(context, shown, Action::SignIn).await;
+    }
+    Err(refusal)
 }
 
 /// The cookie goes, and with it the token, if signing in here has made it.

@@ -6,7 +6,7 @@
 use super::{
     Context, Reply,
     accounts::{hand_over, uncached},
-    caller::{Try, failed_to_sign_in, may_try_to_sign_in, provenance},
+    caller::{Try, failed_to_sign_in, may_try_to_sign_in, provenance, refused},
     cookie::Cookie,
     device, empty,
     error::ApiError,
@@ -77,7 +77,13 @@ pub async fn send_away(
     let service = context.service;
     let provider = service.providers.get(id).ok_or(ApiError::SignInNotConfigured)?;
     may_try_to_sign_in(context)?;
-    let begun = provider.begin(&service.calendar).await.map_err(|error| refusal(id, &error))?;
+    let begun = match provider.begin(&service.calendar).await {
+        Ok(begun) => begun,
+        Err(error) => {
+            refused(context, Who::Stranger, Action::SignIn, &error.to_string()).await;
+            return Err(refusal(id, &error));
+        }
+    };
     let now = service.calendar.now();
     let attempt = Attempt::new(id.clone(), purpose, begun.secrets, now);
     let mut reply = discreet(empty(StatusCode::FOUND));
@@ -172,6 +178,7 @@ async fn end(
             // A provider that is down is nobody's failure to sign in.
             if matches!(error, SignInError::Unavailable(_)) {
                 trying.forgive();
+                refused(context, Who::Stranger, Action::SignIn, &error.to_string()).await;
             } else {
                 trying.failed(&error.to_string()).await;
             }

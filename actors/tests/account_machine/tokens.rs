@@ -2,12 +2,12 @@
 
 use crate::{
     common::account,
-    world::{World, asked, by, hash, id, issue, revoke, rotate, scope, token, wall},
+    world::{World, asked, by, hash, id, issue, revoke, rotate, scope, sign_in, token, wall},
 };
 use octostore_actors::domain::{
     Machine,
     account::{AccountCommand, AccountOutcome, Token, TokenSource, scope::Scope},
-    audit::{Action, AuditEntry, AuditOutcome, AuditText},
+    audit::{Action, AuditEntry, AuditOutcome, AuditText, Who},
     values::Quota,
 };
 
@@ -130,6 +130,21 @@ fn every_end_of_a_token_is_in_the_audit_log() {
             (Action::TokenRevoke, three.as_str()),
         ]
     );
+}
+
+#[test]
+fn a_sign_in_that_a_newer_one_ends_is_in_the_audit_log() {
+    let mut world = World::new();
+    for number in 5..=7 {
+        world.outcome(sign_in("1", "ann", 9, number, i64::from(number)));
+    }
+    world.settle();
+    assert!(!world.is_live(5, 7) && world.is_live(6, 7) && world.is_live(7, 7));
+    let said: Vec<_> = world.audit.iter().map(|entry| (entry.action, entry.by.who)).collect();
+    let ann = Who::Account(account(9));
+    let signed_in = (Action::SignIn, ann);
+    assert_eq!(said, [signed_in, signed_in, (Action::TokenRevoke, ann), signed_in]);
+    assert_eq!(world.audit[2].target.as_str(), id(5).to_string());
 }
 
 #[test]

@@ -132,7 +132,7 @@ impl AccountMachine {
             Room::Exhausted => return (AccountOutcome::NoRoom, Seq::NONE),
         }
         self.drop_expired(account.id, by.at, effects);
-        if !self.make_room(account.id, asked.source, quota, effects) {
+        if !self.make_room(account.id, asked.source, quota, &by, effects) {
             return (AccountOutcome::OverQuota(quota), effects.last());
         }
         if self.rows.account(account.id) != Some(&account) {
@@ -165,13 +165,14 @@ impl AccountMachine {
         account: AccountId,
         source: TokenSource,
         quota: Quota,
+        by: &Provenance,
         effects: &mut Effects<AccountOutcome>,
     ) -> bool {
         let mut alike: Vec<_> = self
             .rows
             .tokens_of(account)
             .filter(|token| token.source == source)
-            .map(|token| (token.created_at, token.hash))
+            .map(|token| (token.created_at, token.hash, token.id))
             .collect();
         let most = quota.get() as usize;
         match source {
@@ -179,8 +180,10 @@ impl AccountMachine {
             TokenSource::SignIn => {
                 alike.sort_unstable();
                 let surplus = (alike.len() + 1).saturating_sub(most);
-                for &(_, hash) in alike.iter().take(surplus) {
+                for (_, hash, id) in alike.into_iter().take(surplus) {
                     self.rows.drop_token(hash, effects);
+                    let detail = "a newer sign-in took its place";
+                    effects.note(by.clone(), Action::TokenRevoke, &id.to_string(), detail);
                 }
                 most > 0
             }

@@ -1,0 +1,107 @@
+//! The audit log: that what is easily forgotten is in it, and what never was is not.
+
+use crate::{
+    admin::{KEY, act, scoped, setup},
+    audit::{all_entries, entries},
+    caller::Caller,
+    common::{ALICE, BOB, Setup, browser::Browser, request},
+    sign_in_github,
+};
+use serde_json::{Value, json};
+
+/// Who did what, how it ended, and why, of each entry that `query` wants; the latest comes last.
+fn said(server: &crate::common::Server, query: &str) -> Vec<String> {
+    let of = |entry: &Value| {
+        let said = |field: &str| entry[field].as_str().unwrap_or("-").to_owned();
+        ["who", "account", "action", "result", "detail"].map(said).join(" ")
+    };
+    all_entries(server, query).iter().rev().map(of).collect()
+}
+
+#[test]
+fn a_token_that_wants_more_by_a_prefix_is_noticed_too() {
+    let server = setup().start();
+    let narrow = scoped(&server, ALICE, "flags:read:b/");
+    let more = json!({ "name": "x", "prefix": "a/" });
+    let mut narrow = Caller::new(&server.address, Some(&narrow));
+    narrow.post("/auth/tokens", &more).refused(403, "exceeds_token");
+    let found = said(&server, "action=token.create");
+    assert_eq!(found[3], "token alice token.create refused more than the token that asks");
+}
+
+#[test]
+fn an_administrator_who_was_disabled_is_noticed_at_the_door() {
+    let server = setup().start();
+    act(&server, "alice", "promote");
+    act(&server, "alice", "disable");
+    Caller::alice(&server).get("/admin/accounts").refused(403, "account_disabled");
+    let found = said(&server, "action=admin.access");
+    assert_eq!(found, ["token alice admin.access refused the account is disabled"]);
+}
+
+#[test]
+fn a_sign_in_that_fails_because_the_provider_is_down_is_in_it() {
+    let github = crate::common::github::GitHub::start();
+    let server = sign_in_github::setup(&github).variable("ADMIN_KEY", KEY).start();
+    github.mood(|mood| mood.user_answer = Some(("502 Bad Gateway", String::new())));
+    Browser::default().sign_in(&server, sign_in_github::THERE).refused(502, "provider_unavailable");
+    let found = said(&server, "action=sign_in");
+    let [entry] = &found[..] else { panic!("{found:?}") };
+    assert!(entry.starts_with("stranger - sign_in refused "), "{entry}");
+}
+
+#[test]
+fn a_wrong_token_that_somebody_pastes_into_the_dashboard_is_in_it() {
+    let server = setup().start();
+    act(&server, "bob", "disable");
+    for token in ["wrong", "ünï", BOB] {
+        let mut connection = server.connect();
+        let body = json!({ "token": token }).to_string();
+        let headers = [("x-csrf-token", "sign-in")];
+        connection.send(&request("POST", "/dashboard/session", &headers, body.as_bytes()));
+        assert!(matches!(connection.read().status, 401 | 403));
+    }
+    let unknown = "stranger - sign_in refused no such token";
+    let disabled = "token bob sign_in refused the account is disabled";
+    assert_eq!(said(&server, "action=sign_in"), [unknown, unknown, disabled]);
+}
+
+#[test]
+fn a_token_that_newer_sign_ins_end_is_in_it() {
+    let github = crate::common::github::GitHub::start();
+    let server = sign_in_github::setup(&github).variable("ADMIN_KEY", KEY).start();
+    for _ in 0..101 {
+        Browser::default().sign_in(&server, sign_in_github::THERE).ok();
+    }
+    let ended = said(&server, "action=token.revoke");
+    assert_eq!(ended, ["account ann token.revoke ok a newer sign-in took its place"]);
+    let signed_in = entries(&server, "action=sign_in&limit=1000");
+    let first = signed_in.last().unwrap()["detail"].as_str().unwrap().to_owned();
+    let ended = entries(&server, "action=token.revoke")[0]["target"].as_str().unwrap().to_owned();
+    assert!(first.starts_with(&ended), "the oldest one: {first}, {ended}");
+}
+
+#[test]
+fn tokens_that_a_start_makes_or_ends_are_in_it() {
+    let first = Setup::bare().variable("ADMIN_KEY", KEY);
+    let server = first.start();
+    let found = said(&server, "");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("server - token.create ok "), "{found:?}");
+    assert!(found[0].ends_with(" of admin, named first start"), "{found:?}");
+    server.stop();
+
+    let configured = first.variable("STATIC_TOKENS", "ci:one,dev:two");
+    configured.start().stop();
+    let server = configured.start();
+    assert_eq!(said(&server, "").len(), 3, "a start that changes nothing leaves no entry");
+    server.stop();
+
+    let server = configured.variable("STATIC_TOKENS", "ci:three,dev:two").start();
+    let found = said(&server, "");
+    assert!(found[1].ends_with(" of ci, named configured"), "{found:?}");
+    assert!(found[2].ends_with(" of dev, named configured"), "{found:?}");
+    assert_eq!(found[3], "server - token.revoke ok no longer configured");
+    assert!(found[4].ends_with(" of ci, named configured"), "{found:?}");
+    assert_eq!(found.len(), 5);
+}
