@@ -5,7 +5,7 @@ use crate::{
     caller::Caller,
     common::{Address, Client, Connection, Server, Setup, request},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// Asks `path` as whoever `X-Forwarded-For` says.
@@ -129,8 +129,33 @@ fn what_is_no_token_at_all_is_counted_and_throttled_like_a_wrong_one() {
     };
     let refused = (0..5_000).map(|_| malformed()).find(|answer| answer.status != 401).unwrap();
     refused.refused(429, "too_many_failures");
+    // Pasted into the dashboard it is not looked at either. An attempt comes back every 60 milliseconds.
+    let mut paste = || {
+        let headers = [("x-csrf-token", "sign-in")];
+        let body = br#"{"token": "a b"}"#;
+        connection.send(&request("POST", "/dashboard/session", &headers, body));
+        connection.read().status
+    };
+    assert!((0..100).any(|_| paste() == 429));
     // Whoever shows nothing guesses nothing.
     Client::anonymous(&server.address).list("").refused(401, "unauthorized");
+}
+
+#[test]
+fn a_session_that_has_ended_is_none_whatever_else_its_address_shows() {
+    let server = Setup::new().start();
+    let made = server.alice().post("/auth/tokens", &json!({"name": "dashboard"})).json();
+    let mut connection = server.connect();
+    let body = json!({ "token": made["token"] }).to_string();
+    let headers = [("x-csrf-token", "sign-in")];
+    connection.send(&request("POST", "/dashboard/session", &headers, body.as_bytes()));
+    let cookie = connection.read().header("set-cookie").unwrap().to_owned();
+    let id = made["id"].as_str().unwrap();
+    server.alice().send("DELETE", &format!("/auth/tokens/{id}"), b"").ok();
+    exhaust(&server, "198.51.100.7");
+    let cookie = [("cookie", cookie.split(';').next().unwrap())];
+    connection.send(&request("GET", "/dashboard/session", &cookie, b""));
+    assert_eq!(connection.read().ok()["signed_in"], false, "or nobody could sign in again");
 }
 
 #[test]

@@ -105,3 +105,16 @@ fn tokens_that_a_start_makes_or_ends_are_in_it() {
     assert!(found[4].ends_with(" of ci, named configured"), "{found:?}");
     assert_eq!(found.len(), 5);
 }
+
+#[test]
+fn strangers_do_not_wash_out_of_it_what_is_said_of_those_who_are_known() {
+    let server = setup().start();
+    let mut stranger = server.connect();
+    for _ in 0..700 {
+        stranger.send(&request("GET", "/admin/audit", &[], b""));
+        stranger.read().refused(401, "unauthorized");
+    }
+    Caller::alice(&server).get("/admin/audit").refused(403, "not_an_administrator");
+    let last = said(&server, "action=admin.access").pop().unwrap();
+    assert!(last.starts_with("token alice admin.access refused"), "{last}");
+}

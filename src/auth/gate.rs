@@ -6,14 +6,15 @@ use super::{
     throttle::Throttle,
 };
 use crate::settings::Settings;
-use octostore_actors::time::Instant;
+use octostore_actors::{domain::audit::Who, time::Instant};
 use sha2::{Digest, Sha256};
 
 /// How many wrong bearer tokens one address may show in a minute. Generous: a client that was
 /// forgotten when its token was revoked goes on showing it.
 const WRONG_TOKENS_A_MINUTE: u32 = 1000;
 
-/// How many refusals the audit log takes in a minute, from all addresses together.
+/// How many refusals the audit log takes in a minute of whoever is known, from all addresses together;
+/// and as many of strangers, who must not wash out what is said of the others.
 const NOTES_A_MINUTE: u32 = 600;
 
 /// The bounds on failing, the administrator's key, and the proxies that are believed.
@@ -26,6 +27,7 @@ pub struct Gate {
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Box<[TrustedProxy]>,
     notes: Throttle,
+    notes_of_strangers: Throttle,
     /// Compared by its hash, so that how long that takes says nothing about it.
     admin_key: Option<KeyHash>,
 }
@@ -50,6 +52,7 @@ impl Gate {
             wrong_tokens: Throttle::new(WRONG_TOKENS_A_MINUTE),
             trusted_proxies: settings.trusted_proxies.clone().into(),
             notes: Throttle::new(NOTES_A_MINUTE),
+            notes_of_strangers: Throttle::new(NOTES_A_MINUTE),
             admin_key: key.map(|key| KeyHash(Sha256::digest(key.as_bytes()).into())),
         }
     }
@@ -59,11 +62,15 @@ impl Gate {
         self.admin_key.as_ref().is_some_and(|key| *key == KeyHash(Sha256::digest(shown).into()))
     }
 
-    /// Whether the audit log takes another refusal at `now`.
-    pub fn may_note_refusal(&self, now: Instant) -> bool {
-        let taken = self.notes.check(&Address::Local, now).is_ok();
+    /// Whether the audit log takes another refusal, of `who`, at `now`.
+    pub fn may_note_refusal(&self, who: Who, now: Instant) -> bool {
+        let notes = match who {
+            Who::Stranger => &self.notes_of_strangers,
+            Who::Token(..) | Who::Account(_) | Who::AdminKey | Who::Server => &self.notes,
+        };
+        let taken = notes.check(&Address::Local, now).is_ok();
         if taken {
-            self.notes.failed(&Address::Local, now);
+            notes.failed(&Address::Local, now);
         }
         taken
     }

@@ -26,7 +26,7 @@ impl NewFile {
     /// As [`NewFile::at`]; or that is what `path` names.
     pub fn made_of(database: &Path, path: &Path, replace: bool) -> Result<Self, CommandError> {
         // What it is made of may also be a backup.
-        if is_same(database, path) || belongs_to_a_database(path) {
+        if is_same(database, path) || belongs_to_a_database(path)? {
             return Err(CommandError::IsADatabase(path.to_owned()));
         }
         Self::at(path, replace)

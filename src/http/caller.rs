@@ -74,11 +74,16 @@ pub fn authenticate_with(context: &Context<'_>, token: &[u8]) -> Result<Identity
 /// Whether it may be said that this token is a right one: one that could be guessed is not told from
 /// others while its address is throttled.
 fn may_show(context: &Context<'_>, token: &[u8]) -> Result<(), ApiError> {
-    if token.len() < GUESSABLE_BELOW { may_try_tokens(context) } else { Ok(()) }
+    if is_guessable(token) { may_try_tokens(context) } else { Ok(()) }
+}
+
+/// Whether a secret is so short that somebody might guess it.
+pub(super) fn is_guessable(secret: &[u8]) -> bool {
+    secret.len() < GUESSABLE_BELOW
 }
 
 /// Counts a wrong token, and says what its address is told.
-fn wrong_token(context: &Context<'_>) -> ApiError {
+pub(super) fn wrong_token(context: &Context<'_>) -> ApiError {
     match may_try_tokens(context) {
         Ok(()) => {
             let now = context.service.calendar.now();
@@ -156,7 +161,7 @@ pub async fn administrator(
     let secret = shown.or(session.as_deref());
     // What is malformed counts as a guess; whoever shows nothing has made none.
     let is_guess = secret.is_some() || headers.contains_key(AUTHORIZATION);
-    if is_guess && secret.is_none_or(|secret| secret.len() < GUESSABLE_BELOW) {
+    if is_guess && secret.is_none_or(is_guessable) {
         may_try_to_sign_in(context)?;
     }
     if shown.is_some_and(|shown| context.service.gate.is_admin_key(shown)) {
@@ -264,7 +269,7 @@ impl Drop for Try<'_> {
     fn drop(&mut self) {
         if self.open.is_some() {
             self.end(true);
-            let why = "whoever signs in has hung up before the provider had answered";
+            let why = "it broke off before the provider had answered";
             // Nobody is left to wait for it.
             drop(note_refusal(self.context, Who::Stranger, Action::SignIn, why));
         }
@@ -295,7 +300,7 @@ fn note_refusal(
     action: Action,
     why: &str,
 ) -> Option<impl Future<Output = Result<AccountOutcome, Lost>> + use<>> {
-    let may_note = context.service.gate.may_note_refusal(context.service.calendar.now());
+    let may_note = context.service.gate.may_note_refusal(who, context.service.calendar.now());
     may_note.then(|| {
         let entry = AuditEntry {
             by: provenance(context, who),

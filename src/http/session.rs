@@ -11,7 +11,9 @@ use super::{
     Context, Reply,
     accounts::uncached,
     body::{self, BODY_LIMIT},
-    caller::{authenticate_with, provenance, refused, refused_as_disabled},
+    caller::{
+        authenticate_with, is_guessable, provenance, refused, refused_as_disabled, wrong_token,
+    },
     cookie::Cookie,
     error::ApiError,
     json, pages,
@@ -135,6 +137,8 @@ fn look(context: &Context<'_>) -> Result<Reply, ApiError> {
         Some(Kept { token, .. }) => match authenticate_with(context, &token) {
             Ok(_) => Some(token),
             Err(ApiError::Unauthorized | ApiError::AccountDisabled) => None,
+            // It is a wrong one, whatever else its address has shown.
+            Err(ApiError::TooManyFailures(_)) if !is_guessable(&token) => None,
             // Who has to wait is not told that nobody is signed in: the page would ask for a token.
             Err(error) => return Err(error),
         },
@@ -158,8 +162,9 @@ async fn begin(context: &Context<'_>, body: &mut Incoming) -> Result<Reply, ApiE
     let token = match BearerToken::from_configuration(token) {
         Some(token) => entered(context, token).await?,
         None => {
-            refused(context, Who::Stranger, Action::SignIn, NO_SUCH_TOKEN).await;
-            return Err(ApiError::Unauthorized);
+            let refusal = wrong_token(context);
+            note_wrong_token(context, &refusal).await;
+            return Err(refusal);
         }
     };
     let csrf_token = Some(csrf_token(token.reveal().as_bytes()));
@@ -177,12 +182,18 @@ async fn entered(context: &Context<'_>, token: BearerToken) -> Result<BearerToke
         Ok(_) => return Ok(token),
         Err(refusal) => refusal,
     };
-    if matches!(refusal, ApiError::Unauthorized) {
-        refused(context, Who::Stranger, Action::SignIn, NO_SUCH_TOKEN).await;
-    } else if matches!(refusal, ApiError::AccountDisabled) {
+    note_wrong_token(context, &refusal).await;
+    if matches!(refusal, ApiError::AccountDisabled) {
         refused_as_disabled(context, shown, Action::SignIn).await;
     }
     Err(refusal)
+}
+
+/// Puts a wrong token into the audit log, unless nobody looked whether it is one.
+async fn note_wrong_token(context: &Context<'_>, refusal: &ApiError) {
+    if matches!(refusal, ApiError::Unauthorized) {
+        refused(context, Who::Stranger, Action::SignIn, NO_SUCH_TOKEN).await;
+    }
 }
 
 /// The cookie goes, and with it the token, if signing in here has made it.

@@ -40,35 +40,47 @@ const OF_A_DATABASE: [&str; 5] = ["", "-wal", "-shm", "-journal", "-lock"];
 
 /// Whether the file at `path` is a database, which a server may have open, or belongs to one. A backup
 /// does not, nor does what is not ours.
-pub fn belongs_to_a_database(path: &Path) -> bool {
+///
+/// # Errors
+/// It is there, and nobody can say.
+pub fn belongs_to_a_database(path: &Path) -> Result<bool, OpenError> {
     let name = path.as_os_str().as_bytes();
-    let mut of = OF_A_DATABASE.iter().filter_map(|end| name.strip_suffix(end.as_bytes()));
-    of.any(|name| is_a_database(Path::new(OsStr::from_bytes(name))))
+    let of = OF_A_DATABASE.iter().filter_map(|end| name.strip_suffix(end.as_bytes()));
+    for name in of {
+        if is_a_database(Path::new(OsStr::from_bytes(name)))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
-fn is_a_database(path: &Path) -> bool {
-    let Ok(path) = SystemFiles.real_path(path) else { return false };
+fn is_a_database(path: &Path) -> Result<bool, OpenError> {
+    let Ok(path) = SystemFiles.real_path(path) else { return Ok(false) };
     let opening = Opening { files: &SystemFiles, path: &path };
     match opening.kind() {
         // It may just be being made.
-        Ok(Kind::Nothing) => path.exists() && opening.beside("-lock").exists(),
-        Ok(Kind::Backup) | Err(OpenError::Foreign { .. } | OpenError::IsFolder { .. } | OpenError::NoFile { .. }) => false,
+        Ok(Kind::Nothing) => Ok(path.exists() && opening.beside("-lock").exists()),
+        Ok(Kind::Backup)
+        | Err(OpenError::Foreign { .. } | OpenError::IsFolder { .. } | OpenError::NoFile { .. }) => {
+            Ok(false)
+        }
         Ok(Kind::Database)
         | Err(
             OpenError::Lost { .. }
             | OpenError::OtherNames { .. }
             | OpenError::Newer { .. }
-            | OpenError::Damaged { .. }
-            // Nobody can say that it is none.
-            | OpenError::NotAllowed { .. }
+            | OpenError::Damaged { .. },
+        ) => Ok(true),
+        Err(
+            error @ (OpenError::NotAllowed { .. }
             | OpenError::Io { .. }
             | OpenError::InUse { .. }
             | OpenError::Locked { .. }
             | OpenError::Backup { .. }
             | OpenError::NoRoom { .. }
             | OpenError::NoFolder { .. }
-            | OpenError::Sqlite { .. },
-        ) => true,
+            | OpenError::Sqlite { .. }),
+        ) => Err(error),
     }
 }
 

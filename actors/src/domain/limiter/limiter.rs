@@ -33,7 +33,8 @@ pub(super) struct Next {
 pub(super) struct Windows {
     /// Falling, and each used later than the one before it. Requests are remembered for the first.
     falling: Vec<(Window, Instant)>,
-    /// The shortest, and when it was used last. Requests are told apart for its sake.
+    /// The shortest, and when it was used last. Requests are told apart for its sake. When it has not been
+    /// used for as long as they are remembered, whichever is used next takes its place.
     shortest: (Window, Instant),
 }
 
