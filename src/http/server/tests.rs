@@ -51,21 +51,34 @@ async fn a_connection_with_many_requests_at_once_has_one_answered_a_turn() {
     assert_eq!(inside.service.waiters.counted(), (1, REQUESTS as u32), "each counts");
 }
 
+/// A connection's task and its client, on a socket of their own.
+struct Pair {
+    client: UnixStream,
+    stream: Stream,
+    talk: Talk,
+    delivery: Arc<Delivery>,
+    serving: watch::Sender<Phase>,
+}
+
+fn pair(inside: &Inside) -> Pair {
+    let (client, socket) = UnixStream::pair().unwrap();
+    let delivery = Delivery::new(Arc::clone(&inside.service));
+    let patience = inside.service.limits.write_timeout;
+    let stream = Stream::new(Socket::Unix(socket), patience, Arc::clone(&delivery));
+    let (serving, phase) = watch::channel(Phase::Serving);
+    let builder = builder(&inside.service.limits);
+    let talk = Talk { builder, delivery: Arc::clone(&delivery), phase };
+    Pair { client, stream, talk, delivery, serving }
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_answer_who_does_not_wait_to_be_told_to_continue_is_answered_however_long_it_takes() {
     let inside = Inside::start();
-    let (mut client, socket) = UnixStream::pair().unwrap();
+    let Pair { mut client, stream, mut talk, delivery, serving: _serving } = pair(&inside);
     // hyper reads all of it, and says `100 Continue` only then.
     let request =
         b"POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\nbody";
     client.write_all(request).await.unwrap();
-
-    let delivery = Delivery::new(Arc::clone(&inside.service));
-    let patience = inside.service.limits.write_timeout;
-    let stream = Stream::new(Socket::Unix(socket), patience, Arc::clone(&delivery));
-    let (_serving, phase) = watch::channel(Phase::Serving);
-    let builder = builder(&inside.service.limits);
-    let mut talk = Talk { builder, delivery: Arc::clone(&delivery), phase };
     let done = Notify::new();
     let service = service_fn(async |request: Request<Incoming>| {
         delivery.rest.begin(false);
@@ -93,14 +106,8 @@ async fn one_answer_who_does_not_wait_to_be_told_to_continue_is_answered_however
 /// that `reads` its body or does not.
 async fn heard_at_the_end(request: &[u8], reads: bool) -> String {
     let inside = Inside::start();
-    let (mut client, socket) = UnixStream::pair().unwrap();
+    let Pair { mut client, stream, mut talk, delivery, serving } = pair(&inside);
     client.write_all(request).await.unwrap();
-    let delivery = Delivery::new(Arc::clone(&inside.service));
-    let patience = inside.service.limits.write_timeout;
-    let stream = Stream::new(Socket::Unix(socket), patience, Arc::clone(&delivery));
-    let (serving, phase) = watch::channel(Phase::Serving);
-    let builder = builder(&inside.service.limits);
-    let mut talk = Talk { builder, delivery: Arc::clone(&delivery), phase };
     let service = service_fn(async |request: Request<Incoming>| {
         delivery.rest.begin(request.body().is_end_stream());
         let answer = pin!(async {
