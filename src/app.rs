@@ -402,9 +402,7 @@ fn write_down(
     // The file comes first: a token that is on disk as a hash alone would help nobody.
     let first_start =
         accounts.admin.as_ref().map(|token| write_token(database, token)).transpose()?;
-    let records = accounts.records.iter().cloned().map(Record::from);
-    let entries = accounts.entries.iter().cloned().map(Record::from);
-    let records: Vec<Record> = records.chain(entries).collect();
+    let records: Vec<Record> = accounts.records.iter().cloned().map(Record::from).collect();
     if !records.is_empty() {
         match store.commit(&records) {
             Verdict::Committed => {}

@@ -7,7 +7,6 @@ use octostore_actors::domain::{
         Account, AccountRecord, Allowance, Origin, Role, Standing, Subject, Token, TokenName,
         TokenSource, TokenState, scope::Scope,
     },
-    audit::{Action, AuditEntry, AuditOutcome, AuditText, Provenance, Who},
     values::{AccountId, AccountName, TokenHash, WallTime},
 };
 use std::{
@@ -155,8 +154,6 @@ pub struct Provisioned {
     pub tokens: Vec<Token>,
     /// What of it must be written.
     pub records: Vec<AccountRecord>,
-    /// What the audit log says of that: to be written with it.
-    pub entries: Vec<AuditEntry>,
     /// The token of the account `admin`, if this start made it.
     pub admin: Option<BearerToken>,
     /// The accounts whose configured token was rotated away, and so opens nothing.
@@ -183,7 +180,6 @@ pub fn provision(
             accounts,
             tokens,
             records: Vec::new(),
-            entries: Vec::new(),
             admin: None,
             rotated: Vec::new(),
         },
@@ -198,7 +194,7 @@ pub fn provision(
             }
             Some(token) if token.account == account && token.source == TokenSource::Static => {}
             // It was issued, and is configured now; or the name before it was changed: it follows.
-            Some(_) | None => state.token(hash, (account, &entry.name), TokenSource::Static),
+            Some(_) | None => state.token(hash, account, TokenSource::Static),
         }
     }
     if configured.is_empty() && !lets_others_in && state.done.accounts.is_empty() {
@@ -206,7 +202,7 @@ pub fn provision(
         #[expect(clippy::expect_used, reason = "a literal within the bounds")]
         let name = AccountName::new("admin").expect("`admin` is a possible name");
         let account = state.account(Origin::Local, &name);
-        state.token(token.hash(), (account, &name), TokenSource::Issued);
+        state.token(token.hash(), account, TokenSource::Issued);
         state.done.admin = Some(token);
     }
     state.done
@@ -232,15 +228,11 @@ impl State {
                     }
                 }
         };
-        let (records, entries) = (&mut self.done.records, &mut self.done.entries);
+        let records = &mut self.done.records;
         self.done.tokens.retain(|token| {
             let gone = gone(token);
             if gone {
                 records.push(AccountRecord::NoToken(token.hash));
-            }
-            // That one has run out was settled when it was made.
-            if gone && token.source == TokenSource::Static {
-                entries.push(revoked(token, "no longer configured", now));
             }
             !gone
         });
@@ -272,12 +264,7 @@ impl State {
         id
     }
 
-    fn token(
-        &mut self,
-        hash: TokenHash,
-        (account, owner): (AccountId, &AccountName),
-        source: TokenSource,
-    ) {
+    fn token(&mut self, hash: TokenHash, account: AccountId, source: TokenSource) {
         #[expect(clippy::expect_used, reason = "a literal within the bounds")]
         let name = TokenName::new(match source {
             TokenSource::Static => "configured",
@@ -297,13 +284,6 @@ impl State {
             state: TokenState::Live,
         };
         self.done.records.push(AccountRecord::Token(token.clone()));
-        if let Some(&index) = self.by_hash.get(&hash) {
-            let replaced = &self.done.tokens[index];
-            self.done.entries.push(revoked(replaced, "configured anew", self.now));
-        }
-        let detail = format!("{} of {owner}, named {}", token.id, token.name);
-        let target = account.to_string();
-        self.done.entries.push(entry(Action::TokenCreate, &target, &detail, self.now));
         match self.by_hash.get(&hash) {
             Some(&index) => self.done.tokens[index] = token,
             None => {
@@ -311,23 +291,6 @@ impl State {
                 self.done.tokens.push(token);
             }
         }
-    }
-}
-
-/// That the start has ended a token, and why.
-fn revoked(token: &Token, why: &str, at: WallTime) -> AuditEntry {
-    entry(Action::TokenRevoke, &token.id.to_string(), why, at)
-}
-
-/// That the start has done something.
-fn entry(action: Action, target: &str, detail: &str, at: WallTime) -> AuditEntry {
-    let nobody = AuditText::truncated("");
-    AuditEntry {
-        by: Provenance { who: Who::Server, from: nobody.clone(), request: nobody, at },
-        action,
-        target: AuditText::truncated(target),
-        outcome: AuditOutcome::Done,
-        detail: Some(AuditText::truncated(detail)),
     }
 }
 
