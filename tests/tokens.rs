@@ -47,6 +47,7 @@ fn an_account_has_several_tokens_and_sees_them() {
 
     let mut ci = Client::new(&server.address, &token);
     let me = ci.send("GET", "/auth/me", b"").ok();
+    assert!(is_stamp(&me["token"]["last_used_at"]), "it asks just now: {me}");
     assert_eq!((&me["name"], &me["admin"]), (&json!("alice"), &json!(false)));
     assert_eq!(me["token"]["id"], about["id"]);
     assert_eq!(me["quotas"]["locks"], 100);

@@ -38,14 +38,16 @@ use uuid::Uuid;
 const MAX_LIFE_SECONDS: u64 = 10 * 366 * 86_400;
 
 /// `GET /auth/me`
-pub fn me(identity: &Identity) -> Reply {
+pub fn me(context: &Context<'_>, identity: &Identity) -> Reply {
     let account = identity.account();
+    // What is on disk may be an hour old.
+    let used = context.service.directory.last_used(&identity.token().hash);
     let body = MeBody {
         id: Uuid::from_bytes(*account.id.as_bytes()),
         name: account.name.as_str(),
         origin: origin(account.origin),
         admin: account.role == Role::Admin,
-        token: TokenBody::of(identity.token(), identity, None),
+        token: TokenBody::of(identity.token(), identity, used),
         quotas: QuotasBody::of(identity.quotas()),
     };
     json(StatusCode::OK, &body)

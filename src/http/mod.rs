@@ -243,7 +243,7 @@ async fn answer(
         Resource::Config(key) => config::one(context, &caller()?, key, verb, body).await,
         Resource::ConfigHistory(key) => config::history(context, &caller()?, key).await,
         Resource::ConfigRollback(key) => config::rollback(context, &caller()?, key, body).await,
-        Resource::Me => Ok(accounts::me(&caller()?)),
+        Resource::Me => Ok(accounts::me(context, &caller()?)),
         Resource::Tokens => Box::pin(accounts::tokens(context, &caller()?, verb, body)).await,
         Resource::Token(id) => accounts::revoke(context, &caller()?, id).await,
         Resource::RotateToken => accounts::rotate(context, &caller()?).await,
