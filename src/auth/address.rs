@@ -105,9 +105,21 @@ impl FromStr for TrustedProxy {
             return Ok(Self::Unix);
         }
         let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        // Addresses of clients are compared as what they are, and not as a socket of IPv6 shows them.
         network
-            .map(Self::Network)
+            .map(|network| Self::Network(canonical(network)))
             .map_err(|_| "wanted an address or network, as in 127.0.0.1 or 10.0.0.0/8, or unix")
+    }
+}
+
+/// A network of IPv4 as such, if it is written as one of IPv6 (`::ffff:10.0.0.0/104`).
+fn canonical(network: IpNet) -> IpNet {
+    let bits = network.prefix_len().checked_sub(128 - 32);
+    match (network.addr().to_canonical(), bits) {
+        (IpAddr::V4(ip), Some(bits)) if matches!(network, IpNet::V6(_)) => {
+            IpNet::new(ip.into(), bits).unwrap_or(network)
+        }
+        (IpAddr::V4(_) | IpAddr::V6(_), _) => network,
     }
 }
 
@@ -173,6 +185,14 @@ mod tests {
         assert_eq!(from("127.0.0.1", &["[2001:db8::1]:80"], &["127.0.0.1"]), "2001:db8::1");
         assert_eq!(from("127.0.0.1", &[], &["127.0.0.1"]), "127.0.0.1");
         assert_eq!(from("::ffff:10.0.0.1", &["198.51.100.1"], &["10.0.0.0/8"]), "198.51.100.1");
+        // However the setting writes an address of IPv4.
+        for trusted in ["::ffff:10.0.0.1", "::ffff:10.0.0.0/104", "::ffff:0:0/96"] {
+            assert_eq!(
+                from("10.0.0.1", &["198.51.100.1"], &[trusted]),
+                "198.51.100.1",
+                "{trusted}"
+            );
+        }
     }
 
     #[test]
