@@ -345,3 +345,11 @@ fn an_account_has_as_many_keys_and_bytes_as_it_may() {
     alice.put_value("d", &bytes(998)).ok();
     alice.put_value("b", "2").refused(429, "quota_exceeded");
 }
+
+#[test]
+fn an_account_may_have_no_bytes_at_all() {
+    let server = Setup::new().flag("--config-bytes-per-account", "0").start();
+    let mut alice = Caller::alice(&server);
+    assert_eq!(alice.get("/auth/me").ok()["quotas"]["config_bytes"], 0);
+    alice.put_value("a", "1").refused(429, "quota_exceeded");
+}
