@@ -19,12 +19,10 @@ use octostore_actors::domain::{
     page::PageLimit,
 };
 use rusqlite::{Connection, OpenFlags};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A file that was found whole, to be read. It stays as it is.
 pub struct Checked {
-    /// Where.
-    pub path: PathBuf,
     /// Whether it is a backup.
     pub is_backup: bool,
     /// The version of its tables.
@@ -74,7 +72,6 @@ pub fn check(path: &Path, boot: &BootId) -> Result<Checked, BackupError> {
         .pragma_query_value(None, "page_count", |row| row.get(0))
         .map_err(|error| opening.refuse(error))?;
     let mut checked = Checked {
-        path: path.clone(),
         is_backup: kind == Kind::Backup,
         version,
         pages,
