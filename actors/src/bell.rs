@@ -9,17 +9,11 @@ use crate::sync::{Condvar, Mutex, lock};
 use std::{sync::PoisonError, time::Duration};
 
 /// For one sleeper.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Bell {
     /// Whether he sleeps.
     asleep: Mutex<bool>,
     rung: Condvar,
-}
-
-impl Default for Bell {
-    fn default() -> Self {
-        Self { asleep: Mutex::new(false), rung: Condvar::new() }
-    }
 }
 
 /// What ended a sleep.
