@@ -220,14 +220,7 @@ pub struct App {
     server: Server,
     threads: Threads,
     failures: mpsc::UnboundedReceiver<Failure>,
-    first_start: Option<FirstStart>,
-}
-
-/// What a first start with nothing configured has made.
-#[derive(Clone, Debug)]
-pub struct FirstStart {
-    /// The file with the token of the account `admin`.
-    pub token_file: PathBuf,
+    first_token: Option<PathBuf>,
 }
 
 impl App {
@@ -255,7 +248,7 @@ impl App {
             !providers.is_empty() || !workload.is_empty(),
             calendar.wall(),
         );
-        let first_start = write_down(&settings.database.0, &mut store, &accounts)?;
+        let first_token = write_down(&settings.database.0, &mut store, &accounts)?;
         announce(&mut store, &listeners);
         let main_file = store.main_file();
         let (counts, clock) =
@@ -328,7 +321,7 @@ impl App {
             ready: AtomicBool::new(true),
         });
         let server = Server::start(&service, listeners);
-        Ok(Self { service, server, threads, failures, first_start })
+        Ok(Self { service, server, threads, failures, first_token })
     }
 
     /// Where people go to sign in; a path alone where no setting says at which address.
@@ -346,9 +339,9 @@ impl App {
         Some(std::path::absolute(&path).unwrap_or(path))
     }
 
-    /// What the first start has made, if this is one.
-    pub fn first_start(&self) -> Option<&FirstStart> {
-        self.first_start.as_ref()
+    /// The file with the token of the account `admin`, if this is a first start and has made that.
+    pub fn first_token(&self) -> Option<&Path> {
+        self.first_token.as_deref()
     }
 
     /// Serves until `shutdown` is done, then stops in good order: what was taken is answered,
@@ -390,17 +383,18 @@ fn announce(store: &mut SqliteStore, listeners: &[Listener]) {
     }
 }
 
-/// Writes what the start has decided about accounts, before anything is served.
+/// Writes what the start has decided about accounts, before anything is served. Returns the file of the
+/// token that it has made, if any.
 fn write_down(
     database: &Path,
     store: &mut SqliteStore,
     accounts: &Provisioned,
-) -> Result<Option<FirstStart>, StartError> {
+) -> Result<Option<PathBuf>, StartError> {
     for name in &accounts.rotated {
         tracing::warn!(account = %name, "its configured token was rotated away and opens nothing");
     }
     // The file comes first: a token that is on disk as a hash alone would help nobody.
-    let first_start =
+    let first_token =
         accounts.admin.as_ref().map(|token| write_token(database, token)).transpose()?;
     let records: Vec<Record> = accounts.records.iter().cloned().map(Record::from).collect();
     if !records.is_empty() {
@@ -410,7 +404,7 @@ fn write_down(
             Verdict::Unknown(failure) => return Err(StartError::Write(failure.to_string())),
         }
     }
-    Ok(first_start)
+    Ok(first_token)
 }
 
 /// Where the token of the account `admin` is put.
@@ -420,7 +414,7 @@ fn token_path(database: &Path) -> PathBuf {
     path.into()
 }
 
-fn write_token(database: &Path, token: &BearerToken) -> Result<FirstStart, StartError> {
+fn write_token(database: &Path, token: &BearerToken) -> Result<PathBuf, StartError> {
     let path = token_path(database);
     let write = || {
         // A file of that name is of a start that did not come to its end, or not ours to trust.
@@ -434,5 +428,5 @@ fn write_token(database: &Path, token: &BearerToken) -> Result<FirstStart, Start
         file.sync_all()
     };
     write().map_err(|source| StartError::AdminToken { path: path.clone(), source })?;
-    Ok(FirstStart { token_file: std::path::absolute(&path).unwrap_or(path) })
+    Ok(std::path::absolute(&path).unwrap_or(path))
 }

@@ -1,7 +1,7 @@
 //! The `octostore` command: reads the settings, serves, and stops on a signal.
 
 use octostore::{
-    app::{App, Failure, FirstStart, StartError},
+    app::{App, Failure, StartError},
     clock::{SystemClock, TimeSource},
     command::{self, Asked, CommandError, exit},
     http::{ListenError, Listener},
@@ -111,7 +111,7 @@ async fn serve(settings: &Settings, given: Vec<Given>) -> Result<(), Fatal> {
     let app = App::start(settings, listeners, &time)?;
     let pages = app.sign_in_pages();
     let token_file = app.token_to_try(&settings.database.0);
-    print(&greeting(&addresses, &settings.database.0, &pages, (app.first_start(), token_file)));
+    print(&greeting(&addresses, &settings.database.0, &pages, (app.first_token(), token_file)));
     systemd::ready(&format!("listening on {}", list(&addresses)));
     app.run_until(async {
         shutdown.await;
@@ -151,7 +151,7 @@ fn greeting(
     addresses: &[Bind],
     database: &Path,
     sign_in_pages: &[String],
-    (first_start, token_file): (Option<&FirstStart>, Option<PathBuf>),
+    (first_token, token_file): (Option<&Path>, Option<PathBuf>),
 ) -> String {
     let database = database.canonicalize().unwrap_or_else(|_| database.to_owned());
     let mut text = format!(
@@ -165,8 +165,7 @@ fn greeting(
     for page in sign_in_pages {
         text += &format!("  sign in at   {page}\n");
     }
-    if let Some(FirstStart { token_file }) = first_start {
-        let file = token_file.display();
+    if let Some(file) = first_token.map(Path::display) {
         text += &format!("  account      admin, made just now; its token is in {file}\n");
     }
     let target = match addresses.first() {

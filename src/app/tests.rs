@@ -82,7 +82,7 @@ fn a_server_that_is_dropped_frees_its_file_although_its_runtime_stands_still() {
     let (folder, still) = (TempDir::new().unwrap(), runtime());
     let first = still.block_on(async {
         let app = app(folder.path()).unwrap();
-        let token = std::fs::read(&app.first_start().unwrap().token_file).unwrap();
+        let token = std::fs::read(app.first_token().unwrap()).unwrap();
         let now = app.service.calendar.wall();
         let admin = app.service.directory.authenticate(token.trim_ascii(), now).unwrap();
         for number in 0..100 {
