@@ -5,78 +5,96 @@
 //! socket. So that nothing is lost, a connection only counts as at rest when hyper can hold nothing
 //! of it: no request that is not read to its end or is still being handled, and no part of an answer.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 /// What is known of one connection: shared by its handlers and its socket, which one task polls.
 #[derive(Debug, Default)]
 pub struct Rest {
     /// How many requests have begun.
     begun: AtomicU32,
-    /// Whether the last one was read to its end, and its answer was made in one piece.
-    whole: AtomicBool,
-    /// Whether its handler waits for the rest of it.
-    reading: AtomicBool,
-    /// Whether its handler is done.
-    answered: AtomicBool,
-    /// Whether nothing has come since its answer was written.
-    resting: AtomicBool,
+    /// How far the last of them has come: one of [`Stage`].
+    stage: AtomicU8,
+}
+
+/// How far a request has come. One that is answered in the first or the second stays there.
+#[repr(u8)]
+enum Stage {
+    /// Some of it, or of its answer, may still be to come; or there was no request yet.
+    Partial,
+    /// Its handler waits for its body.
+    Reading,
+    /// It was read to its end. What is written is not its answer: `100 Continue`, or left of one before.
+    Whole,
+    /// It was answered in one piece: what is written is that.
+    Answered,
+    /// Its answer was written, and nothing has come since.
+    Resting,
 }
 
 impl Rest {
     /// A request begins; `whole` if it has no body.
     pub fn begin(&self, whole: bool) {
         self.begun.fetch_add(1, Ordering::Relaxed);
-        self.whole.store(whole, Ordering::Relaxed);
-        self.reading.store(false, Ordering::Relaxed);
-        self.answered.store(false, Ordering::Relaxed);
-        self.resting.store(false, Ordering::Relaxed);
+        self.enter(if whole { Stage::Whole } else { Stage::Partial });
     }
 
     /// Its handler waits for its body.
     pub fn reads(&self) {
-        self.reading.store(true, Ordering::Relaxed);
+        self.enter(Stage::Reading);
     }
 
     /// Whether it does.
     pub fn is_reading(&self) -> bool {
-        self.reading.load(Ordering::Relaxed)
+        self.is_at(Stage::Reading)
     }
 
     /// Its body was read to the end.
     pub fn read(&self) {
-        self.reading.store(false, Ordering::Relaxed);
-        self.whole.store(true, Ordering::Relaxed);
+        self.enter(Stage::Whole);
     }
 
-    /// Whether some of its body may still be to come.
+    /// Whether some of its body may still be to come; asked before it is answered.
     pub fn is_unread(&self) -> bool {
-        !self.whole.load(Ordering::Relaxed)
+        !self.is_at(Stage::Whole)
     }
 
-    /// It was answered: what is written from now on is that. Before it was `100 Continue`.
-    pub fn answered(&self) {
-        self.answered.store(true, Ordering::Relaxed);
-    }
-
-    /// Its answer is made piece by piece.
+    /// Its answer, which is about to be given, is made piece by piece.
     pub fn goes_on(&self) {
-        self.whole.store(false, Ordering::Relaxed);
+        self.enter(Stage::Partial);
     }
 
-    /// Something came.
-    pub fn heard(&self) {
-        self.resting.store(false, Ordering::Relaxed);
+    /// It was answered.
+    pub fn answered(&self) {
+        self.pass(Stage::Whole, Stage::Answered);
     }
 
     /// All that there was to write is in the kernel's hands.
     pub fn written(&self) {
-        let is_over = self.whole.load(Ordering::Relaxed) && self.answered.load(Ordering::Relaxed);
-        self.resting.store(is_over, Ordering::Relaxed);
+        self.pass(Stage::Answered, Stage::Resting);
+    }
+
+    /// Something came.
+    pub fn heard(&self) {
+        self.pass(Stage::Resting, Stage::Answered);
     }
 
     /// Which rest this is, if it is one: after how many requests.
     pub fn which(&self) -> Option<u32> {
-        self.resting.load(Ordering::Relaxed).then(|| self.begun.load(Ordering::Relaxed))
+        self.is_at(Stage::Resting).then(|| self.begun.load(Ordering::Relaxed))
+    }
+
+    fn is_at(&self, stage: Stage) -> bool {
+        self.stage.load(Ordering::Relaxed) == stage as u8
+    }
+
+    fn enter(&self, stage: Stage) {
+        self.stage.store(stage as u8, Ordering::Relaxed);
+    }
+
+    fn pass(&self, from: Stage, to: Stage) {
+        if self.is_at(from) {
+            self.enter(to);
+        }
     }
 }
 
