@@ -8,7 +8,7 @@ use super::{
     files::{Files, SystemFiles},
     header::Kind,
     journal::{self, Standing},
-    lock_file::{LockFile, NotLocked},
+    lock_file::LockFile,
     open::{Opening, VERSION},
     refusal::OpenError,
     row::natural,
@@ -58,10 +58,7 @@ pub fn check(path: &Path, boot: &BootId) -> Result<Checked, BackupError> {
     let (lock, journal, connection) = if journal_bytes == 0 {
         (None, Standing::Whole, opening.connect_for_good()?)
     } else {
-        let lock = LockFile::take(&path).map_err(|error| match error {
-            NotLocked::HeldBy(holder) => OpenError::InUse { path: path.clone(), holder },
-            NotLocked::Io(path, source) => OpenError::of(&path, source),
-        })?;
+        let lock = LockFile::take(&path).map_err(|why| OpenError::not_locked(&path, why))?;
         let journal = check_journal(&opening)?;
         (Some(lock), journal, opening.connect()?)
     };

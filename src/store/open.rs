@@ -11,7 +11,7 @@ use super::{
     is_full,
     journal::{self, Standing, WrongBit},
     limiter, lock,
-    lock_file::{LockFile, NotLocked},
+    lock_file::LockFile,
     migrate::{MIGRATIONS, migrate},
     refusal::OpenError,
     row::BadRow,
@@ -101,10 +101,7 @@ pub fn open_on(
     now: Instant,
 ) -> Result<(SqliteStore, Recovered), OpenError> {
     let path = files.real_path(path)?;
-    let lock = files.lock(&path).map_err(|error| match error {
-        NotLocked::HeldBy(holder) => OpenError::InUse { path: path.clone(), holder },
-        NotLocked::Io(path, source) => OpenError::of(&path, source),
-    })?;
+    let lock = files.lock(&path).map_err(|why| OpenError::not_locked(&path, why))?;
     Opening { files, path: &path }.open(lock, boot, now)
 }
 

@@ -1,6 +1,9 @@
 //! Why a store could not be opened.
 
-use super::{lock_file::Holder, open::VERSION};
+use super::{
+    lock_file::{Holder, NotLocked},
+    open::VERSION,
+};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -135,6 +138,14 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// What is wrong when the lock of the database at `path` cannot be had.
+    pub fn not_locked(path: &Path, why: NotLocked) -> Self {
+        match why {
+            NotLocked::HeldBy(holder) => Self::InUse { path: path.to_owned(), holder },
+            NotLocked::Io(lock, source) => Self::of(&lock, source),
+        }
+    }
+
     /// What is wrong when the system refuses the file at `path`.
     pub fn of(path: &Path, source: io::Error) -> Self {
         let (kind, path) = (source.kind(), path.to_owned());
