@@ -407,11 +407,9 @@ fn write_down(
     Ok(first_token)
 }
 
-/// Where the token of the account `admin` is put.
-fn token_path(database: &Path) -> PathBuf {
-    let mut path = std::ffi::OsString::from(database);
-    path.push(".admin-token");
-    path.into()
+/// Where a first start puts the token of the account `admin`.
+pub fn token_path(database: &Path) -> PathBuf {
+    store::beside(database, ".admin-token")
 }
 
 fn write_token(database: &Path, token: &BearerToken) -> Result<PathBuf, StartError> {

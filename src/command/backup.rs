@@ -7,6 +7,7 @@ use super::{
     this_boot,
 };
 use crate::{
+    app::token_path,
     settings::{Bind, Secret},
     store::{self, BackupError, Holder},
 };
@@ -83,12 +84,11 @@ fn fetch(
     file: &mut NewFile,
 ) -> Result<(), CommandError> {
     let Secrets { admin_key, token } = &arguments.secrets;
-    let mut beside = arguments.database.database.0.clone().into_os_string();
-    beside.push(".admin-token");
+    let beside = token_path(&arguments.database.database.0);
     let secret = match admin_key.as_ref().or(token.as_ref()) {
         Some(secret) => secret.reveal().to_owned(),
         None => std::fs::read_to_string(&beside)
-            .map_err(|_| ClientError::NoSecret(beside.to_string_lossy().into_owned()))?,
+            .map_err(|_| ClientError::NoSecret(beside.display().to_string()))?,
     };
     let server = server.with_secret(&secret);
     let fetched = block_on(server.fetch("/admin/backup", file.file()));

@@ -196,7 +196,7 @@ pub(super) fn build<T>(
     let (path, _lock) = lock_database(database)?;
     let write = |source| BackupError::Write { path: path.clone(), source };
     let target = Opening { files: &SystemFiles, path: &path };
-    for taken in [path.clone(), target.beside("-wal"), target.beside("-journal")] {
+    for taken in [path.clone(), target.journal(), target.beside("-journal")] {
         // A journal of an earlier database would be read as one of this.
         match std::fs::symlink_metadata(&taken) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -127,7 +127,7 @@ impl Checked {
 
 /// Refuses a journal that is not whole, and leaves it so.
 fn check_journal(opening: &Opening<'_>) -> Result<Standing, OpenError> {
-    let inspected = opening.files.read(&opening.beside("-wal")).and_then(journal::inspect);
+    let inspected = opening.files.read(&opening.journal()).and_then(journal::inspect);
     match inspected.map_err(|source| opening.io(source))? {
         Ok(standing @ (Standing::Whole | Standing::Unclear(_))) => Ok(standing),
         Ok(Standing::OneBit(_)) => Err(opening.damaged(
@@ -141,7 +141,7 @@ fn check_journal(opening: &Opening<'_>) -> Result<Standing, OpenError> {
 impl Opening<'_> {
     /// How long its journal is.
     pub fn journal_bytes(&self) -> u64 {
-        std::fs::metadata(self.beside("-wal")).map_or(0, |meta| meta.len())
+        std::fs::metadata(self.journal()).map_or(0, |meta| meta.len())
     }
 
     /// [`Opening::refuse_unclear`], of a file that was opened and no more.

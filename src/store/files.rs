@@ -211,6 +211,17 @@ fn fill(journal: &mut File, frames: u32) -> io::Result<()> {
     journal.sync_all()
 }
 
+/// What belongs to a database, by the ends of their names: itself, what SQLite puts beside it, and its
+/// lock.
+pub const OF_A_DATABASE: [&str; 5] = ["", "-wal", "-shm", "-journal", "-lock"];
+
+/// The file whose name is that of the file at `path`, and this `end` behind it.
+pub fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
 /// The folder that a file is in, also where its path does not say.
 pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {

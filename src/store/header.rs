@@ -1,7 +1,7 @@
 //! The first bytes of a file: whose it is, before SQLite opens it.
 
 use super::{
-    files::{Files, SystemFiles},
+    files::{Files, OF_A_DATABASE, SystemFiles},
     open::{Opening, VERSION},
     refusal::OpenError,
 };
@@ -34,9 +34,6 @@ pub enum Kind {
     /// A backup of one.
     Backup,
 }
-
-/// What belongs to a database, by the ends of their names.
-const OF_A_DATABASE: [&str; 5] = ["", "-wal", "-shm", "-journal", "-lock"];
 
 /// Whether the file at `path` is a database, which a server may have open, or belongs to one. A backup
 /// does not, nor does what is not ours.
@@ -152,7 +149,7 @@ impl Opening<'_> {
     /// there is a write-ahead log, and until then its journal takes back what was no file before.
     fn refuse_remains(&self) -> Result<(), OpenError> {
         let lost = |journal| Err(OpenError::Lost { path: self.path.to_owned(), journal });
-        let log = self.beside("-wal");
+        let log = self.journal();
         if !self.begin_of(&log, 1)?.is_empty() {
             return lost(log);
         }

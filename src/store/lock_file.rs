@@ -1,8 +1,8 @@
 //! One server a file: a lock file beside the database, with the holder's pid in it.
 
+use super::files::beside;
 use rustix::fs::{FlockOperation, flock};
 use std::{
-    ffi::OsString,
     fs::{File, OpenOptions},
     io::{self, Read, Seek, Write},
     os::unix::fs::OpenOptionsExt,
@@ -46,9 +46,7 @@ pub enum NotLocked {
 impl LockFile {
     /// Takes the lock of the database at `database`, without waiting.
     pub fn take(database: &Path) -> Result<Self, NotLocked> {
-        let mut path = OsString::from(database);
-        path.push("-lock");
-        let path = PathBuf::from(path);
+        let path = beside(database, "-lock");
         Self::take_at(&path).map_err(|error| error.unwrap_or_else(|io| NotLocked::Io(path, io)))
     }
 

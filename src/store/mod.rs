@@ -34,7 +34,7 @@ pub use audit::Retention;
 pub use backup::{BackupError, Restored, backup, copy_main_file, restore};
 pub use check::{Checked, check};
 pub use contents::{Contents, Contradiction};
-pub use files::{Files, JournalSize, SystemFiles, folder_of};
+pub use files::{Files, JournalSize, SystemFiles, beside, folder_of};
 pub use fill::{AuditRows, fill};
 pub use header::belongs_to_a_database;
 pub use lock_file::{Holder, LockFile, NotLocked};
@@ -70,9 +70,7 @@ const IDLE_AFTER: Duration = Duration::from_millis(50);
 
 /// The files of a store at `path`: the main file, and the journal beside it.
 pub fn files_of(path: &Path) -> Vec<(&'static str, PathBuf)> {
-    let mut journal = path.as_os_str().to_owned();
-    journal.push("-wal");
-    vec![("database", path.to_owned()), ("journal", journal.into())]
+    vec![("database", path.to_owned()), ("journal", beside(path, "-wal"))]
 }
 
 /// The store in a SQLite file.

@@ -6,7 +6,7 @@
 use super::{
     Retention, SqliteStore, boot as boot_row,
     contents::{Contents, Contradiction},
-    files::{Files, JournalSize, SystemFiles, folder_of},
+    files::{Files, JournalSize, SystemFiles, beside, folder_of},
     header::{APPLICATION_ID, Kind},
     is_full,
     journal::{self, Standing, WrongBit},
@@ -207,14 +207,12 @@ impl Opening<'_> {
         self.files.settle(&self.journal()).map_err(|source| self.io(source))
     }
 
-    fn journal(&self) -> PathBuf {
+    pub fn journal(&self) -> PathBuf {
         self.beside("-wal")
     }
 
-    pub fn beside(&self, suffix: &str) -> PathBuf {
-        let mut path = self.path.as_os_str().to_owned();
-        path.push(suffix);
-        path.into()
+    pub fn beside(&self, end: &str) -> PathBuf {
+        beside(self.path, end)
     }
 
     /// The main file, to be read beside SQLite. It is opened before SQLite locks it and must be

@@ -1,5 +1,6 @@
 //! Files on their way: they have another name until they are whole, and disappear if they never are.
 
+use super::files::{OF_A_DATABASE, beside};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -9,9 +10,6 @@ use tempfile::{Builder, NamedTempFile};
 
 /// Where files were begun. One that is finished has no longer this name.
 static BEGUN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
-
-/// What SQLite puts beside a database, by the ends of their names.
-const BESIDE: [&str; 4] = ["", "-journal", "-wal", "-shm"];
 
 /// Begins a file in `folder`, empty, which nobody else can read.
 ///
@@ -30,11 +28,9 @@ pub fn begin_file(folder: &Path) -> io::Result<NamedTempFile> {
 pub fn remove_unfinished() -> impl Sized {
     let begun = begun();
     for path in &*begun {
-        for end in BESIDE {
-            let mut name = path.clone().into_os_string();
-            name.push(end);
+        for end in OF_A_DATABASE {
             // Most are not there, and nobody is left to be told of one that stays.
-            let _gone = std::fs::remove_file(name);
+            let _gone = std::fs::remove_file(beside(path, end));
         }
     }
     begun
