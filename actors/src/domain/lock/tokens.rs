@@ -13,19 +13,19 @@ use crate::{
 /// nobody knows what was granted since: above every token that can have been, at `now`.
 ///
 /// The bound is the wall clock: [`LOST_EACH_SECOND`] tokens for every second since
-/// [`LOST_SINCE`], and an hour more. A store that began at zero is far below it, and one that was
+/// [`LOST_SINCE`], and for [`AHEAD`] more. A store that began at zero is far below it, and one that was
 /// restored before began below it and spends them more slowly than it rises; so whichever copy is
-/// restored, and however often, no token comes twice. Where the mark is less than an hour above it, the
+/// restored, and however often, no token comes twice. Where the mark is less than that hour above it, the
 /// clock was set back a little: the tokens go on a second's worth above the mark, and the clock
 /// overtakes them again. Where it is further above, the clock cannot be right, and the mark itself rises
 /// by [`LOST_AT_MOST`].
 pub fn after_restore(mark: FencingToken, now: WallTime) -> FencingToken {
-    let millis = now.as_millis().saturating_sub((LOST_SINCE - 3600) * 1000);
-    let millis = u64::try_from(millis).unwrap_or(0);
+    let millis = u64::try_from(now.as_millis()).unwrap_or(0);
+    let millis = millis.saturating_sub((LOST_SINCE - AHEAD) * 1000);
     let bound = millis.saturating_mul(LOST_EACH_SECOND) / 1000;
     match mark.get().checked_sub(bound) {
         None => FencingToken::ZERO.saturating_add(bound),
-        Some(above) if above < 3600 * LOST_EACH_SECOND => mark.saturating_add(LOST_EACH_SECOND),
+        Some(above) if above < AHEAD * LOST_EACH_SECOND => mark.saturating_add(LOST_EACH_SECOND),
         Some(_) => mark.saturating_add(LOST_AT_MOST),
     }
 }
@@ -38,7 +38,10 @@ const LOST_EACH_SECOND: u64 = 1 << 22;
 const LARGEST_BLOCK: u64 = 1 << 24;
 
 /// 2020, before the first store there was, in seconds since 1970.
-const LOST_SINCE: i64 = 1_577_836_800;
+const LOST_SINCE: u64 = 1_577_836_800;
+
+/// By how many seconds the bound is ahead of the clock: an hour.
+const AHEAD: u64 = 3600;
 
 /// What a store spends in about a week and a half at that speed.
 const LOST_AT_MOST: u64 = 1 << 42;
