@@ -1,11 +1,11 @@
-//! A client that is alone, and who commits what it changes.
+//! A client that is alone: whether it is, and the commit of what it changes.
 //!
 //! A change goes to the journal's thread, and the answer comes back from there: two threads that sleep
 //! are woken, which takes longer than everything else but the disk. If one connection is open, there is
 //! nobody else for the thread that serves it to look after: it may as well wait for the disk itself.
 //! Whoever connects in that moment waits with it, and so does everything else that this thread sees to,
-//! signals among it: so it does so only while the disk is quick. A disk that is so no more is noticed by the
-//! commit that takes long, once.
+//! signals included: so it does that only while the disk is quick. That a disk is quick no more shows by one
+//! commit that takes long, and the next is made elsewhere.
 
 use crate::metrics::Counts;
 use octostore_actors::commit::{Desk, Store};

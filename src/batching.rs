@@ -4,9 +4,9 @@
 //! A thread that sleeps costs a system call to wake, and a context switch. Commands that come in
 //! one burst go to their actor as one message, and are decided upon where they were gathered if the
 //! actor is free ([`Station`]); answers that come with one commit wake one task, which wakes the
-//! others where they run. What a client asks who is [`Alone`] is committed here as well. Who looks and is
-//! answered at once does not wait for a crowd that a commit has answered, and a few who wait for the
-//! disk do not wait for the core: see [`courtesy`].
+//! others where they run. What a client that is [`Alone`] asks is committed here as well. Whoever looks,
+//! and is answered at once, does not wait for a crowd that a commit has answered; and a few who wait for
+//! the disk do not wait for the core: see [`courtesy`].
 
 mod courtesy;
 
@@ -55,7 +55,7 @@ pub struct Outbox<M: Machine> {
 
 impl<M: Machine> Outbox<M> {
     /// An outbox to the actor of `station`, which is called `name`, and whose answers `alarm` wakes
-    /// for. What a client asks who is `alone` is committed here. Must be called on a tokio runtime.
+    /// for. What a client that is `alone` asks is committed here. Must be called on a tokio runtime.
     pub fn new(
         name: &'static str,
         station: Arc<Station<M>>,

@@ -1,4 +1,4 @@
-//! What goes from thread to thread, one of which it belongs to.
+//! Work that goes from thread to thread, and belongs to one of them.
 
 use std::{
     any::Any,

@@ -11,8 +11,8 @@ use std::{
     task::{Context, Poll},
 };
 
-/// The journal may have been woken on the core of this thread, and would wait as long as the system
-/// lets that go on: milliseconds, for what takes it microseconds.
+/// Lets the journal's thread run first. It may have been woken on the core of this one, and would wait for
+/// as long as the system lets this one go on: milliseconds, for what takes it microseconds.
 pub fn offer_the_core() {
     std::thread::yield_now();
 }
@@ -53,9 +53,9 @@ impl Lookers {
 /// Those who have asked for what must be on disk, and have no answer yet.
 ///
 /// For the few of them the journal's thread wakes three times: for them, for the disk, and for the
-/// disk again. Each time it may find the cores taken by a runtime that is busy with everybody else,
-/// so that offers its own a few times before they have their answers; not more often, as it is the system
-/// that decides who gets it, and when it comes back. Where they are a [`CROWD`], the journal has work to
+/// disk again. Each time it may find the cores taken by a runtime that is busy with everybody else.
+/// So the runtime offers its own a few times before they have their answers; not more often, as it is
+/// the system that decides who gets it, and when it comes back. Where they are a [`CROWD`], the journal has work to
 /// begin with when it can, and to be interrupted costs everybody more.
 #[derive(Debug, Default)]
 pub struct Waiters {

@@ -49,7 +49,7 @@ async fn written(service: &Arc<Service>, format: Format) -> Result<String, ApiEr
     }
 }
 
-/// Whether whoever asks is on this machine, and asks for himself: a proxy says for whom it asks.
+/// Whether whoever asks is on this machine, and asks for itself: a proxy says for whom it asks.
 fn is_local(peer: Address, headers: &HeaderMap) -> bool {
     let here = match peer {
         Address::Ip(ip) => ip.to_canonical().is_loopback(),

@@ -87,7 +87,7 @@ impl<M: Machine> Handle<M> {
         Ok(())
     }
 
-    /// The same, but does not wake the actor.
+    /// Puts the commands into the mailbox, and does not wake the actor for them.
     pub(super) fn leave(&self, asked: Vec<Asked<M>>) -> Result<(), (Vec<Asked<M>>, NotTaken)> {
         match self.address.try_leave(Message::Commands(asked)) {
             Ok(()) => Ok(()),

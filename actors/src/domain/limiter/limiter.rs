@@ -28,7 +28,7 @@ pub(super) struct Next {
     pub(super) credit: u32,
 }
 
-/// The windows that checks have asked about of late.
+/// The windows that recent checks have asked about.
 #[derive(Clone, Debug)]
 pub(super) struct Windows {
     /// Falling, and each used later than the one before it. Requests are remembered for the first.
@@ -84,7 +84,7 @@ impl Limiter {
         }
     }
 
-    /// Takes over the policy of a check, and forgets what no policy of late asks about.
+    /// Takes over the policy of a check, and forgets what no recent policy asks about.
     pub(super) fn follow(&mut self, policy: Policy, now: Instant) {
         self.policy = policy;
         self.windows.used(policy.window, now);
@@ -113,7 +113,7 @@ impl Limiter {
             && self.next.map_or(self.credit, |next| next.credit) >= cost
     }
 
-    /// Whether after a crash requests would be forgotten that count for a policy of late.
+    /// Whether a crash would make it forget requests that count for a recent policy.
     pub(super) fn is_to_be_remembered_longer(&self) -> bool {
         self.history.last().is_some() && self.horizon_written < Some(self.windows.longest())
     }
