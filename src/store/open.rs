@@ -5,16 +5,14 @@
 
 use super::{
     Retention, SqliteStore, boot as boot_row,
-    contents::{Contents, Contradiction},
-    files::{Files, JournalSize, SystemFiles, beside, folder_of},
+    contents::Contents,
+    files::{Files, JournalSize, SystemFiles, beside},
     header::{APPLICATION_ID, Kind},
-    is_full,
     journal::{self, Standing, WrongBit},
     limiter, lock,
     lock_file::LockFile,
     migrate::{MIGRATIONS, migrate},
     refusal::OpenError,
-    row::BadRow,
     statements::Statements,
 };
 use crate::clock::BootId;
@@ -30,11 +28,7 @@ use octostore_actors::{
     snapshot::SnapshotHold,
     time::Instant,
 };
-use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, wal::CheckpointMode};
-use rustix::{
-    fs::{Access, access},
-    io::Errno,
-};
+use rusqlite::{Connection, OpenFlags, config::DbConfig, wal::CheckpointMode};
 use std::{
     fs::File,
     io,
@@ -386,66 +380,4 @@ impl Opening<'_> {
         let tokens = Tokens::new(last, mark, TOKEN_BLOCK);
         Ok(Recovered { leases, tokens, limits, flags, config, accounts, bearers })
     }
-
-    /// What the rows say cannot be.
-    pub fn contradiction(&self, error: Contradiction) -> OpenError {
-        match error {
-            Contradiction::Row(BadRow::Sqlite(error)) => self.refuse(error),
-            Contradiction::Row(BadRow::Impossible { .. } | BadRow::Changed { .. })
-            | Contradiction::TokenAboveMark
-            | Contradiction::TokenTwice
-            | Contradiction::NoAccount => self.damaged(error.to_string()),
-        }
-    }
-
-    pub fn refuse(&self, error: rusqlite::Error) -> OpenError {
-        let path = self.path.to_owned();
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Locked { path },
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                self.damaged(error.to_string())
-            }
-            // Our own statements only fail to parse where the schema is not ours.
-            Some(ErrorCode::Unknown) => self.damaged(error.to_string()),
-            // SQLite says the same when the disk fails.
-            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied)
-                if self.is_forbidden() =>
-            {
-                OpenError::NotAllowed { path }
-            }
-            _ if is_full(&error) => OpenError::NoRoom { path },
-            _ if is_impossible(&error) => self.damaged(error.to_string()),
-            _ => OpenError::Sqlite { path, source: error },
-        }
-    }
-
-    /// Whether this user may not use one of the files, or their folder.
-    fn is_forbidden(&self) -> bool {
-        let all = [self.path, &self.journal(), folder_of(self.path)];
-        let wanted = Access::READ_OK | Access::WRITE_OK;
-        all.iter().any(|path| matches!(access(*path, wanted), Err(Errno::ACCESS | Errno::ROFS)))
-    }
-
-    pub fn damaged(&self, what: String) -> OpenError {
-        let what = what.lines().collect::<Vec<_>>().join(" ");
-        OpenError::Damaged { path: self.path.to_owned(), what }
-    }
-
-    pub fn io(&self, source: io::Error) -> OpenError {
-        OpenError::of(self.path, source)
-    }
-}
-
-/// Whether a row is missing, or has a value that no server wrote.
-fn is_impossible(error: &rusqlite::Error) -> bool {
-    matches!(
-        error,
-        rusqlite::Error::QueryReturnedNoRows
-            | rusqlite::Error::QueryReturnedMoreThanOneRow
-            | rusqlite::Error::FromSqlConversionFailure(..)
-            | rusqlite::Error::InvalidColumnType(..)
-            | rusqlite::Error::IntegralValueOutOfRange(..)
-            | rusqlite::Error::SqlInputError { .. }
-            | rusqlite::Error::Utf8Error(..)
-    )
 }

@@ -1,8 +1,17 @@
 //! Why a store could not be opened.
 
 use super::{
+    contents::Contradiction,
+    files::folder_of,
+    is_full,
     lock_file::{Holder, NotLocked},
-    open::VERSION,
+    open::{Opening, VERSION},
+    row::BadRow,
+};
+use rusqlite::ErrorCode;
+use rustix::{
+    fs::{Access, access},
+    io::Errno,
 };
 use std::{
     io,
@@ -164,6 +173,70 @@ impl OpenError {
             Self::Io { path, source }
         }
     }
+}
+
+impl Opening<'_> {
+    /// What the rows say cannot be.
+    pub fn contradiction(&self, error: Contradiction) -> OpenError {
+        match error {
+            Contradiction::Row(BadRow::Sqlite(error)) => self.refuse(error),
+            Contradiction::Row(BadRow::Impossible { .. } | BadRow::Changed { .. })
+            | Contradiction::TokenAboveMark
+            | Contradiction::TokenTwice
+            | Contradiction::NoAccount => self.damaged(error.to_string()),
+        }
+    }
+
+    pub fn refuse(&self, error: rusqlite::Error) -> OpenError {
+        let path = self.path.to_owned();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Locked { path },
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                self.damaged(error.to_string())
+            }
+            // Our own statements only fail to parse where the schema is not ours.
+            Some(ErrorCode::Unknown) => self.damaged(error.to_string()),
+            // SQLite says the same when the disk fails.
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied)
+                if self.is_forbidden() =>
+            {
+                OpenError::NotAllowed { path }
+            }
+            _ if is_full(&error) => OpenError::NoRoom { path },
+            _ if is_impossible(&error) => self.damaged(error.to_string()),
+            _ => OpenError::Sqlite { path, source: error },
+        }
+    }
+
+    /// Whether this user may not use one of the files, or their folder.
+    fn is_forbidden(&self) -> bool {
+        let all = [self.path, &self.journal(), folder_of(self.path)];
+        let wanted = Access::READ_OK | Access::WRITE_OK;
+        all.iter().any(|path| matches!(access(*path, wanted), Err(Errno::ACCESS | Errno::ROFS)))
+    }
+
+    pub fn damaged(&self, what: String) -> OpenError {
+        let what = what.lines().collect::<Vec<_>>().join(" ");
+        OpenError::Damaged { path: self.path.to_owned(), what }
+    }
+
+    pub fn io(&self, source: io::Error) -> OpenError {
+        OpenError::of(self.path, source)
+    }
+}
+
+/// Whether a row is missing, or has a value that no server wrote.
+fn is_impossible(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::QueryReturnedNoRows
+            | rusqlite::Error::QueryReturnedMoreThanOneRow
+            | rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::SqlInputError { .. }
+            | rusqlite::Error::Utf8Error(..)
+    )
 }
 
 /// Why the system does not let a file be read, and what to do.
