@@ -280,12 +280,7 @@ struct ProviderBody {
 
 impl ProviderBody {
     fn of(id: &ProviderId) -> Self {
-        let name = id.to_string();
-        let sign_in = match id {
-            ProviderId::GitHub => "/dashboard/sign-in/github".to_owned(),
-            ProviderId::OpenId(name) => format!("/dashboard/sign-in/oidc/{name}"),
-        };
-        Self { name, sign_in }
+        Self { name: id.to_string(), sign_in: format!("/dashboard/sign-in/{id}") }
     }
 }
 
