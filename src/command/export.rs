@@ -35,7 +35,7 @@ pub fn run(arguments: &ExportArguments) -> Result<String, CommandError> {
     let found = match store::check(database, &this_boot()?) {
         Err(BackupError::Open(OpenError::InUse { path, holder })) => {
             let path_text = path.display();
-            let pid = holder.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+            let pid = holder.in_brackets();
             return Err(CommandError::ServerRuns(format!(
                 "{path_text} is in use by another octostore{pid}: run `octostore backup COPY --database \
                  {path_text}`, and export COPY with --database COPY"

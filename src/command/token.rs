@@ -174,7 +174,7 @@ impl Open {
             Ok((store, recovered)) => Ok(Self { store, recovered }),
             Err(OpenError::InUse { path, holder }) => {
                 let at = holder.addresses.first().map_or("http://…", String::as_str);
-                let pid = holder.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+                let pid = holder.in_brackets();
                 Err(CommandError::ServerRuns(format!(
                     "{} is in use by another octostore{pid}: ask that one, with {by_http} at {at}, or \
                      stop it first",

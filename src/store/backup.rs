@@ -44,7 +44,7 @@ pub enum BackupError {
     /// A server has the database.
     #[error(
         "{path} is in use by another octostore{}: stop it first",
-        holder.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+        holder.in_brackets()
     )]
     InUse {
         /// The database.

@@ -32,6 +32,11 @@ impl Holder {
         let pid = lines.next().and_then(|line| line.trim().parse().ok());
         Self { pid, addresses: lines.map(str::to_owned).collect() }
     }
+
+    /// ` (pid 7)`, to be put behind what it is; nothing if that is not known.
+    pub fn in_brackets(&self) -> String {
+        self.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+    }
 }
 
 /// Why the lock was not taken.

@@ -25,7 +25,7 @@ pub enum OpenError {
     #[error(
         "{path} is in use by another octostore{}: stop that one, or give this one a --database \
          of its own",
-        holder.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+        holder.in_brackets()
     )]
     InUse {
         /// The database.
