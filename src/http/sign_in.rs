@@ -41,7 +41,7 @@ use serde::Serialize;
 use std::borrow::Cow;
 
 /// How many sign-ins of one account are good at once: one more ends the oldest.
-pub(super) const SIGN_INS: u32 = 100;
+const SIGN_INS: u32 = 100;
 
 /// What the browser keeps meanwhile. It comes back with a request from the provider's site.
 const COOKIE: Cookie = Cookie {
@@ -234,15 +234,25 @@ async fn dashboard(
     Ok(reply)
 }
 
-/// Makes a token of the person's account, and the account if it is new.
+/// Makes a token of the account of a person who has signed in with this provider.
 async fn admit(
     context: &Context<'_>,
     provider: &ProviderId,
     person: Person,
 ) -> Result<(BearerToken, Account, Token), ApiError> {
+    let name = TokenName::new(&format!("signed in with {provider}"))?;
+    let_in(context, person, (name, Scope::Everything), Action::SignIn).await
+}
+
+/// Makes a token of the person's account, and the account if it is new.
+pub(super) async fn let_in(
+    context: &Context<'_>,
+    person: Person,
+    (name, scope): (TokenName, Scope),
+    action: Action,
+) -> Result<(BearerToken, Account, Token), ApiError> {
     let bearer = BearerToken::generate();
     let (origin, subject) = account_of(&person.key).map_err(|_| ApiError::SignInFailed)?;
-    let name = format!("signed in with {provider}");
     let now = context.service.calendar.wall();
     let life = context.service.limits.sign_in_life;
     let command = AccountCommand::Admit {
@@ -253,13 +263,13 @@ async fn admit(
         token: NewToken {
             hash: bearer.hash(),
             id: ids::token_id(),
-            name: TokenName::new(&name)?,
+            name,
             source: TokenSource::SignIn,
-            scope: Some(Scope::Everything),
+            scope: Some(scope),
             expires_at: life.map(|life| now.plus_seconds(life.as_secs())),
         },
         quota: Quota::new(SIGN_INS),
-        action: Action::SignIn,
+        action,
         by: provenance(context, Who::Stranger),
     };
     let (account, token) = hand_over(context, command).await?;
@@ -267,7 +277,7 @@ async fn admit(
 }
 
 /// What makes the account of a person one and the same.
-pub(super) fn account_of(key: &PersonKey) -> Result<(Origin, Subject), InvalidSubject> {
+fn account_of(key: &PersonKey) -> Result<(Origin, Subject), InvalidSubject> {
     Ok(match key {
         PersonKey::GitHub { host: None, id } => (Origin::GitHub, Subject::new(&id.to_string())?),
         PersonKey::GitHub { host: Some(host), id } => {

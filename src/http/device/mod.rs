@@ -11,18 +11,16 @@ pub use browser::{ask, confirm, fail, find, page, unknown};
 
 use super::{
     Context, Reply,
-    accounts::hand_over,
     body::BODY_LIMIT,
-    caller::{failed_to_sign_in, may_try_to_sign_in, provenance},
+    caller::{failed_to_sign_in, may_try_to_sign_in},
     delivery::Fragile,
     error::ApiError,
     json,
     oauth::{self, OAuthError, Parameters},
-    sign_in::{SIGN_INS, account_of},
+    sign_in::let_in,
 };
 use crate::{
     auth::{
-        BearerToken,
         device::{Asked, Claim, INTERVAL, NotIn},
         web_origin::WebOrigin,
     },
@@ -30,9 +28,8 @@ use crate::{
 };
 use hyper::{StatusCode, body::Incoming, header::HOST};
 use octostore_actors::domain::{
-    account::{AccountCommand, NewToken, TokenName, TokenSource, scope::Scope},
+    account::{TokenName, scope::Scope},
     audit::{Action, Who},
-    values::Quota,
 };
 use serde::Serialize;
 
@@ -89,9 +86,14 @@ pub async fn token(context: &Context<'_>, asked: &Parameters) -> Result<Reply, O
         }
         Err(not_in) => return Err(not_in.into()),
     };
-    let bearer = BearerToken::generate();
-    match hand_over(context, admission(context, &claim, &bearer)?).await {
-        Ok((_, token)) => {
+    let Claim { person, asked: Asked { label, scope, .. }, .. } = &claim;
+    let name = match label {
+        Some(label) => label.clone(),
+        None => TokenName::new(NAMELESS).map_err(ApiError::from)?,
+    };
+    let wanted = (name, scope.clone().unwrap_or(Scope::Everything));
+    match let_in(context, person.clone(), wanted, Action::DeviceSignIn).await {
+        Ok((bearer, _, token)) => {
             context.delivery.holds(Fragile::Device(Box::new(claim)));
             let body = TokenBody {
                 access_token: bearer.reveal(),
@@ -109,38 +111,6 @@ pub async fn token(context: &Context<'_>, asked: &Parameters) -> Result<Reply, O
         // The terminal may ask again: nobody has got a token.
         Err(error) => Err(error.into()),
     }
-}
-
-/// Lets in, as the person who said so, the terminal that asks.
-fn admission(
-    context: &Context<'_>,
-    claim: &Claim,
-    bearer: &BearerToken,
-) -> Result<AccountCommand, ApiError> {
-    let (origin, subject) = account_of(&claim.person.key).map_err(|_| ApiError::SignInFailed)?;
-    let now = context.service.calendar.wall();
-    let life = context.service.limits.sign_in_life;
-    let name = match &claim.asked.label {
-        Some(label) => label.clone(),
-        None => TokenName::new(NAMELESS)?,
-    };
-    Ok(AccountCommand::Admit {
-        origin,
-        subject,
-        name: claim.person.name.clone(),
-        account: ids::account_id(),
-        token: NewToken {
-            hash: bearer.hash(),
-            id: ids::token_id(),
-            name,
-            source: TokenSource::SignIn,
-            scope: Some(claim.asked.scope.clone().unwrap_or(Scope::Everything)),
-            expires_at: life.map(|life| now.plus_seconds(life.as_secs())),
-        },
-        quota: Quota::new(SIGN_INS),
-        action: Action::DeviceSignIn,
-        by: provenance(context, Who::Stranger),
-    })
 }
 
 /// Whether there is anybody to sign in with.
