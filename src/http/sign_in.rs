@@ -16,6 +16,7 @@ use super::{
     wire::Stamp,
 };
 use crate::{
+    app::Service,
     auth::{
         BearerToken,
         sign_in::{
@@ -90,7 +91,7 @@ pub async fn send_away(
     let headers = reply.headers_mut();
     headers.insert(LOCATION, header(begun.location.as_str()));
     let kept = service.attempts.seal(&attempt);
-    headers.insert(SET_COOKIE, COOKIE.set(returns_over_tls(context, provider), &kept));
+    headers.insert(SET_COOKIE, COOKIE.set(returns_over_tls(context, id), &kept));
     Ok(reply)
 }
 
@@ -101,7 +102,7 @@ pub async fn callback(context: &Context<'_>, path: ProviderPath<'_>) -> Result<R
     let provider = context.service.providers.get(&id).ok_or(ApiError::SignInNotConfigured)?;
     let trying = Try::begin(context)?;
     let query = Parameters::of(context.head.uri.query());
-    let attempt = match take_back(context, provider, &id, &query) {
+    let attempt = match take_back(context, &id, &query) {
         Ok(attempt) => attempt,
         Err(NotTaken::InvalidState) => {
             trying.failed(&NotTaken::InvalidState.to_string()).await;
@@ -124,23 +125,23 @@ pub async fn callback(context: &Context<'_>, path: ProviderPath<'_>) -> Result<R
         (Err(error), Purpose::Device(_)) => device::fail(&error),
     };
     // What the browser has kept is of no use any more.
-    reply.headers_mut().append(SET_COOKIE, COOKIE.set(returns_over_tls(context, provider), ""));
+    reply.headers_mut().append(SET_COOKIE, COOKIE.set(returns_over_tls(context, &id), ""));
     Ok(discreet(reply))
 }
 
 /// Whether the browser comes back from this provider over TLS.
-pub(super) fn returns_over_tls(context: &Context<'_>, provider: &Provider) -> bool {
-    provider.returns_over_tls(context.service.web_origin.as_ref())
+pub(super) fn returns_over_tls(context: &Context<'_>, id: &ProviderId) -> bool {
+    let Service { providers, web_origin, .. } = &**context.service;
+    providers.get(id).is_some_and(|provider| provider.returns_over_tls(web_origin.as_ref()))
 }
 
 /// The attempt that this browser has begun, which from now on has come back.
 fn take_back(
     context: &Context<'_>,
-    provider: &Provider,
     id: &ProviderId,
     query: &Parameters<'_>,
 ) -> Result<Attempt, NotTaken> {
-    let kept = COOKIE.get(returns_over_tls(context, provider), &context.head.headers);
+    let kept = COOKIE.get(returns_over_tls(context, id), &context.head.headers);
     let kept = kept.ok_or(NotTaken::InvalidState)?;
     let state = query.only("state").ok_or(NotTaken::InvalidState)?;
     let now = context.service.calendar.now();
@@ -225,12 +226,10 @@ async fn dashboard(
     provider: &ProviderId,
     person: Person,
 ) -> Result<Reply, ApiError> {
-    let returns_to = context.service.providers.get(provider);
-    let over_tls = returns_to.is_some_and(|provider| returns_over_tls(context, provider));
     let (bearer, ..) = admit(context, provider, person).await?;
     let mut reply = empty(StatusCode::SEE_OTHER);
     reply.headers_mut().insert(LOCATION, HeaderValue::from_static("/dashboard"));
-    session::keep(&mut reply, over_tls, &bearer);
+    session::keep(&mut reply, returns_over_tls(context, provider), &bearer);
     Ok(reply)
 }
 

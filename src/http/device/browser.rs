@@ -91,7 +91,7 @@ pub fn ask(context: &Context<'_>, id: &ProviderId, device: DeviceId, person: Per
     let ticket = Ticket { device, provider: id.clone(), person };
     let Issued { ticket: sealed, kept } = service.tickets.issue(&ticket, now, ids::secret());
     let mut reply = pages::confirm(&waiting, &ticket.person, id, &sealed);
-    reply.headers_mut().append(SET_COOKIE, COOKIE.set(is_over_tls(context, id), &kept));
+    reply.headers_mut().append(SET_COOKIE, COOKIE.set(returns_over_tls(context, id), &kept));
     reply
 }
 
@@ -107,7 +107,7 @@ pub async fn confirm(context: &Context<'_>, body: &mut Incoming) -> Result<Reply
     let service = context.service;
     let now = service.calendar.now();
     let headers = &context.head.headers;
-    let kept = |id: &ProviderId| COOKIE.get(is_over_tls(context, id), headers);
+    let kept = |id: &ProviderId| COOKIE.get(returns_over_tls(context, id), headers);
     let ticket = form.get("ticket").and_then(|ticket| service.tickets.open(ticket, kept, now));
     let Some(ticket) = ticket else {
         failed(context, "the answer is not to a page that this browser was shown").await;
@@ -121,7 +121,9 @@ pub async fn confirm(context: &Context<'_>, body: &mut Incoming) -> Result<Reply
         }
     };
     // What the browser has kept is of no use any more.
-    reply.headers_mut().append(SET_COOKIE, COOKIE.set(is_over_tls(context, &ticket.provider), ""));
+    reply
+        .headers_mut()
+        .append(SET_COOKIE, COOKIE.set(returns_over_tls(context, &ticket.provider), ""));
     Ok(reply)
 }
 
@@ -146,12 +148,6 @@ async fn deny(context: &Context<'_>, ticket: &Ticket) -> Reply {
 fn decide(context: &Context<'_>, ticket: &Ticket, said: Decision) -> Result<Waiting, Over> {
     let service = context.service;
     service.devices.decide(&ticket.device, said, service.calendar.now())
-}
-
-/// Whether the browser that has signed in with this provider came back over TLS.
-fn is_over_tls(context: &Context<'_>, id: &ProviderId) -> bool {
-    let provider = context.service.providers.get(id);
-    provider.is_some_and(|provider| returns_over_tls(context, provider))
 }
 
 fn sentence(Over: Over) -> String {
