@@ -260,7 +260,7 @@ mod tests {
         let (begun, has_begun) = std::sync::mpsc::channel();
         let (end, may_end) = std::sync::mpsc::channel();
         let outbox = actors.start("busy", Busy { begun, may_end }).unwrap();
-        // On the thread of the actor: whoever waits for that is not to wait in the machine himself.
+        // On the thread of the actor: this one must not wait in the machine for what it is to allow.
         let first = outbox.handle().ask(()).unwrap();
         until(|| has_begun.try_recv().is_ok()).await;
         let queued = || (actors.watched[0].queued)();

@@ -1,9 +1,9 @@
-//! Where the one who empties a queue sleeps, and whoever fills it wakes him.
+//! Where a thread that empties a queue sleeps, until whoever fills the queue wakes it.
 //!
 //! A channel's own way to wait is to look again and again for a while, giving the processor away
 //! each time. On few cores that takes it from those who would fill the queue. Here the sleeper
-//! sleeps at once, and costs nothing until he is woken; and whoever fills the queue pays for waking
-//! him only if he sleeps.
+//! sleeps at once, and costs nothing until it is woken; and whoever fills the queue pays for waking it
+//! only if it sleeps.
 
 use crate::sync::{Condvar, Mutex, lock};
 use std::{sync::PoisonError, time::Duration};
@@ -11,7 +11,7 @@ use std::{sync::PoisonError, time::Duration};
 /// For one sleeper.
 #[derive(Debug, Default)]
 pub struct Bell {
-    /// Whether he sleeps.
+    /// Whether it sleeps.
     asleep: Mutex<bool>,
     rung: Condvar,
 }
@@ -26,18 +26,17 @@ pub enum Woken {
 }
 
 impl Bell {
-    /// Wakes the sleeper, if he sleeps. To be called after each change that he may wait for.
+    /// Wakes the sleeper, if it sleeps. To be called after each change that it may wait for.
     pub fn ring(&self) {
         let slept = std::mem::replace(&mut *lock(&self.asleep), false);
-        // After the lock is free: he takes it when he wakes.
+        // After the lock is free: the sleeper takes that when it wakes.
         if slept {
             self.rung.notify_one();
         }
     }
 
-    /// Sleeps until the bell is rung: for ever, or `patience` long. Does not sleep at all if `ready`:
-    /// whoever changes that before he looks has been seen, and whoever does so after it sees him
-    /// sleep.
+    /// Sleeps until the bell is rung: for ever, or `patience` long. Does not sleep at all if `ready`: a
+    /// change of that is either seen by the sleeper, or made by somebody who then finds it asleep.
     pub fn sleep_unless(&self, ready: impl FnOnce() -> bool, patience: Option<Duration>) -> Woken {
         let mut asleep = lock(&self.asleep);
         if ready() {

@@ -2,7 +2,7 @@
 //!
 //! An actor has a thread. It sleeps until there is mail or a deadline is due, and waits for whatever
 //! has to be waited for. But to wake it takes longer than most turns do, and on few cores it waits
-//! for one first. So whoever brings commands takes the turn himself, if nobody is at the loop: the
+//! for one first. So whoever brings commands also takes the turn, if nobody is at the loop: the
 //! loop is handed from thread to thread, and is never on two. Only if somebody else is at it, or
 //! there is something to wait for, is the thread woken.
 //!
@@ -10,7 +10,7 @@
 //! - Commands are in the mailbox before anybody looks whether the loop is free. Whoever finds it
 //!   taken rings; the thread looks into the mailbox before it sleeps.
 //! - Whoever has the loop, and asks for an answer at once, looks into the mailbox first: only if it is
-//!   empty does his command not need to be there.
+//!   empty does that command not need to be there.
 //! - After a turn by which the loop is due earlier than the thread looks by itself, the thread is called,
 //!   which it hears also if it is only about to sleep.
 //! - A loop that has to wait for something is left to the thread, which was told when that began.

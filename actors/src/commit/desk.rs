@@ -2,8 +2,8 @@
 //!
 //! The persistence actor has a thread, which sleeps until there is something to commit, and has all the
 //! time that a disk takes. To wake it, and to be woken by it, takes longer than anything else that is
-//! done for one change alone. So whoever brought that, and has nothing else to do meanwhile, may commit
-//! it himself. The store is handed from thread to thread, and is never with two.
+//! done for one change alone. So whoever brought that, and has nothing else to do meanwhile, may also
+//! commit it. The store is handed from thread to thread, and is never with two.
 //!
 //! Nothing is left behind: what is to be committed is in the mailbox before anybody looks whether the
 //! desk is free, and whoever finds it taken, or leaves something there that is not in the mailbox any more, calls

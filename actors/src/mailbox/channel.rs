@@ -25,7 +25,7 @@ pub fn mailbox<T>(capacity: NonZeroUsize) -> (Address<T>, Mailbox<T>) {
 struct Shared {
     /// The mailbox is gone.
     closed: AtomicBool,
-    /// The receiver was called since he last waited.
+    /// The receiver was called since it last waited.
     called: AtomicBool,
     /// How many addresses there are.
     senders: AtomicUsize,
@@ -33,7 +33,7 @@ struct Shared {
     bell: Bell,
 }
 
-/// A sender, as the receiver counts them: if the last is gone, he must not sleep on.
+/// A sender, as the receiver counts them: if the last is gone, that must not sleep on.
 struct Presence(Arc<Shared>);
 
 impl Presence {
@@ -112,7 +112,7 @@ impl<T> Inner<T> {
         };
         let woken = shared.bell.sleep_unless(news, patience);
         // Whoever called until here is heard: the receiver looks after this, and sees what was
-        // there when he was called.
+        // there when it was called.
         if shared.called.swap(false, Ordering::Acquire) { Woken::Rung } else { woken }
     }
 
@@ -161,12 +161,12 @@ impl<T> Address<T> {
         Ok(())
     }
 
-    /// Wakes the receiver, if he waits, to look again.
+    /// Wakes the receiver, if it waits, to look again.
     pub fn wake(&self) {
         self.inner.shared.bell.ring();
     }
 
-    /// Has the receiver look for something that is not in the mailbox: he hears it now, or when he
+    /// Has the receiver look for something that is not in the mailbox: it hears that now, or when it
     /// waits next. Does not block, and takes no room.
     pub fn call(&self) {
         self.inner.call();
@@ -221,7 +221,7 @@ impl<T> Mailbox<T> {
 
     /// Whether none waits, and none will: every sender is gone.
     pub fn is_over(&self) -> bool {
-        // In this order: the last sender may have left something before he went.
+        // In this order: the last sender may have left something before it went.
         self.0.is_abandoned() && self.is_empty()
     }
 }
