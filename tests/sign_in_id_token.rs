@@ -130,6 +130,25 @@ fn a_provider_may_change_its_keys() {
 }
 
 #[test]
+fn a_provider_that_does_not_name_its_key_may_change_it_too() {
+    let Some(provider) = Provider::start() else { return };
+    let server = start(&provider);
+    let nameless = json!({ "header": { "kid": null } });
+    provider.order(&json!({ "id_token": nameless }));
+    sign_in(&server).ok();
+    provider.order(&json!({ "rotate": "RS256" }));
+    sign_in(&server).ok();
+    assert_eq!(provider.asked("/jwks"), 2);
+    // A stranger has no better luck for that, nor asks without end.
+    provider.order(&json!({ "id_token": { "header": { "kid": null }, "key": "stranger" } }));
+    for _ in 0..9 {
+        sign_in(&server).refused(401, "sign_in_failed");
+    }
+    let asked = provider.asked("/jwks");
+    assert!((2..=5).contains(&asked), "asked {asked} times");
+}
+
+#[test]
 fn a_crowd_asks_once_for_a_new_key() {
     let Some(provider) = Provider::start() else { return };
     let server = start(&provider);

@@ -9,6 +9,7 @@ use super::{
     settings::{OpenIdSection, allowed, protected_url, redirect_url, secret_file},
 };
 use crate::{auth::outbound::Outbound, clock::Calendar};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use hyper::{
     StatusCode,
     header::{ACCEPT, AUTHORIZATION},
@@ -28,6 +29,7 @@ use openidconnect::{
     },
     url::Url,
 };
+use serde_json::Value;
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
@@ -259,7 +261,7 @@ impl OpenId {
     }
 
     /// Verifies an ID token (OpenID Connect Core, section 3.1.3.7). If it is signed with a key
-    /// that is not known, the provider may have a new one.
+    /// that is not known, or does not say with which, the provider may have a new one.
     async fn verify(
         &self,
         token: &Token,
@@ -273,7 +275,8 @@ impl OpenId {
         loop {
             match self.verify_with(token, &metadata, secrets, now) {
                 Ok(claims) => return Ok(claims),
-                Err(Error::SignatureVerification(Fault::NoMatchingKey)) if !is_latest => {}
+                Err(Error::SignatureVerification(fault))
+                    if !is_latest && may_be_by_a_new_key(&fault, token) => {}
                 Err(error) => return Err(SignInError::IdToken(fault(&error))),
             }
             match self.issuer.with_fresh_keys(&metadata, calendar).await {
@@ -352,6 +355,23 @@ fn secret(section: &OpenIdSection) -> Result<Option<ClientSecret>, ProvidersErro
         (secret, None) => Ok(secret.clone()),
         (None, Some(path)) => secret_file(path).map(Some),
     }
+}
+
+/// Whether a signature that none of the known keys has made could be made by one that is newer. A
+/// bad one under the name of a known key is not; but a provider with a single key need not name it
+/// (section 10.1), nor the next one.
+fn may_be_by_a_new_key(fault: &Fault, token: &Token) -> bool {
+    matches!(fault, Fault::NoMatchingKey)
+        || matches!(fault, Fault::CryptoError(_) | Fault::AmbiguousKeyId(_)) && names_no_key(token)
+}
+
+/// Whether the header of a token has no `kid`.
+fn names_no_key(token: &Token) -> bool {
+    let token = token.to_string();
+    let header =
+        token.split('.').next().and_then(|header| BASE64_URL_SAFE_NO_PAD.decode(header).ok());
+    let header = header.and_then(|header| serde_json::from_slice::<Value>(&header).ok());
+    header.is_some_and(|header| header.get("kid").is_none_or(Value::is_null))
 }
 
 /// What is wrong, without what the token says.
