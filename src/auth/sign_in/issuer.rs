@@ -14,7 +14,7 @@ use crate::{
 };
 use octostore_actors::time::Instant;
 use openidconnect::{
-    AdditionalProviderMetadata, DiscoveryError, IssuerUrl, JsonWebKeySet, ProviderMetadata,
+    AdditionalProviderMetadata, DiscoveryError, IssuerUrl, ProviderMetadata,
     core::{
         CoreAuthDisplay, CoreClaimName, CoreClaimType, CoreClientAuthMethod, CoreGrantType,
         CoreJsonWebKey, CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm,
@@ -156,7 +156,8 @@ impl Issuer {
         }
     }
 
-    /// The same with other keys than `stale` has: a token came that none of those fits.
+    /// The same with other keys than `stale` has: a token came that none of those fits. Everything
+    /// is asked for again: whoever changes keys may have moved them.
     ///
     /// # Errors
     /// See [`Unavailable`]; an issuer is asked five times at once, and then every ten seconds.
@@ -199,10 +200,7 @@ impl Asked {
             return Err(Unavailable::AskedJustNow);
         }
         let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
-        let brought = match known {
-            Some(known) => self.fetch_keys(known).await,
-            None => self.discover(now).await,
-        };
+        let brought = self.discover(now).await;
         self.ended.store(number, Ordering::Release);
         let brought = brought?;
         let metadata = Arc::clone(&brought.metadata);
@@ -226,12 +224,6 @@ impl Asked {
         } else {
             Err(Unavailable::InClear)
         }
-    }
-
-    async fn fetch_keys(&self, known: Known) -> Result<Known, Unavailable> {
-        let keys = JsonWebKeySet::fetch_async(known.metadata.jwks_uri(), &self.outbound).await;
-        let metadata = known.metadata.as_ref().clone().set_jwks(keys.map_err(not_discovered)?);
-        Ok(Known { metadata: Arc::new(metadata), since: known.since })
     }
 }
 
@@ -260,6 +252,8 @@ mod tests {
     #[derive(Default)]
     struct Counting {
         up: std::sync::atomic::AtomicBool,
+        /// Whether its keys are elsewhere from now on, and no more where they were.
+        moved: std::sync::atomic::AtomicBool,
         discovery: AtomicUsize,
         keys: AtomicUsize,
     }
@@ -276,13 +270,16 @@ mod tests {
                 while !asked.windows(4).any(|four| four == b"\r\n\r\n") {
                     socket.read_buf(&mut asked).await.unwrap();
                 }
+                let moved = counted.moved.load(Ordering::Relaxed);
+                let keys = if moved { "elsewhere" } else { "keys" };
+                let gone = moved && asked.starts_with(b"GET /keys ");
                 let body = if asked.starts_with(b"GET /.well-known/openid-configuration ") {
                     counted.discovery.fetch_add(1, Ordering::Relaxed);
                     serde_json::json!({
                         "issuer": itself,
                         "authorization_endpoint": format!("{itself}/auth"),
                         "token_endpoint": format!("{itself}/token"),
-                        "jwks_uri": format!("{itself}/keys"),
+                        "jwks_uri": format!("{itself}/{keys}"),
                         "response_types_supported": ["code"],
                         "subject_types_supported": ["public"],
                         "id_token_signing_alg_values_supported": ["RS256"],
@@ -291,7 +288,7 @@ mod tests {
                     counted.keys.fetch_add(1, Ordering::Relaxed);
                     serde_json::json!({ "keys": [] })
                 };
-                let up = counted.up.load(Ordering::Relaxed);
+                let up = counted.up.load(Ordering::Relaxed) && !gone;
                 let status = if up { "200 OK" } else { "503 Service Unavailable" };
                 let (kind, body) = ("content-type: application/json", body.to_string());
                 let length = body.len();
@@ -342,7 +339,11 @@ mod tests {
         assert!(found[0].as_ref().unwrap().is_latest);
         assert!(found[1..].iter().all(Result::is_ok));
         assert_eq!(counting.keys.load(Ordering::Relaxed), 2);
-        assert_eq!(counting.discovery.load(Ordering::Relaxed), 2);
+        assert_eq!(counting.discovery.load(Ordering::Relaxed), 3);
+
+        let stale = &found[0].as_ref().unwrap().metadata;
+        counting.moved.store(true, Ordering::Relaxed);
+        issuer.with_fresh_keys(stale, &calendar).await.unwrap();
     }
 
     #[tokio::test]
@@ -369,7 +370,8 @@ mod tests {
         for _ in 0..9 {
             assert!(issuer.with_fresh_keys(&stale, &calendar).await.is_err());
         }
-        assert_eq!(counting.keys.load(Ordering::Relaxed), 5, "five asks at once, with the first");
+        let asked = counting.discovery.load(Ordering::Relaxed);
+        assert_eq!(asked, 5, "five asks at once, with the first");
         issuer.metadata(&calendar).await.unwrap();
     }
 }
