@@ -1,7 +1,7 @@
 //! The audit log: that what is easily forgotten is in it, and what never was is not.
 
 use crate::{
-    admin::{KEY, act, scoped, setup},
+    admin::{KEY, account, act, scoped, setup},
     audit::entries,
     caller::Caller,
     common::{ALICE, BOB, browser::Browser, request},
@@ -65,6 +65,20 @@ fn a_wrong_token_that_somebody_pastes_into_the_dashboard_is_in_it() {
     let unknown = "stranger - sign_in refused no such token";
     let disabled = "token bob sign_in refused the account is disabled";
     assert_eq!(said(&server, "action=sign_in"), [unknown, unknown, disabled]);
+}
+
+#[test]
+fn a_token_that_somebody_pastes_into_the_dashboard_is_in_it() {
+    let server = setup().start();
+    let mut connection = server.connect();
+    let body = json!({ "token": BOB }).to_string();
+    let headers = [("x-csrf-token", "sign-in")];
+    connection.send(&request("POST", "/dashboard/session", &headers, body.as_bytes()));
+    connection.read().ok();
+    let found = said(&server, "action=sign_in");
+    assert_eq!(found, ["token bob sign_in ok with this token, into the dashboard"]);
+    let entry = &entries(&server, "action=sign_in")[0];
+    assert_eq!(entry["target"], account(&server, "bob")["id"]);
 }
 
 #[test]

@@ -21,7 +21,7 @@ use super::{
     sign_in as providers,
 };
 use crate::auth::{
-    BearerToken,
+    BearerToken, Identity,
     sign_in::{ProviderId, attempt::Purpose},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -32,7 +32,7 @@ use hyper::{
 };
 use octostore_actors::domain::{
     account::{AccountCommand, TokenSource, scope::Scope},
-    audit::{Action, Who},
+    audit::{Action, AuditEntry, AuditOutcome, AuditText, Who},
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -46,6 +46,9 @@ const SIGNING_IN: &[u8] = b"sign-in";
 
 /// What the audit log says of a token that opens nothing.
 const NO_SUCH_TOKEN: &str = "no such token";
+
+/// What it says of one that was pasted and opens something.
+const BY_PASTING: &str = "with this token, into the dashboard";
 
 const COOKIE: Cookie = Cookie {
     name: "octostore-session",
@@ -179,7 +182,10 @@ async fn begin(context: &Context<'_>, body: &mut Incoming) -> Result<Reply, ApiE
 async fn entered(context: &Context<'_>, token: BearerToken) -> Result<BearerToken, ApiError> {
     let shown = token.reveal().as_bytes();
     let refusal = match authenticate_with(context, shown) {
-        Ok(_) => return Ok(token),
+        Ok(identity) => {
+            note_sign_in(context, &identity).await;
+            return Ok(token);
+        }
         Err(refusal) => refusal,
     };
     note_wrong_token(context, &refusal).await;
@@ -187,6 +193,21 @@ async fn entered(context: &Context<'_>, token: BearerToken) -> Result<BearerToke
         refused_as_disabled(context, shown, Action::SignIn).await;
     }
     Err(refusal)
+}
+
+/// Puts into the audit log that somebody has signed in with a token. A log that cannot be written
+/// keeps nobody out: whoever has the token may do as much without the page.
+async fn note_sign_in(context: &Context<'_>, identity: &Identity) {
+    let entry = AuditEntry {
+        by: provenance(context, identity.who()),
+        action: Action::SignIn,
+        target: AuditText::truncated(&identity.account().id.to_string()),
+        outcome: AuditOutcome::Done,
+        detail: Some(AuditText::truncated(BY_PASTING)),
+    };
+    if let Err(error) = context.service.accounts.ask(AccountCommand::Note(entry)).await {
+        tracing::warn!(%error, "a sign-in to the dashboard is not in the audit log");
+    }
 }
 
 /// Puts a wrong token into the audit log, unless nobody looked whether it is one.
