@@ -4,8 +4,8 @@ use crate::{
     admin::{KEY, account, act, scoped, setup},
     audit::entries,
     caller::Caller,
-    common::{ALICE, BOB, browser::Browser, request},
-    sign_in_github,
+    common::{ALICE, BOB, Issuer, browser::Browser, jwt::Signer, request},
+    exchange, sign_in_github,
 };
 use serde_json::{Value, json};
 
@@ -79,6 +79,28 @@ fn a_token_that_somebody_pastes_into_the_dashboard_is_in_it() {
     assert_eq!(found, ["token bob sign_in ok with this token, into the dashboard"]);
     let entry = &entries(&server, "action=sign_in")[0];
     assert_eq!(entry["target"], account(&server, "bob")["id"]);
+}
+
+#[test]
+fn whose_account_is_disabled_is_in_it_when_he_is_not_let_in() {
+    let github = crate::common::github::GitHub::start();
+    let server = sign_in_github::setup(&github).variable("ADMIN_KEY", KEY).start();
+    Browser::default().sign_in(&server, sign_in_github::THERE).ok();
+    act(&server, "ann", "disable");
+    Browser::default().sign_in(&server, sign_in_github::THERE).refused(403, "account_disabled");
+    let found = said(&server, "action=sign_in");
+    assert_eq!(found.last().unwrap(), "account ann sign_in refused the account is disabled");
+
+    let signer = Signer::new("ES256", "k");
+    let issuer = Issuer::start(&[&signer]);
+    let server = exchange::serve(setup(), &exchange::github(&issuer));
+    let token = signer.token(&issuer.claims(&exchange::job(&json!({}))));
+    exchange::trade(&server, &token, &[]).ok();
+    act(&server, "ci", "disable");
+    exchange::trade(&server, &token, &[]).refused(400, "invalid_request");
+    let found = said(&server, "action=token.exchange");
+    let last = "account ci token.exchange refused rule rule: the account is disabled";
+    assert_eq!(found.last().unwrap(), last);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{
     Context, Reply,
     body::{self, BODY_LIMIT, Whole},
-    caller::{provenance, refused},
+    caller::{failed_to_sign_in, provenance, refused},
     delivery::Fragile,
     error::ApiError,
     json,
@@ -27,7 +27,7 @@ use octostore_actors::domain::{
         TokenSource,
         scope::{Access, Area, Grant, NamePrefix, Scope},
     },
-    audit::Action,
+    audit::{Action, Who},
     values::{TokenId, WallTime},
 };
 use serde::{Deserialize, Serialize};
@@ -194,23 +194,37 @@ async fn make(
         quota: identity.quotas().tokens,
         by: provenance(context, identity.who()),
     };
-    let (_, token) = hand_over(context, command).await?;
+    let (_, token) = handed_over(context, context.service.accounts.ask(command).await?)?;
     Ok((bearer, token))
 }
 
-/// Asks for a token, and sees to it that it comes back if nobody can read it.
-pub(super) async fn hand_over(
+/// Asks for a token for somebody who has shown who he is, and sees to it that it comes back if nobody
+/// can read it. If his account is disabled, he has failed to do `action`, for `why`.
+pub(super) async fn ask_to_admit(
     context: &Context<'_>,
     command: AccountCommand,
+    action: Action,
+    why: &str,
 ) -> Result<(Account, Token), ApiError> {
     let outcome = context.service.accounts.ask(command).await?;
+    if let AccountOutcome::Disabled(account) = outcome {
+        failed_to_sign_in(context, Who::Account(account), action, why).await;
+    }
+    handed_over(context, outcome)
+}
+
+/// The token that was asked for, which comes back if nobody can read it.
+fn handed_over(
+    context: &Context<'_>,
+    outcome: AccountOutcome,
+) -> Result<(Account, Token), ApiError> {
     context.delivery.holds(Fragile::Account(Box::new(outcome.clone())));
     match outcome {
         AccountOutcome::Issued(account, token) => Ok((account, token)),
         AccountOutcome::UnknownToken => Err(ApiError::Unauthorized),
         AccountOutcome::Exceeds => Err(ApiError::ExceedsToken),
         AccountOutcome::OverQuota(quota) => Err(ApiError::TooMany { what: "tokens", quota }),
-        AccountOutcome::Disabled => Err(ApiError::AccountDisabled),
+        AccountOutcome::Disabled(_) => Err(ApiError::AccountDisabled),
         AccountOutcome::NoRoom => Err(ApiError::StoreFull),
         AccountOutcome::Rotated { .. }
         | AccountOutcome::Revoked(_)

@@ -2,12 +2,13 @@
 
 use super::{
     Context, Reply,
-    accounts::hand_over,
+    accounts::ask_to_admit,
     caller::{failed_to_sign_in, may_try_to_sign_in, provenance},
     delivery::Fragile,
     error::ApiError,
     json,
     oauth::{OAuthError, Parameters},
+    sign_in::IS_DISABLED,
 };
 use crate::{
     auth::{
@@ -61,10 +62,6 @@ pub async fn exchange(context: &Context<'_>, asked: &Parameters) -> Result<Reply
         Err(error) => {
             if !has_bought_nothing(&error) {
                 once.spend();
-            }
-            if matches!(error, ApiError::AccountDisabled) {
-                let why = format!("rule {}: the account is disabled", admission.rule);
-                failed_to_sign_in(context, Who::Stranger, Action::TokenExchange, &why).await;
             }
             Err(error.into())
         }
@@ -171,7 +168,8 @@ async fn issue(
         action: Action::TokenExchange,
         by: provenance(context, Who::Stranger),
     };
-    let (_, token) = hand_over(context, command).await?;
+    let disabled = format!("rule {}: {IS_DISABLED}", admission.rule);
+    let (_, token) = ask_to_admit(context, command, Action::TokenExchange, &disabled).await?;
     Ok(json(StatusCode::OK, &TokenBody::of(&bearer, &token, life)))
 }
 

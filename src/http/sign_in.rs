@@ -5,8 +5,8 @@
 
 use super::{
     Context, Reply,
-    accounts::{hand_over, uncached},
-    caller::{Try, failed_to_sign_in, may_try_to_sign_in, provenance, refused},
+    accounts::{ask_to_admit, uncached},
+    caller::{Try, may_try_to_sign_in, provenance, refused},
     cookie::Cookie,
     device, empty,
     error::ApiError,
@@ -43,6 +43,9 @@ use std::borrow::Cow;
 
 /// How many sign-ins of one account are good at once: one more ends the oldest.
 const SIGN_INS: u32 = 100;
+
+/// What the audit log says of somebody who is not let in because an administrator has said so.
+pub(super) const IS_DISABLED: &str = "the account is disabled";
 
 /// What the browser keeps meanwhile. It comes back with a request from the provider's site.
 const COOKIE: Cookie = Cookie {
@@ -168,12 +171,7 @@ async fn end(
     match provider.finish(back, &attempt.secrets, &context.service.calendar).await {
         Ok(person) => {
             trying.forgive();
-            let ended = finished(context, &attempt, person).await;
-            if let Err(error @ ApiError::AccountDisabled) = &ended {
-                let why = error.to_string();
-                failed_to_sign_in(context, Who::Stranger, Action::SignIn, &why).await;
-            }
-            ended
+            finished(context, &attempt, person).await
         }
         Err(error) => {
             // A provider that is down is nobody's failure to sign in.
@@ -271,7 +269,7 @@ pub(super) async fn let_in(
         action,
         by: provenance(context, Who::Stranger),
     };
-    let (account, token) = hand_over(context, command).await?;
+    let (account, token) = ask_to_admit(context, command, Action::SignIn, IS_DISABLED).await?;
     Ok((bearer, account, token))
 }
 

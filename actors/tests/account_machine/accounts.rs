@@ -118,7 +118,7 @@ fn a_disabled_account_is_not_let_in() {
     let (outcome, _) = world.ask(change(5, Change::Standing(Standing::Disabled)));
     assert!(matches!(outcome, AccountOutcome::Account(a) if a.standing == Standing::Disabled));
     let (refused, waits_for) = world.ask(sign_in("1", "octocat", 6, 11, 2));
-    assert_eq!(refused, AccountOutcome::Disabled);
+    assert_eq!(refused, AccountOutcome::Disabled(octocat.id));
     assert!(waits_for > Seq::NONE, "the refusal waits for the change");
     world.outcome(change(5, Change::Standing(Standing::Enabled)));
     assert_eq!(admitted(&mut world, sign_in("1", "octocat", 6, 11, 3)).id, octocat.id);

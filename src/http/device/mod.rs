@@ -103,9 +103,8 @@ pub async fn token(context: &Context<'_>, asked: &Parameters) -> Result<Reply, O
             };
             Ok(json(StatusCode::OK, &body))
         }
-        Err(error @ ApiError::AccountDisabled) => {
+        Err(ApiError::AccountDisabled) => {
             claim.spend();
-            failed(context, &error.to_string()).await;
             Err(NotIn::Denied.into())
         }
         // The terminal may ask again: nobody has got a token.

@@ -111,7 +111,10 @@ impl AccountMachine {
         match account.standing {
             Standing::Enabled => {}
             Standing::Disabled => {
-                return (AccountOutcome::Disabled, self.rows.account_depends_on(account.id));
+                return (
+                    AccountOutcome::Disabled(account.id),
+                    self.rows.account_depends_on(account.id),
+                );
             }
         }
         self.hand_out(moment, account, asked, quota, (action, by), effects)
@@ -375,7 +378,7 @@ impl Machine for AccountMachine {
             | AccountOutcome::NotFound
             | AccountOutcome::Exceeds
             | AccountOutcome::OverQuota(_)
-            | AccountOutcome::Disabled
+            | AccountOutcome::Disabled(_)
             | AccountOutcome::NotAdmin
             | AccountOutcome::NoRoom
             | AccountOutcome::Noted => return,

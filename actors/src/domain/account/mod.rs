@@ -150,7 +150,7 @@ pub enum AccountOutcome {
     /// The account has as many tokens as it may.
     OverQuota(Quota),
     /// The account may do nothing.
-    Disabled,
+    Disabled(AccountId),
     /// Whoever asks for a change does not administer (any more).
     NotAdmin,
     /// The store has no room.

@@ -285,7 +285,7 @@ pub fn is_refusal(command: &AccountCommand, outcome: &AccountOutcome) -> bool {
         | AccountOutcome::NotFound
         | AccountOutcome::Exceeds
         | AccountOutcome::OverQuota(_)
-        | AccountOutcome::Disabled
+        | AccountOutcome::Disabled(_)
         | AccountOutcome::NotAdmin
         | AccountOutcome::NoRoom => true,
         AccountOutcome::Rotated { .. }
