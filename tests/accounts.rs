@@ -93,6 +93,17 @@ fn a_file_of_tokens_must_be_its_owners_alone() {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_letter_of_the_first_name() {
+    let setup = Setup::bare();
+    let file = setup.folder().join("tokens");
+    fs::write(&file, format!("\u{feff}alice:{ALICE}\nbob:{BOB}\n")).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let server = setup.variable("STATIC_TOKENS_FILE", file.to_str().unwrap()).start();
+    let granted = server.alice().acquire("a", 60).ok();
+    assert_eq!(granted["holder"], "alice");
+}
+
+#[test]
 fn configured_accounts_stay_themselves_over_restarts() {
     let server = Setup::new().start();
     let setup = server.setup.clone();

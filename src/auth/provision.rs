@@ -77,8 +77,8 @@ impl Configured {
         Self::parse(text.split(','))
     }
 
-    /// Reads a file of `name:token` lines; empty lines and lines that begin with `#` do not
-    /// count. The file must be its owner's alone.
+    /// Reads a file of `name:token` lines; empty lines, lines that begin with `#`, and the mark
+    /// that some editors put before the first do not count. The file must be its owner's alone.
     ///
     /// # Errors
     /// See [`TokensError`].
@@ -91,6 +91,8 @@ impl Configured {
         if mode & 0o044 != 0 {
             return Err(TokensError::Readable { path: path.to_owned(), mode });
         }
+        // Left in, it would be an unseen letter of the first name, and so another account.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         Self::parse(text.lines().map(
             |line| {
                 if line.trim_start().starts_with('#') { "" } else { line }
