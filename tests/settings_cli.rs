@@ -2,7 +2,7 @@
 
 use crate::common::{ALICE, BOB, Client, Connection, Setup, request};
 use serde_json::Value;
-use std::process::Command;
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, process::Command};
 
 fn help() -> String {
     let done =
@@ -100,6 +100,37 @@ fn a_bad_setting_is_one_line_that_names_it() {
     let said = String::from_utf8(done.stderr).unwrap();
     assert_eq!(done.status.code(), Some(64));
     assert!(said.lines().count() == 1 && said.contains("--no-such-flag"));
+}
+
+#[test]
+fn a_variable_that_is_not_utf_8_is_named() {
+    for variable in [
+        "BIND_ADDR",
+        "DATABASE_URL",
+        "STATIC_TOKENS",
+        "ADMIN_KEY",
+        "GITHUB_CLIENT_ID",
+        "OCTOSTORE_LOCKS_PER_ACCOUNT",
+        "OCTOSTORE_HELD_STATUS",
+    ] {
+        let done = Command::new(env!("CARGO_BIN_EXE_octostore"))
+            .env_clear()
+            .env(variable, OsStr::from_bytes(b"\xff"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(done.status.code(), Some(64), "{said}");
+        assert!(said.lines().count() == 1 && said.contains(variable), "{variable}: {said}");
+    }
+    // Neither is blamed for the other: any bytes are a path.
+    let done = Command::new(env!("CARGO_BIN_EXE_octostore"))
+        .env_clear()
+        .env("STATIC_TOKENS_FILE", OsStr::from_bytes(b"\xff"))
+        .env("ADMIN_KEY", OsStr::from_bytes(b"\xff"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(said.contains("ADMIN_KEY") && !said.contains("STATIC_TOKENS_FILE"), "{said}");
 }
 
 #[test]

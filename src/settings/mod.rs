@@ -23,7 +23,7 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use octostore_actors::domain::{config::ConfigQuota, values::Quota};
-use std::{path::PathBuf, time::Duration};
+use std::{any::TypeId, env, ffi::OsStr, path::PathBuf, time::Duration};
 
 /// What else there is.
 const COMMANDS: &str = "\
@@ -347,6 +347,13 @@ fn one_line(error: &clap::Error, command: &Command) -> String {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return "a command is missing; see octostore help".to_owned();
     }
+    let help = if command.has_subcommands() { "octostore help" } else { "octostore --help" };
+    if error.kind() == ErrorKind::InvalidUtf8 {
+        let variables = not_utf_8(command);
+        if !variables.is_empty() {
+            return format!("{}: not UTF-8; see {help}", variables.join(", "));
+        }
+    }
     let rendered = error.render().to_string();
     let first = rendered.lines().next().unwrap_or_default();
     let message = first.strip_prefix("error: ").unwrap_or(first);
@@ -367,8 +374,19 @@ fn one_line(error: &clap::Error, command: &Command) -> String {
         }
         _ => String::new(),
     };
-    let help = if command.has_subcommands() { "octostore help" } else { "octostore --help" };
     format!("{message}{}{possible}; see {help}", more.unwrap_or_default())
+}
+
+/// The variables that are not UTF-8 though they must be. clap does not say which it has found, and
+/// speaks of arguments.
+fn not_utf_8(command: &Command) -> Vec<String> {
+    let is_not = |variable: &&OsStr| env::var_os(variable).is_some_and(|v| v.to_str().is_none());
+    let of_this = command
+        .get_arguments()
+        .filter(|known| known.get_value_parser().type_id() != TypeId::of::<PathBuf>())
+        .filter_map(|known| known.get_env().filter(is_not))
+        .map(|variable| variable.to_string_lossy().into_owned());
+    of_this.chain(command.get_subcommands().flat_map(not_utf_8)).collect()
 }
 
 /// The variable of a flag, of whichever command.
