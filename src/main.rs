@@ -170,7 +170,7 @@ fn greeting(
     }
     let target = match addresses.first() {
         Some(Bind::Unix(path)) => {
-            format!("--unix-socket '{}' http://localhost", path.display())
+            format!("--unix-socket {} http://localhost", quoted(path))
         }
         Some(address @ Bind::Tcp(_)) => address.to_string(),
         None => String::new(),
@@ -178,13 +178,18 @@ fn greeting(
     text += &match token_file {
         Some(file) => format!(
             "  first lock   curl -X POST {target}/locks/my-first-lock/acquire \
-             -H \"Authorization: Bearer $(cat '{}')\" \
+             -H \"Authorization: Bearer $(cat {})\" \
              -H 'Content-Type: application/json' -d '{{\"ttl_seconds\": 60}}'\n",
-            file.display()
+            quoted(&file)
         ),
         None => format!("  to try it    curl {target}/health\n"),
     };
     text
+}
+
+/// A path as a shell reads it, whatever is in it.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
 fn list(addresses: &[Bind]) -> String {

@@ -6,6 +6,7 @@ use crate::{
     operation::octostore,
 };
 use std::{
+    fs,
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::Path,
     process::Command,
@@ -206,6 +207,20 @@ fn a_start_says_in_five_lines_what_it_is_and_the_last_of_them_works() {
     let out = server.out();
     assert_eq!(out.lines().count(), 4, "{out}");
     assert_eq!(paste(out.lines().last().unwrap()), "OK");
+}
+
+#[test]
+fn the_line_to_paste_works_in_a_folder_with_any_name() {
+    let setup = Setup::bare();
+    let folder = setup.folder().join("Anna's $HOME `x` \"y\"");
+    fs::create_dir(&folder).unwrap();
+    let setup = setup.database_at(&folder.join("octostore.db"));
+    let socket = format!("unix:{}", folder.join("o.sock").display());
+    for setup in [setup.clone(), setup.bind(&socket)] {
+        let server = setup.start();
+        let out = server.out();
+        assert!(paste(out.lines().last().unwrap()).contains("\"status\":\"acquired\""), "{out}");
+    }
 }
 
 /// What comes of the command in a line of the greeting.
