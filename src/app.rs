@@ -242,12 +242,21 @@ impl App {
         let boot = BootId::read().map_err(StartError::Boot)?;
         let (mut store, recovered) = store::open(&settings.database.0, &boot, time.now())?;
         let calendar = Calendar::new(Arc::clone(time));
+        let lets_others_in = !providers.is_empty() || !workload.is_empty();
         let accounts = provision(
             OnDisk { accounts: recovered.accounts, tokens: recovered.bearers },
             &configured,
-            !providers.is_empty() || !workload.is_empty(),
+            lets_others_in,
             calendar.wall(),
         );
+        let knows_a_key = lets_others_in || settings.admin_key.is_some();
+        if !knows_a_key && !accounts.lets_somebody_in(calendar.wall()) {
+            // Most often a variable that was forgotten: its tokens are dead without it.
+            tracing::warn!(
+                "nobody can get in: no token opens anything. Configure accounts, as with \
+                 STATIC_TOKENS, or stop this server and run `octostore token create --account NAME`"
+            );
+        }
         let first_token = write_down(&settings.database.0, &mut store, &accounts)?;
         announce(&mut store, &listeners);
         let main_file = store.main_file();

@@ -1,6 +1,6 @@
 //! Accounts and tokens: made, configured, rotated, and written down nowhere in clear.
 
-use crate::common::{ALICE, BOB, Client, Setup, at_once, until};
+use crate::common::{ALICE, BOB, Client, Server, Setup, at_once, until};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 fn mode(path: &Path) -> u32 {
@@ -51,6 +51,25 @@ fn a_first_start_with_nothing_configured_is_ready_to_use() {
     assert!(!file.exists(), "the second start makes none");
     assert!(!server.out().contains("acquire"), "{}", server.out());
     assert_eq!(Client::new(&server.address, &token).get("a").ok()["holder"], "admin");
+}
+
+#[test]
+fn a_start_that_lets_nobody_in_says_so_and_what_to_do() {
+    let says = |server: Server| server.stop().err.contains("nobody can get in");
+    let server = Setup::new().start();
+    // The same database, where somebody forgot the variable.
+    let forgetful = Setup::bare().database_at(server.setup.database());
+    let folder = server.setup.clone();
+    assert!(!says(server));
+
+    let said = forgetful.start().stop().err;
+    assert!(
+        said.contains("nobody can get in") && said.contains("octostore token create"),
+        "{said}"
+    );
+    assert!(!says(forgetful.clone().variable("ADMIN_KEY", "0123456789abcdef0123").start()));
+    assert!(!says(folder.start()), "configured again, they open again");
+    assert!(!says(Setup::bare().start()), "admin can");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use octostore_actors::domain::{
     values::{AccountId, AccountName, TokenHash, WallTime},
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::File,
     io::{self, Read},
     os::unix::fs::PermissionsExt,
@@ -160,6 +160,19 @@ pub struct Provisioned {
     pub admin: Option<BearerToken>,
     /// The accounts whose configured token was rotated away, and so opens nothing.
     pub rotated: Vec<AccountName>,
+}
+
+impl Provisioned {
+    /// Whether a token opens something at `now`: it is live, and so is its account.
+    pub fn lets_somebody_in(&self, now: WallTime) -> bool {
+        let enabled: HashSet<AccountId> = self
+            .accounts
+            .iter()
+            .filter(|account| account.standing == Standing::Enabled)
+            .map(|account| account.id)
+            .collect();
+        self.tokens.iter().any(|token| token.is_live(now) && enabled.contains(&token.account))
+    }
 }
 
 /// Brings what is on disk and what is configured together:
