@@ -355,6 +355,9 @@ impl ApiError {
             Self::Body(why) => Some(why.to_string()),
             Self::LeaseId => Some("a lease_id is a UUID, as the acquire answered it".to_owned()),
             Self::Query(name) => Some(wanted(name).to_owned()),
+            Self::UnknownPath => {
+                Some("a '/' in a name is sent as %2F; /docs has every path".to_owned())
+            }
             Self::Unauthorized
             | Self::AccountDisabled
             | Self::AccountNotFound
@@ -370,7 +373,6 @@ impl ApiError {
             | Self::TokenNotFound
             | Self::Malformed(_)
             | Self::TooManyConnections
-            | Self::UnknownPath
             | Self::MethodNotAllowed { .. }
             | Self::Ttl(_)
             | Self::MissingField(_)
