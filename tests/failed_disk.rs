@@ -80,3 +80,14 @@ fn one_outcome_a_stop_that_cannot_write_says_so_and_loses_nothing() {
     assert!(alice.acquire("next", 60).token() > kept.token());
     server.stop();
 }
+
+#[test]
+fn one_outcome_a_failed_commit_ends_the_process_although_its_log_cannot_be_written() {
+    // As where the log is on the disk that fails, or is full, or whoever read it is gone.
+    let unheard = "trap '' XFSZ; exec \"$@\" 2>/dev/full";
+    let server = Setup::new().through(&["/bin/sh", "-c", unheard, "sh"]).start();
+    break_disk(&server);
+    // Whoever comes too late finds nobody.
+    let _lost = server.alice().try_send("POST", "/locks/lost/acquire", br#"{"ttl_seconds": 60}"#);
+    assert_eq!(server.exit().code, IO);
+}

@@ -192,3 +192,15 @@ fn it_stops_in_good_order_before_anybody_came() {
     let out = server.stop().out;
     assert!(out.contains("listening on http://127.0.0.1:"), "{out}");
 }
+
+#[test]
+fn it_serves_and_stops_in_good_order_although_nobody_can_hear_what_it_logs() {
+    let unheard = ["/bin/sh", "-c", "exec \"$@\" 2>/dev/full", "sh"];
+    for format in ["text", "json"] {
+        let setup = Setup::new().through(&unheard).flag("--log-format", format);
+        let server = setup.variable("RUST_LOG", "debug").start();
+        server.alice().send("POST", "/locks/a/acquire", b"none").refused(422, "invalid_body");
+        server.alice().acquire("a", 60).ok();
+        server.stop();
+    }
+}
