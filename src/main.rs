@@ -90,7 +90,10 @@ fn run() -> Result<(), Fatal> {
     // Before there is any thread.
     let given = systemd::given_sockets().map_err(ListenError::Given)?;
     let runtime = runtime(settings.http_threads).map_err(Fatal::Runtime)?;
-    runtime.block_on(serve(&settings, given))
+    let served = runtime.block_on(serve(&settings, given));
+    // Nobody waits for what is left, such as for a name server that does not answer.
+    runtime.shutdown_background();
+    served
 }
 
 async fn serve(settings: &Settings, given: Vec<Given>) -> Result<(), Fatal> {

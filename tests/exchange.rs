@@ -164,7 +164,7 @@ fn a_rule_that_trusts_a_name_is_warned_of() {
 }
 
 /// Keys in a file, as a cluster whose issuer nobody outside can ask.
-fn pod(setup: &Setup, signer: &Signer) -> (String, Value) {
+pub fn pod(setup: &Setup, signer: &Signer) -> (String, Value) {
     write_keys(&setup.folder().join("jwks.json"), &[signer]);
     let issuer = "https://kubernetes.default.svc.cluster.local";
     let more = "jwks_file = \"jwks.json\"\nscopes = [\"config:read:app/\"]\n\

@@ -2,11 +2,15 @@
 //! keeps the process alive.
 
 use crate::{
-    common::{ALICE, Connection, Server, Setup, at_once, request, until},
+    common::{ALICE, Connection, Server, Setup, at_once, jwt::Signer, request, until},
+    exchange::{GRANT, JWT, pod, serve},
     metrics::Page,
 };
 use rustix::process::Signal;
 use std::{
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt,
+    process::Command,
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
@@ -110,6 +114,31 @@ fn nobody_who_dawdles_keeps_the_process_alive() {
         assert!(begun.elapsed() < STOPPED, "{:?}", begun.elapsed());
         assert!(idle.is_closed());
     }
+}
+
+#[test]
+fn what_hangs_in_the_system_does_not_keep_the_process_alive() {
+    // As a name server that does not answer: a pipe, in place of a file of keys, to which nobody writes.
+    let setup = patient().flag("--failed-sign-ins", "100000");
+    let (rules, claims) = pod(&setup, &Signer::new("RS256", "k"));
+    let server = serve(setup, &rules);
+    let keys = server.setup.folder().join("jwks.json");
+    std::fs::remove_file(&keys).unwrap();
+    assert!(Command::new("mkfifo").arg(&keys).status().unwrap().success());
+    let token = Signer::new("RS256", "of another time").token(&claims);
+    let form = format!("grant_type={GRANT}&subject_token_type={JWT}&subject_token={token}");
+    let trade = request("POST", "/auth/token", &[], form.as_bytes());
+    let _nobody_writes = until("the server waits for what the pipe says", || {
+        server.connect().send(&trade);
+        // Without waiting, that works once somebody reads.
+        let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap();
+        OpenOptions::new().write(true).custom_flags(nonblocking).open(&keys).ok()
+    });
+    let begun = Instant::now();
+    server.signal(Signal::TERM);
+    let exit = server.exit();
+    assert_eq!(exit.code, Some(0), "{exit:?}");
+    assert!(begun.elapsed() < STOPPED, "{:?}", begun.elapsed());
 }
 
 #[test]
