@@ -29,6 +29,11 @@ struct Span {
 
 impl Collector {
     fn start() -> Self {
+        Self::after(0)
+    }
+
+    /// One that takes nothing at first, so many times.
+    fn after(mut refusals: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let spans = Arc::new(Mutex::new(Vec::new()));
@@ -50,9 +55,15 @@ impl Collector {
                 let mut body = vec![0; length];
                 reader.read_exact(&mut body).unwrap();
                 assert!(first.starts_with("POST /v1/traces "), "{first}");
-                kept.lock().unwrap().extend(spans_in(&body));
-                let answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-                reader.get_mut().write_all(answer).unwrap();
+                let status = if refusals > 0 {
+                    refusals -= 1;
+                    "503 Service Unavailable"
+                } else {
+                    kept.lock().unwrap().extend(spans_in(&body));
+                    "200 OK"
+                };
+                let rest = "connection: close\r\ncontent-length: 0";
+                write!(reader.get_mut(), "HTTP/1.1 {status}\r\n{rest}\r\n\r\n").unwrap();
             }
         });
         Self { url, spans }
@@ -60,10 +71,13 @@ impl Collector {
 
     /// A server that sends to it, soon.
     fn server(&self) -> Server {
+        self.setup().start()
+    }
+
+    fn setup(&self) -> Setup {
         Setup::new()
             .variable("OTEL_EXPORTER_OTLP_ENDPOINT", &self.url)
             .variable("OTEL_BSP_SCHEDULE_DELAY", "50")
-            .start()
     }
 
     /// The spans of a trace, once its request has ended, which is told last.
@@ -212,5 +226,18 @@ fn a_collector_that_is_not_there_is_no_reason_to_stop() {
     let setup = Setup::new().variable("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{gone}"));
     let server = setup.start();
     acquire(&server, "");
-    server.stop();
+    let log = server.stop().err;
+    assert!(log.contains("WARN") && log.contains("the collector does not take traces"), "{log}");
+}
+
+#[test]
+fn a_collector_in_trouble_is_told_of_once_and_so_is_that_it_is_well_again() {
+    let collector = Collector::after(2);
+    let server = collector.server();
+    acquire(&server, &format!("00-{TRACE}-{PARENT}-01"));
+    collector.trace(trace_id());
+    let log = server.stop().err;
+    for line in ["it answered 503", "the collector takes traces again"] {
+        assert_eq!(log.matches(line).count(), 1, "{log}");
+    }
 }

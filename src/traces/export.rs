@@ -1,12 +1,19 @@
 //! Sending spans to a collector, over the same client as every other request of the server's own.
 
 use super::TracesError;
-use crate::auth::outbound::Outbound;
+use crate::auth::outbound::{Outbound, OutboundError};
 use openidconnect::url::Url;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
-use std::{fmt, pin::Pin};
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 use tokio::runtime::Handle;
 
 /// Any of these says where to.
@@ -18,8 +25,7 @@ const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORT
 /// # Errors
 /// The environment says something that cannot be used.
 pub fn provider(outbound: &Outbound) -> Result<Option<SdkTracerProvider>, TracesError> {
-    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let endpoints: Vec<String> = ENDPOINTS.into_iter().filter_map(set).collect();
+    let endpoints: Vec<String> = ENDPOINTS.into_iter().filter_map(variable).collect();
     if endpoints.is_empty() {
         return Ok(None);
     }
@@ -30,7 +36,8 @@ pub fn provider(outbound: &Outbound) -> Result<Option<SdkTracerProvider>, Traces
             )));
         }
     }
-    let client = Client { outbound: outbound.clone(), runtime: Handle::current() };
+    let (outbound, runtime) = (outbound.clone(), Handle::current());
+    let client = Client { outbound, runtime, fails: Arc::default() };
     let exporter = SpanExporter::builder()
         .with_http()
         .with_http_client(client)
@@ -38,7 +45,7 @@ pub fn provider(outbound: &Outbound) -> Result<Option<SdkTracerProvider>, Traces
         .build()
         .map_err(|error| TracesError(error.to_string()))?;
     let resource = Resource::builder();
-    let resource = match set("OTEL_SERVICE_NAME") {
+    let resource = match variable("OTEL_SERVICE_NAME") {
         Some(_) => resource,
         None => resource.with_service_name("octostore"),
     };
@@ -49,10 +56,17 @@ pub fn provider(outbound: &Outbound) -> Result<Option<SdkTracerProvider>, Traces
     Ok(Some(provider))
 }
 
+/// A variable that says something.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 /// The client, for a thread that has no runtime of its own.
 struct Client {
     outbound: Outbound,
     runtime: Handle,
+    /// Whether the last batch was not taken.
+    fails: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Client {
@@ -70,9 +84,30 @@ impl HttpClient for Client {
         'a: 'b,
         Self: 'b,
     {
-        let outbound = self.outbound.clone();
+        let (outbound, fails) = (self.outbound.clone(), Arc::clone(&self.fails));
         let request = request.map(|body| body.to_vec());
-        let sending = self.runtime.spawn(async move { outbound.send(request).await });
+        let sending = self.runtime.spawn(async move {
+            let answer = outbound.send(request).await;
+            tell(&fails, &answer);
+            answer
+        });
         Box::pin(async move { Ok(sending.await??.map(Bytes::from)) })
+    }
+}
+
+/// Says when a collector begins to take nothing, and when it takes something again: the SDK does not.
+fn tell<T>(fails: &AtomicBool, answer: &Result<Response<T>, OutboundError>) {
+    let error = match answer {
+        Ok(answer) if answer.status().is_success() => None,
+        Ok(answer) => Some(format!("it answered {}", answer.status())),
+        Err(error) => Some(error.to_string()),
+    };
+    match (fails.swap(error.is_some(), Ordering::Relaxed), error) {
+        (false, Some(error)) => tracing::warn!(
+            error,
+            "the collector does not take traces, and some are lost: see whether it runs, and OTEL_…"
+        ),
+        (true, None) => tracing::info!("the collector takes traces again"),
+        (true, Some(_)) | (false, None) => {}
     }
 }
