@@ -241,3 +241,24 @@ fn a_collector_in_trouble_is_told_of_once_and_so_is_that_it_is_well_again() {
         assert_eq!(log.matches(line).count(), 1, "{log}");
     }
 }
+
+#[test]
+fn a_sampler_that_there_is_not_is_not_taken_for_one_of_everything() {
+    let collector = Collector::start();
+    for (sampler, ratio, wrong) in [
+        ("sometimes", "", "give one of always_on, "),
+        ("parentbased_traceidratio", "0,01", "as in 0.01"),
+        ("traceidratio", "1%", "as in 0.01"),
+        ("traceidratio", "2", "as in 0.01"),
+        ("traceidratio", "NaN", "as in 0.01"),
+    ] {
+        let setup = collector.setup().variable("OTEL_TRACES_SAMPLER", sampler);
+        let exit = setup.variable("OTEL_TRACES_SAMPLER_ARG", ratio).run();
+        assert_eq!(exit.code, Some(78), "{exit:?}");
+        assert!(exit.one_line().contains(wrong), "{exit:?}");
+    }
+    for (sampler, ratio) in [("traceidratio", "1e-2"), ("traceidratio", ""), ("always_off", "x")] {
+        let setup = collector.setup().variable("OTEL_TRACES_SAMPLER", sampler);
+        setup.variable("OTEL_TRACES_SAMPLER_ARG", ratio).start().stop();
+    }
+}

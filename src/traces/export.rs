@@ -19,6 +19,16 @@ use tokio::runtime::Handle;
 /// Any of these says where to.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
+/// The samplers there are, and whether OTEL_TRACES_SAMPLER_ARG is their ratio.
+const SAMPLERS: [(&str, bool); 6] = [
+    ("always_on", false),
+    ("always_off", false),
+    ("traceidratio", true),
+    ("parentbased_always_on", false),
+    ("parentbased_always_off", false),
+    ("parentbased_traceidratio", true),
+];
+
 /// What sends spans in batches, if the environment says where to. Must be called on a runtime, which
 /// sends them.
 ///
@@ -36,6 +46,7 @@ pub fn provider(outbound: &Outbound) -> Result<Option<SdkTracerProvider>, Traces
             )));
         }
     }
+    check_sampler()?;
     let (outbound, runtime) = (outbound.clone(), Handle::current());
     let client = Client { outbound, runtime, fails: Arc::default() };
     let exporter = SpanExporter::builder()
@@ -54,6 +65,24 @@ pub fn provider(outbound: &Outbound) -> Result<Option<SdkTracerProvider>, Traces
         .with_resource(resource.build())
         .build();
     Ok(Some(provider))
+}
+
+/// Whether the SDK knows that sampler. One that it does not it takes for one of everything, and says
+/// nothing.
+fn check_sampler() -> Result<(), TracesError> {
+    let Some(sampler) = variable("OTEL_TRACES_SAMPLER") else { return Ok(()) };
+    let Some((_, has_ratio)) = SAMPLERS.iter().find(|(name, _)| *name == sampler) else {
+        let known = SAMPLERS.map(|(name, _)| name).join(", ");
+        return Err(TracesError(format!("no sampler is called {sampler}: give one of {known}")));
+    };
+    let ratio = variable("OTEL_TRACES_SAMPLER_ARG");
+    let is_one = |ratio: &str| ratio.parse().is_ok_and(|ratio: f64| (0.0..=1.0).contains(&ratio));
+    match ratio.filter(|_| *has_ratio) {
+        Some(ratio) if !is_one(&ratio) => Err(TracesError(format!(
+            "OTEL_TRACES_SAMPLER_ARG is {ratio}: give a number between 0 and 1, as in 0.01"
+        ))),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// A variable that says something.
