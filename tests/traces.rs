@@ -25,6 +25,7 @@ struct Span {
     name: String,
     start: u64,
     end: u64,
+    service: String,
 }
 
 impl Collector {
@@ -123,33 +124,46 @@ fn number(from: &mut &[u8]) -> u64 {
     }
 }
 
+/// Those fields of a message that have this number.
+fn within(message: &[u8], field: u64) -> Vec<Vec<u8>> {
+    let all = fields(message).into_iter().filter(|(number, _)| *number == field);
+    all.map(|(_, content)| content).collect()
+}
+
 /// The spans of an `ExportTraceServiceRequest` (OTLP 1.x, trace.proto).
 fn spans_in(request: &[u8]) -> Vec<Span> {
-    let within = |messages: Vec<Vec<u8>>, field: u64| -> Vec<Vec<u8>> {
-        let all = messages.iter().flat_map(|message| fields(message));
-        all.filter(|(number, _)| *number == field).map(|(_, content)| content).collect()
-    };
-    let resources = within(vec![request.to_vec()], 1);
-    let spans = within(within(resources, 2), 2);
+    let mut spans = Vec::new();
+    for of_service in within(request, 1) {
+        let service = service(&within(&of_service, 1)[0]);
+        for span in within(&of_service, 2).iter().flat_map(|of_scope| within(of_scope, 2)) {
+            spans.push(Span { service: service.clone(), ..read(&span) });
+        }
+    }
     spans
-        .iter()
-        .map(|message| {
-            let mut span = Span::default();
-            for (number, content) in fields(message) {
-                let nanos = || u64::from_le_bytes(content.clone().try_into().unwrap());
-                match number {
-                    1 => span.trace = content,
-                    2 => span.id = content,
-                    4 => span.parent = content,
-                    5 => span.name = String::from_utf8(content).unwrap(),
-                    7 => span.start = nanos(),
-                    8 => span.end = nanos(),
-                    _ => {}
-                }
-            }
-            span
-        })
-        .collect()
+}
+
+/// The `service.name` of a `Resource`.
+fn service(resource: &[u8]) -> String {
+    let named = within(resource, 1).into_iter().find(|pair| within(pair, 1) == [b"service.name"]);
+    let value = &within(&named.unwrap(), 2)[0];
+    String::from_utf8(within(value, 1)[0].clone()).unwrap()
+}
+
+fn read(message: &[u8]) -> Span {
+    let mut span = Span::default();
+    for (number, content) in fields(message) {
+        let nanos = || u64::from_le_bytes(content.clone().try_into().unwrap());
+        match number {
+            1 => span.trace = content,
+            2 => span.id = content,
+            4 => span.parent = content,
+            5 => span.name = String::from_utf8(content).unwrap(),
+            7 => span.start = nanos(),
+            8 => span.end = nanos(),
+            _ => {}
+        }
+    }
+    span
 }
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -260,5 +274,24 @@ fn a_sampler_that_there_is_not_is_not_taken_for_one_of_everything() {
     for (sampler, ratio) in [("traceidratio", "1e-2"), ("traceidratio", ""), ("always_off", "x")] {
         let setup = collector.setup().variable("OTEL_TRACES_SAMPLER", sampler);
         setup.variable("OTEL_TRACES_SAMPLER_ARG", ratio).start().stop();
+    }
+}
+
+#[test]
+fn a_server_is_called_what_the_environment_calls_it() {
+    for (variables, name) in [
+        (&[][..], "octostore"),
+        (&[("OTEL_RESOURCE_ATTRIBUTES", "service.name=eu-1,a=b")], "eu-1"),
+        (&[("OTEL_RESOURCE_ATTRIBUTES", "a=b")], "octostore"),
+        (&[("OTEL_SERVICE_NAME", "eu-2"), ("OTEL_RESOURCE_ATTRIBUTES", "service.name=x")], "eu-2"),
+    ] {
+        let collector = Collector::start();
+        let setup = variables
+            .iter()
+            .fold(collector.setup(), |setup, (variable, value)| setup.variable(variable, value));
+        let server = setup.start();
+        acquire(&server, &format!("00-{TRACE}-{PARENT}-01"));
+        assert_eq!(collector.trace(trace_id())[0].service, name, "{variables:?}");
+        server.stop();
     }
 }

@@ -3,9 +3,14 @@
 use super::TracesError;
 use crate::auth::outbound::{Outbound, OutboundError};
 use openidconnect::url::Url;
+use opentelemetry::{Key, Value};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
-use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use opentelemetry_sdk::{
+    Resource,
+    resource::{EnvResourceDetector, ResourceDetector},
+    trace::SdkTracerProvider,
+};
 use std::{
     fmt,
     pin::Pin,
@@ -55,16 +60,19 @@ pub fn provider(outbound: &Outbound) -> Result<Option<SdkTracerProvider>, Traces
         .with_protocol(Protocol::HttpBinary)
         .build()
         .map_err(|error| TracesError(error.to_string()))?;
-    let resource = Resource::builder();
-    let resource = match variable("OTEL_SERVICE_NAME") {
-        Some(_) => resource,
-        None => resource.with_service_name("octostore"),
-    };
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
-        .with_resource(resource.build())
+        .with_resource(resource())
         .build();
     Ok(Some(provider))
+}
+
+/// What the environment says of this server; its name, if that does not.
+fn resource() -> Resource {
+    let said = EnvResourceDetector::new().detect();
+    let name = variable("OTEL_SERVICE_NAME").map(Value::from);
+    let name = name.or_else(|| said.get(&Key::from_static_str("service.name")));
+    Resource::builder().with_service_name(name.unwrap_or_else(|| "octostore".into())).build()
 }
 
 /// Whether the SDK knows that sampler. One that it does not it takes for one of everything, and says
