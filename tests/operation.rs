@@ -2,6 +2,7 @@
 
 use crate::common::{Server, Setup, measured};
 use std::{
+    fs,
     io::{Read, Write},
     net::TcpListener,
     path::Path,
@@ -153,6 +154,35 @@ fn check_finds_what_is_damaged_and_changes_nothing() {
     assert_eq!(std::fs::read(setup.database()).unwrap(), damaged);
     std::fs::write(setup.database(), b"something else entirely").unwrap();
     assert!(octostore(&setup, &["check"]).refused(65).contains("not an octostore database"));
+}
+
+#[test]
+fn a_file_or_a_backup_without_a_schema_version_is_damaged_for_everybody() {
+    let setup = Setup::new();
+    let server = setup.start();
+    server.alice().acquire("a", 3600).ok();
+    server.stop();
+    octostore(&setup, &["backup", "b"]).ok();
+    // One bit makes 0 of it.
+    for file in [setup.database().to_owned(), setup.folder().join("b")] {
+        let mut bytes = fs::read(&file).unwrap();
+        assert_eq!(bytes[60..64], [0, 0, 0, 2]);
+        bytes[63] = 0;
+        fs::write(&file, bytes).unwrap();
+    }
+    let damaged = |line: &str| assert!(line.contains("damaged (its header has no"), "{line}");
+    damaged(setup.run().one_line());
+    for arguments in [
+        &["check"][..],
+        &["check", "b"],
+        &["backup", "c"],
+        &["restore", "b", "--database", "d"],
+        &["export", "e"],
+        &["token", "list"],
+    ] {
+        damaged(&octostore(&setup, arguments).refused(65));
+    }
+    assert!(["c", "d", "e"].iter().all(|made| !setup.folder().join(made).exists()));
 }
 
 #[test]

@@ -17,6 +17,9 @@ pub const BACKUP_ID: u32 = 0x6f63_7462;
 /// Where in the header that is ("The Database Header" in the documentation of SQLite's file format).
 pub const ID_AT: usize = 68;
 
+/// Where in it the version of the schema is.
+const VERSION_AT: usize = 60;
+
 /// How a journal begins by which SQLite takes back a transaction that was interrupted ("Rollback
 /// Journal Format" in the documentation of its file format).
 const ROLLBACK_JOURNAL: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
@@ -129,11 +132,12 @@ impl Opening<'_> {
         if !matches!(header[18..20], [2, 2] | [1, 1]) {
             return Err(self.damaged("its header names another journal".to_owned()));
         }
-        let found = number(60);
-        if found > VERSION {
-            return Err(OpenError::Newer { path, found });
+        match number(VERSION_AT) {
+            // It is written together with the name of the kind: whoever has that has a version too.
+            0 => Err(self.damaged("its header has no schema version".to_owned())),
+            1..=VERSION => Ok(kind),
+            found => Err(OpenError::Newer { path, found }),
         }
-        Ok(kind)
     }
 
     /// Whether the power went while the file was made. The journal that is there as long as that
