@@ -9,26 +9,32 @@ use super::{
     etag, json_body, json_object,
     object::{Json, List, Object},
     query,
-    reply::{Pieces, ReplyBody},
     router::{RawName, Verb},
+    versions,
     wire::Stamp,
 };
-use crate::{auth::Identity, ids};
-use bytes::Bytes;
+use crate::{app::Service, auth::Identity, ids};
 use hyper::{StatusCode, body::Incoming, header::ETAG};
-use octostore_actors::domain::{
-    account::scope::{Access, Area},
-    config::{
-        ConfigCommand, ConfigKey, ConfigOutcome, Description, Entry, Etag, Expected, Value, Version,
+use octostore_actors::{
+    domain::{
+        account::scope::{Access, Area},
+        config::{
+            ConfigCommand, ConfigKey, ConfigOutcome, Description, Entry, Etag, Expected, Value,
+            Version,
+        },
+        values::AccountId,
     },
-    values::AccountId,
+    reply::Lost,
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 /// The largest body of a put: the largest value, and what else a put says.
 const PUT_LIMIT: usize = Value::MAX_BYTES + BODY_LIMIT;
+
+/// How long a history that has begun rests when the actor is too busy for it.
+const REST: Duration = Duration::from_millis(20);
 
 /// How deeply the arrays and objects of a value may be nested.
 const MAX_DEPTH: usize = 128;
@@ -199,7 +205,10 @@ fn respond(context: &Context<'_>, outcome: ConfigOutcome) -> Result<Reply, ApiEr
                 return Ok(with_etag(empty(StatusCode::NOT_MODIFIED), present.etag()));
             }
             let etag = present.etag();
-            Ok(with_etag(json_body(StatusCode::OK, Versions::of(entries).body()), etag))
+            let (service, of) =
+                (Arc::clone(context.service), (present.account, present.key.clone()));
+            let again = move || kept(Arc::clone(&service), of.clone());
+            Ok(with_etag(json_body(StatusCode::OK, versions::body(&entries, again)), etag))
         }
         ConfigOutcome::Deleted => {
             Ok(json_object(StatusCode::OK, Object::new().with("deleted", true)))
@@ -218,56 +227,23 @@ fn respond(context: &Context<'_>, outcome: ConfigOutcome) -> Result<Reply, ApiEr
     }
 }
 
-/// The versions of a key on their way out: a history may be a hundred times as large as a value, and
-/// whoever does not read it shall cost no more than whoever does not read a value.
-struct Versions {
-    left: std::vec::IntoIter<Entry>,
-    /// What is left is not the whole.
-    begun: bool,
-}
-
-/// So much is made at once, or a version more.
-const PIECE: usize = 64 * 1024;
-
-impl Versions {
-    fn of(entries: Vec<Entry>) -> Self {
-        Self { left: entries.into_iter(), begun: false }
-    }
-
-    /// `{"versions":[…]}`, in one piece if it is small.
-    fn body(mut self) -> ReplyBody {
-        let (first, is_all) = self.next_piece();
-        if is_all {
-            return Bytes::from(first).into();
-        }
-        ReplyBody::Pieces(Pieces::new(async move { Some(Ok((first.into(), self.pieces()))) }))
-    }
-
-    fn pieces(mut self) -> Pieces {
-        Pieces::new(async move {
-            let (piece, is_last) = self.next_piece();
-            let rest = if is_last { Pieces::none() } else { self.pieces() };
-            Some(Ok((piece.into(), rest)))
-        })
-    }
-
-    /// The next piece, and whether it is the last.
-    fn next_piece(&mut self) -> (Vec<u8>, bool) {
-        let mut piece = Vec::new();
-        if !self.begun {
-            piece.extend(b"{\"versions\":[");
-        }
-        while piece.len() < PIECE {
-            let Some(entry) = self.left.next() else {
-                piece.extend(b"]}");
-                return (piece, true);
-            };
-            if std::mem::replace(&mut self.begun, true) {
-                piece.push(b',');
+/// The versions of a key that are kept by now: none when it is gone.
+async fn kept(
+    service: Arc<Service>,
+    (account, key): (AccountId, ConfigKey),
+) -> Result<Vec<Entry>, ApiError> {
+    let command = ConfigCommand::History { account, key };
+    loop {
+        let told = match service.config.look(command.clone()).await {
+            // The answer has begun, so it cannot be refused any more.
+            Err(Lost::Overloaded) => {
+                tokio::time::sleep(REST).await;
+                continue;
             }
-            piece.extend(version_body(&entry).into_json());
-        }
-        (piece, false)
+            told => told?,
+        };
+        let ConfigOutcome::History(entries) = told else { return Ok(Vec::new()) };
+        return Ok(entries);
     }
 }
 
@@ -282,6 +258,16 @@ fn entry_body(entry: &Entry) -> Object {
     with_key(Object::new().with("value", Json(entry.value.as_json())), entry)
 }
 
+/// One of the versions of a history.
+pub fn version_body(entry: &Entry) -> Object {
+    Object::new()
+        .with("version", entry.version.get())
+        .with("value", Json(entry.value.as_json()))
+        .with_some("description", entry.description.as_ref().map(Description::as_str))
+        // Of the version, which is not made again.
+        .with("created_at", Stamp(entry.updated_at))
+}
+
 fn with_key(object: Object, entry: &Entry) -> Object {
     object
         .with("key", entry.key.as_str())
@@ -291,56 +277,9 @@ fn with_key(object: Object, entry: &Entry) -> Object {
         .with("updated_at", Stamp(entry.updated_at))
 }
 
-fn version_body(entry: &Entry) -> Object {
-    Object::new()
-        .with("version", entry.version.get())
-        .with("value", Json(entry.value.as_json()))
-        .with_some("description", entry.description.as_ref().map(Description::as_str))
-        // Of the version, which is not made again.
-        .with("created_at", Stamp(entry.updated_at))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_body_util::BodyExt;
-    use octostore_actors::domain::{config::Incarnation, values::WallTime};
-
-    /// `count` versions, newest first, each with a value of so many bytes.
-    fn versions(count: u64, bytes: usize) -> Versions {
-        let value = format!("\"{}\"", "v".repeat(bytes - 2));
-        let entry = |version| Entry {
-            account: AccountId::from_bytes([1; 16]),
-            key: ConfigKey::new("a").unwrap(),
-            incarnation: Incarnation([2; 16]),
-            version: Version::new(version).unwrap(),
-            value: Value::from_json(&value).unwrap(),
-            description: None,
-            created_at: WallTime::from_millis(0),
-            updated_at: WallTime::from_millis(0),
-        };
-        Versions::of((1..=count).rev().map(entry).collect())
-    }
-
-    #[tokio::test]
-    async fn bounded_a_history_is_whole_and_never_more_of_it_in_memory_than_a_version_and_a_piece()
-    {
-        for (count, bytes) in [(1, 2), (100, 2), (3, PIECE), (100, 1_000), (7, Value::MAX_BYTES)] {
-            let mut body = versions(count, bytes).body();
-            assert_eq!(body.is_in_pieces(), count as usize * bytes >= PIECE);
-            let mut whole = Vec::new();
-            while let Some(frame) = body.frame().await {
-                let piece = frame.unwrap().into_data().unwrap();
-                assert!(piece.len() < PIECE + Value::MAX_BYTES + 200, "{}", piece.len());
-                whole.extend(piece);
-            }
-            let whole: serde_json::Value = serde_json::from_slice(&whole).unwrap();
-            let found = whole["versions"].as_array().unwrap().iter();
-            let found: Vec<_> = found.map(|version| version["version"].as_u64().unwrap()).collect();
-            assert_eq!(found, (1..=count).rev().collect::<Vec<_>>());
-        }
-    }
-
     #[test]
     fn depth_counts_arrays_and_objects_and_not_strings() {
         for (json, expected) in [

@@ -61,6 +61,7 @@ mod static_file;
 mod stream;
 mod timer;
 mod turn;
+mod versions;
 mod wire;
 
 pub use listen::{ListenError, Listener};
