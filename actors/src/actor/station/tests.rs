@@ -138,6 +138,18 @@ fn time_a_lease_that_ends_before_the_thread_looks_is_made_known_to_it() {
     assert_eq!(news(&station), Woken::TimedOut, "it looks long before that one ends");
 }
 
+#[test]
+fn time_after_nothing_was_due_a_lease_is_made_known_to_a_thread_that_was_to_look_before() {
+    let (station, _turns) = station(locks([lease(at(10) + Duration::from_millis(1))]));
+    assert_eq!(station.turn(), ControlFlow::Continue(Some(Duration::from_millis(1))));
+    let held = lease(at(10));
+    let (name, account, lease) = (held.name, held.holder.account, held.id);
+    let _unheard = station.ask(LockCommand::Release { name, account, lease }).unwrap();
+    assert_eq!(station.turn(), ControlFlow::Continue(None), "it does not look by itself any more");
+    let _unheard = station.ask(acquire(1)).unwrap();
+    assert_eq!(news(&station), Woken::Rung, "it would sleep for ever");
+}
+
 /// What the clock of a bench shows, in seconds; after so many readings somebody acquires a lock, and
 /// it is ten seconds later.
 struct SleptBy {
