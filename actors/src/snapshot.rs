@@ -107,6 +107,15 @@ mod tests {
     }
 
     #[test]
+    fn all_snapshots_that_are_out_are_given_up_together() {
+        let mut hold = SnapshotHold::default();
+        let (one, other) = (hold.give_out(), hold.give_out());
+        assert!(one.held() && other.held());
+        hold.give_up();
+        assert!(!one.held() && !other.held(), "both copy what is about to change");
+    }
+
+    #[test]
     fn a_snapshot_that_is_dropped_is_in_nobodys_way() {
         let mut hold = SnapshotHold::default();
         let (one, other) = (hold.give_out(), hold.give_out());

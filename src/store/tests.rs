@@ -1,6 +1,7 @@
 //! The commit, the checkpoints between commits, and what a start makes of what an earlier one left.
 
 mod full_disk;
+mod snapshot;
 mod unclear;
 
 use super::*;
@@ -301,30 +302,6 @@ fn bounded_an_idle_store_brings_home_what_its_journal_holds() {
     let alone = lock::leases(&disk.main_file_alone()).unwrap();
     assert_eq!(alone, lock::leases(&store.connection).unwrap());
     assert!(!alone.is_empty());
-}
-
-#[test]
-fn a_main_file_stays_as_it_is_for_as_long_as_its_snapshot_holds() {
-    let disk = Disk::new();
-    let mut store = disk.start();
-    commit(&mut store, &[account(), held(1)]);
-    let snapshot = store.snapshot().unwrap().unwrap();
-    let main = std::fs::read(disk.database()).unwrap();
-    assert_eq!(lock::leases(&disk.main_file_alone()).unwrap(), [lease(1, 61)], "all of it");
-    for number in 1.. {
-        commit(&mut store, &[LockRecord::Held(lease(number % 5 + 1, 61 + number)).into()]);
-        assert!(snapshot.held(), "a commit takes nobody's snapshot away");
-        store.tend(Pressure::Busy).unwrap();
-        store.tend(Pressure::Idle).unwrap();
-        let frames = store.frames.load(Ordering::Relaxed);
-        if !snapshot.held() {
-            assert_eq!(frames, 0, "given up for a checkpoint");
-            break;
-        }
-        assert!(frames < SMALL.held(), "{frames}: the journal grows without end");
-        assert!(std::fs::read(disk.database()).unwrap() == main, "under whoever copies it");
-    }
-    assert!(std::fs::read(disk.database()).unwrap() != main);
 }
 
 #[test]
