@@ -92,6 +92,15 @@ fn a_body_that_still_comes_is_no_request() {
 }
 
 #[test]
+fn bounded_half_a_request_after_a_rest_is_not_waited_for_for_ever() {
+    let server = Setup::new().flag("--header-timeout", "2").start();
+    let mut connection = witness(&server);
+    wait_for(&server, 1);
+    connection.send(b"GET /health HTTP/1.1\r\nhost:");
+    connection.drain();
+}
+
+#[test]
 fn a_rest_has_an_end() {
     let server = Setup::new().flag("--header-timeout", "1").start();
     let silent = server.connect();

@@ -79,3 +79,21 @@ impl Future for CoarseSleep {
         if CoarseTimer.now() >= self.deadline { Poll::Ready(()) } else { Poll::Pending }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_noticed_no_more_than_a_quarter_late() {
+        for timeout in [100, 1_000, 3_000, 10_000, 60_000].map(Duration::from_millis) {
+            let mut every = FIRST_POLL;
+            for _ in 0..20 {
+                every = next_poll(every, timeout);
+                assert!(every <= (timeout / 4).max(FIRST_POLL), "{every:?} of {timeout:?}");
+                assert!(every <= Duration::from_secs(1), "{every:?} of {timeout:?}");
+            }
+            assert!(every > FIRST_POLL || timeout / 4 < FIRST_POLL, "ever less often");
+        }
+    }
+}
