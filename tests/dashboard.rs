@@ -175,6 +175,31 @@ fn a_pasted_token_lives_on_even_if_signing_in_has_made_it() {
 }
 
 #[test]
+fn signing_out_ends_no_token_that_signing_in_has_not_made_whatever_the_cookie_says() {
+    let server = Setup::new().start();
+    let page = Page::of(&sign_in(&server, ALICE, &[]));
+    // As if this session had begun at a provider.
+    let cookie = page.cookie.strip_suffix(".pasted").unwrap().to_owned();
+    let page = Page { cookie, ..page };
+    page.send(&server, "GET", "/locks", "").ok();
+    page.send(&server, "DELETE", SESSION, "").ok();
+    server.alice().list("").ok();
+}
+
+#[test]
+fn who_signs_out_keeps_no_cookie_whether_it_came_over_tls_or_not() {
+    let server = Setup::new().start();
+    for origin in ["http://octostore.example", "https://octostore.example"] {
+        let page = Page::of(&sign_in(&server, ALICE, &[("origin", origin)]));
+        let ended = page.send(&server, "DELETE", SESSION, "");
+        let set = ended.headers.iter().filter(|(name, _)| name == "set-cookie");
+        let mut gone: Vec<_> = set.map(|(_, cookie)| cookie.split(';').next().unwrap()).collect();
+        gone.sort_unstable();
+        assert_eq!(gone, ["__Host-octostore-session=", "octostore-session="], "{origin}");
+    }
+}
+
+#[test]
 fn who_asks_too_fast_is_told_to_wait_and_not_that_nobody_is_signed_in() {
     let server = Setup::new().flag("--requests-per-second", "1").start();
     let page = Page::of(&sign_in(&server, ALICE, &[]));
