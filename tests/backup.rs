@@ -197,12 +197,48 @@ fn who_may_not_have_a_backup_gets_none() {
 
 /// A backup that has begun to arrive and is not read.
 fn begun(server: &crate::common::Server) -> Connection {
+    begun_with(server, KEY).0
+}
+
+/// The same for whoever has this key or token, and how long it is.
+fn begun_with(server: &crate::common::Server, token: &str) -> (Connection, usize) {
     let mut connection = server.connect();
-    let authorization = format!("Bearer {KEY}");
+    let authorization = format!("Bearer {token}");
     let headers = [("authorization", &*authorization)];
     connection.send(&crate::common::request("GET", "/admin/backup", &headers, b""));
-    assert_eq!(connection.read_head().unwrap().status, 200);
-    connection
+    let head = connection.read_head().unwrap();
+    assert_eq!(head.status, 200);
+    (connection, head.header("content-length").unwrap().parse().unwrap())
+}
+
+#[test]
+fn who_is_no_administrator_any_more_gets_no_more_of_a_backup() {
+    let setup = setup();
+    setup.start().stop();
+    crate::audit::seed(&setup, 100_000, 60);
+    let server = setup.start();
+    crate::admin::act(&server, "alice", "promote");
+    let (mut demoted, length) = begun_with(&server, ALICE);
+    crate::admin::act(&server, "alice", "demote");
+    let came = demoted.drain().len();
+    assert!(came < length, "all {length} bytes came");
+}
+
+#[test]
+fn nothing_is_restored_beside_a_journal_of_another_database() {
+    let setup = Setup::new();
+    setup.start().stop();
+    octostore(&setup, &["backup", "b"]).ok();
+    for end in ["-wal", "-journal"] {
+        let journal = setup.folder().join(format!("x.db{end}"));
+        std::fs::write(&journal, "of another").unwrap();
+        let said = octostore(&setup, &["restore", "b", "--database", "x.db"]).refused(73);
+        assert!(said.contains(&format!("x.db{end} exists")), "{said}");
+        assert!(!setup.folder().join("x.db").exists());
+        assert_eq!(std::fs::read_to_string(&journal).unwrap(), "of another");
+        std::fs::remove_file(&journal).unwrap();
+    }
+    octostore(&setup, &["restore", "b", "--database", "x.db"]).ok();
 }
 
 #[test]
