@@ -226,25 +226,37 @@ mod tests {
         assert_eq!(calendar.print(Instant::from_nanos(0)), printed, "a millisecond is noise");
     }
 
-    /// Clocks that are read by somebody who is stopped for a second after each look.
+    /// Clocks that show the same, to somebody who is stopped for so long after each look.
     #[derive(Default)]
-    struct Interrupted(AtomicU64);
+    struct Interrupted {
+        time: AtomicU64,
+        stopped_for: AtomicU64,
+    }
+
+    impl Interrupted {
+        fn look(&self) -> u64 {
+            let stopped_for = self.stopped_for.load(Ordering::Relaxed);
+            self.time.fetch_add(stopped_for, Ordering::Relaxed)
+        }
+    }
 
     impl Clock for Interrupted {
         fn now(&self) -> Instant {
-            Instant::from_nanos(self.0.fetch_add(SECOND, Ordering::Relaxed))
+            Instant::from_nanos(self.look())
         }
     }
 
     impl TimeSource for Interrupted {
         fn wall_nanos(&self) -> i64 {
-            self.0.load(Ordering::Relaxed).cast_signed()
+            self.look().cast_signed()
         }
     }
 
     #[test]
     fn a_reader_that_was_interrupted_does_not_take_that_for_a_jump() {
-        let calendar = Calendar::new(Arc::new(Interrupted::default()));
+        let clocks = Arc::new(Interrupted::default());
+        let calendar = Calendar::new(Arc::clone(&clocks) as Arc<dyn TimeSource>);
+        clocks.stopped_for.store(SECOND, Ordering::Relaxed);
         for _ in 0..2 {
             assert_eq!(calendar.print(Instant::from_nanos(0)), WallTime::from_millis(0));
         }
