@@ -369,6 +369,17 @@ mod tests {
     }
 
     #[test]
+    fn an_issued_token_that_was_configured_ends_with_that() {
+        let mut first = first_start(&configured("ci:one"));
+        // As rotating makes it.
+        first.tokens[0].source = TokenSource::Issued;
+        let second = restart(first, "ci:one");
+        assert_eq!(live(&second, "one").unwrap().as_str(), "ci");
+        let third = restart(second, "ci:two");
+        assert_eq!(live(&third, "one"), None, "no longer configured");
+    }
+
+    #[test]
     fn entries_are_name_and_token() {
         assert_eq!(configured(" a : t:with:colons , b:u ,").0.len(), 2);
         for bad in ["a", "a:", ":t", "a:b c"] {

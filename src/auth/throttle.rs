@@ -167,6 +167,16 @@ mod tests {
     }
 
     #[test]
+    fn however_often_an_address_has_failed_it_regains_all_of_it_within_a_minute() {
+        let throttle = Throttle::new(6);
+        for _ in 0..100 {
+            throttle.failed(&ip("192.0.2.1"), at(0));
+        }
+        assert_eq!(throttle.check(&ip("192.0.2.1"), at(0)), Err(Duration::from_secs(10)));
+        assert_eq!(throttle.check(&ip("192.0.2.1"), at(10)), Ok(()));
+    }
+
+    #[test]
     fn a_try_counts_as_failed_for_as_long_as_it_goes_on() {
         let throttle = Throttle::new(3);
         let here = ip("192.0.2.1");

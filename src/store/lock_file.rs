@@ -92,3 +92,21 @@ impl LockFile {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_file_says_of_its_holder_alone_whatever_an_earlier_one_left_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("octostore.db");
+        let earlier = "4194304\nhttp://127.0.0.1:3000\nunix:/run/octostore.sock\n";
+        std::fs::write(folder.path().join("octostore.db-lock"), earlier).unwrap();
+        let _lock = LockFile::take(&database).unwrap();
+        let NotLocked::HeldBy(holder) = LockFile::take(&database).unwrap_err() else {
+            panic!("it is there")
+        };
+        assert_eq!(holder, Holder { pid: Some(std::process::id()), addresses: Vec::new() });
+    }
+}

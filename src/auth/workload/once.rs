@@ -148,6 +148,7 @@ mod tests {
         used.forget([1; 32], at(10));
         assert_eq!(used.mark([2; 32], at(20), at(0)), Ok(()));
         used.forget([2; 32], at(20));
+        assert!(used.lock().by_end.is_empty(), "nothing is kept of what was not used");
         assert_eq!(used.mark([1; 32], at(10), at(0)), Ok(()));
     }
 }
