@@ -26,6 +26,7 @@ pub mod clock;
 pub mod command;
 pub mod http;
 pub mod ids;
+pub mod log;
 pub mod metrics;
 pub mod settings;
 pub mod store;

@@ -5,6 +5,7 @@ use octostore::{
     clock::{SystemClock, TimeSource},
     command::{self, Asked, CommandError, exit},
     http::{ListenError, Listener},
+    log,
     settings::{Bind, LogFormat, Settings, SettingsError},
     systemd::{self, Given},
 };
@@ -63,18 +64,19 @@ impl Fatal {
 }
 
 fn main() -> ExitCode {
-    match run() {
+    let code = match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(Fatal::Command(CommandError::Settings(SettingsError::Help(text)))) => {
             print(&text);
             ExitCode::SUCCESS
         }
         Err(fatal) => {
-            // The last words; if nobody can hear them there is the exit code.
-            let _unheard = writeln!(std::io::stderr(), "octostore: {fatal}");
+            log::say(&format!("octostore: {fatal}\n"));
             ExitCode::from(fatal.exit_code())
         }
-    }
+    };
+    log::end();
+    code
 }
 
 fn run() -> Result<(), Fatal> {
@@ -142,6 +144,7 @@ fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
         // If nobody waits for it, the process ends already.
         let _ends_already = first.send(());
         let second = next().await;
+        log::end();
         std::process::exit(128 + second.as_raw_value());
     });
     Ok(async move {
@@ -212,11 +215,11 @@ fn start_logging(format: LogFormat) -> Result<(), Fatal> {
         }
         Ok(_) | Err(_) => EnvFilter::new("info"),
     };
-    // A line that cannot be written is lost. To say so on standard error, where it could not be written,
-    // would be a panic, on whichever thread has something to say.
+    // To say on standard error that a line could not be written there would be a panic, on whichever
+    // thread has something to say.
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(log::start())
         .log_internal_errors(false);
     match format {
         LogFormat::Text => logs.with_ansi(false).init(),

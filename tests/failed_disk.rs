@@ -4,7 +4,10 @@
 //! The system is told to refuse every further write to a file of the server. That is not the error
 //! of a full disk: what a failed write or sync has left behind, nobody can say.
 
-use crate::common::{Server, Setup, at_once};
+use crate::{
+    common::{Server, Setup, at_once},
+    lifecycle::STUCK,
+};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::json;
 
@@ -83,11 +86,14 @@ fn one_outcome_a_stop_that_cannot_write_says_so_and_loses_nothing() {
 
 #[test]
 fn one_outcome_a_failed_commit_ends_the_process_although_its_log_cannot_be_written() {
-    // As where the log is on the disk that fails, or is full, or whoever read it is gone.
-    let unheard = "trap '' XFSZ; exec \"$@\" 2>/dev/full";
-    let server = Setup::new().through(&["/bin/sh", "-c", unheard, "sh"]).start();
-    break_disk(&server);
-    // Whoever comes too late finds nobody.
-    let _lost = server.alice().try_send("POST", "/locks/lost/acquire", br#"{"ttl_seconds": 60}"#);
-    assert_eq!(server.exit().code, IO);
+    // As where the log is on the disk that fails, or is full, or whoever read it is gone; or hangs.
+    let unheard = ["/bin/sh", "-c", "trap '' XFSZ; exec \"$@\" 2>/dev/full", "sh"];
+    for log in [unheard, STUCK] {
+        let server = Setup::new().through(&log).start();
+        break_disk(&server);
+        // Whoever comes too late finds nobody.
+        let lost = br#"{"ttl_seconds": 60}"#;
+        let _lost = server.alice().try_send("POST", "/locks/lost/acquire", lost);
+        assert_eq!(server.exit().code, IO);
+    }
 }

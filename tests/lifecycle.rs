@@ -8,7 +8,8 @@ use crate::{
 };
 use rustix::process::Signal;
 use std::{
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
+    io::{BufRead, BufReader},
     os::unix::fs::OpenOptionsExt,
     process::Command,
     sync::atomic::{AtomicUsize, Ordering},
@@ -232,4 +233,66 @@ fn it_serves_and_stops_in_good_order_although_nobody_can_hear_what_it_logs() {
         server.alice().acquire("a", 60).ok();
         server.stop();
     }
+}
+
+/// Its log goes to a pipe that is full and that nobody reads, as where whoever ships logs hangs.
+pub const STUCK: [&str; 4] = [
+    "/bin/sh",
+    "-c",
+    "trap '' XFSZ; mkfifo log; exec 3<>log; dd if=/dev/zero of=log bs=4096 oflag=nonblock 2>/dev/null; \
+     exec \"$@\" 2>log",
+    "sh",
+];
+
+/// Has more lines of debugging logged than are kept for whoever does not read them.
+fn say_much(server: &Server) {
+    let wrong = server.alice().bytes("POST", "/locks/a/acquire", b"none").repeat(100);
+    let mut connection = server.connect();
+    for _ in 0..110 {
+        connection.send(&wrong);
+        for _ in 0..100 {
+            assert_eq!(connection.read().status, 422);
+        }
+    }
+}
+
+#[test]
+fn it_serves_and_stops_in_good_order_although_its_log_hangs() {
+    for (format, much) in [("text", true), ("json", false)] {
+        let setup = patient().through(&STUCK).flag("--log-format", format);
+        let server = setup.variable("RUST_LOG", "debug").start();
+        server.alice().send("POST", "/locks/a/acquire", b"none").refused(422, "invalid_body");
+        if much {
+            say_much(&server);
+        }
+        server.alice().acquire("a", 60).ok();
+        let begun = Instant::now();
+        let out = server.stop().out;
+        assert!(out.lines().last().is_some_and(|line| line.contains("to try it")), "{out}");
+        assert!(begun.elapsed() < STOPPED, "{:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_although_its_log_hangs() {
+    let server = patient().through(&STUCK).start();
+    let _never_ends = in_flight(&server, "a");
+    server.signal(Signal::TERM);
+    until_nobody_is_let_in(&server);
+    server.signal(Signal::INT);
+    let code = server.exit().code;
+    assert!(matches!(code, Some(0 | 130)), "ended by itself or by the second signal: {code:?}");
+}
+
+#[test]
+fn how_much_of_a_log_that_hung_is_lost_is_told_once_it_is_read() {
+    let server = Setup::new().through(&STUCK).variable("RUST_LOG", "debug").start();
+    say_much(&server);
+    let mut log = BufReader::new(File::open(server.setup.folder().join("log")).unwrap());
+    let mut line = Vec::new();
+    while !String::from_utf8_lossy(&line).contains("of this log are lost") {
+        line.clear();
+        assert_ne!(log.read_until(b'\n', &mut line).unwrap(), 0);
+    }
+    server.stop();
 }
