@@ -20,12 +20,13 @@ use octostore_actors::{
 };
 use std::{
     any::Any,
+    io,
     num::NonZeroUsize,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::JoinHandle,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Starts actors that share a journal.
 pub struct Actors<'a> {
@@ -165,6 +166,22 @@ impl Drop for Threads {
             tracing::error!(%error, "the threads of the actors stay until the process ends");
         }
     }
+}
+
+/// Does `work` on a thread of its own, and tells what came of it.
+///
+/// # Errors
+/// The system has no thread to give.
+pub fn aside<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<oneshot::Receiver<T>> {
+    let (done, told) = oneshot::channel();
+    let run = move || {
+        let _nobody_waits = done.send(work());
+    };
+    std::thread::Builder::new().name(name.to_owned()).spawn(run)?;
+    Ok(told)
 }
 
 fn stop(threads: Vec<RunningActor>) {

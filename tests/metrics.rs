@@ -7,6 +7,7 @@ use crate::{
     common::{ALICE, Address, Answer, Server, Setup, request, until},
     time::{Hands, Inside},
 };
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -55,6 +56,25 @@ fn page(server: &Server) -> Page {
 /// Asks for the metrics with these headers.
 fn ask(server: &Server, headers: &[(&str, &str)]) -> Answer {
     Caller::new(&server.address, None).call(("GET", "/metrics"), headers, "")
+}
+
+#[test]
+fn a_page_for_which_there_is_no_thread_is_refused_and_the_next_is_written() {
+    let server = Setup::new().start();
+    let pid = Pid::from_raw(server.pid().try_into().unwrap());
+    let before = getrlimit(Resource::As);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmSize:")).unwrap();
+    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    // Room for everything but the stack of another thread.
+    let full = Rlimit { current: Some((kib + 1024) << 10), ..before };
+    prlimit(pid, Resource::As, full).unwrap();
+    for _ in 0..2 {
+        ask(&server, &[]).refused(503, "overloaded");
+    }
+    prlimit(pid, Resource::As, before).unwrap();
+    page(&server);
+    server.stop();
 }
 
 #[test]

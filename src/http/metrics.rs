@@ -3,6 +3,7 @@
 use super::{Context, Reply, caller::administrator, error::ApiError, reply};
 use crate::{
     app::Service, auth::address::Address, metrics::exposition::Format, settings::MetricsAccess,
+    threads::aside,
 };
 use bytes::Bytes;
 use hyper::{
@@ -36,15 +37,16 @@ pub async fn page(context: &Context<'_>) -> Result<Reply, ApiError> {
 async fn written(service: &Arc<Service>, format: Format) -> Result<String, ApiError> {
     let turn = service.exposition.turn().await;
     let service = Arc::clone(service);
-    let writing = tokio::task::spawn_blocking(move || {
+    // Not one of the runtime's, which panics if there is none to be had, and keeps the turn.
+    let writing = aside("metrics", move || {
         let page = service.exposition.page(format);
         // Also if the client is gone by now: the next page waits for this one.
         drop(turn);
         page
     });
-    match writing.await {
+    match writing.map_err(|_no_thread| ApiError::Overloaded)?.await {
         Ok(Ok(page)) => Ok(page),
-        // The runtime stops, or there is a number that no format knows.
+        // It panicked, or there is a number that no format knows.
         Ok(Err(_)) | Err(_) => Err(ApiError::OutcomeUnknown),
     }
 }
