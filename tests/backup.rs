@@ -142,7 +142,7 @@ fn a_command_that_is_stopped_leaves_nothing_half_done() {
     let before = names();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
-    for signal in [Signal::INT, Signal::TERM] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let mut child = command(&setup, &["backup", "b", "--server", &address]).spawn().unwrap();
         // It asks when it has somewhere to write to, and would wait for two minutes.
         let _asked = silent.accept().unwrap();
@@ -151,6 +151,20 @@ fn a_command_that_is_stopped_leaves_nothing_half_done() {
         assert_eq!(child.wait().unwrap().code(), Some(128 + signal.as_raw()));
         assert_eq!(names(), before);
     }
+
+    // `nohup` has it go on when whoever began it has gone.
+    let backup = command(&setup, &["backup", "b", "--server", &address]);
+    let mut goes_on = std::process::Command::new("/bin/sh");
+    goes_on.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(backup.get_program());
+    goes_on.args(backup.get_args()).current_dir(setup.folder()).env_clear().envs(setup.variables());
+    let mut child = goes_on.env("DATABASE_URL", setup.database()).spawn().unwrap();
+    let _asked = silent.accept().unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:\t")).unwrap();
+    assert_eq!(u64::from_str_radix(ignored, 16).unwrap() & 1, 1, "{ignored}");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(128 + Signal::TERM.as_raw()));
+    assert_eq!(names(), before);
 }
 
 #[test]
