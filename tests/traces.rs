@@ -235,6 +235,47 @@ fn spans_do_not_go_over_the_network_in_clear() {
 }
 
 #[test]
+fn a_password_in_the_address_of_a_collector_is_not_told() {
+    for (endpoint, told) in [
+        ("http://user:hidden@192.0.2.1:4318/?key=hidden", ", http://192.0.2.1:4318, "),
+        ("user:hidden@192.0.2.1:4318", "OTEL_EXPORTER_OTLP_ENDPOINT "),
+        ("http://user:hidden@127.0.0.1:4318/ v1", ", http://127.0.0.1:4318, "),
+        ("http://user:hidden@", "OTEL_EXPORTER_OTLP_ENDPOINT "),
+    ] {
+        let exit = Setup::new().variable("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint).run();
+        assert_eq!(exit.code, Some(78), "{exit:?}");
+        let line = exit.one_line();
+        assert!(line.contains(told) && !line.contains("hidden"), "{exit:?}");
+    }
+}
+
+#[test]
+fn whoever_switches_traces_off_gets_none() {
+    for (variable, value) in [
+        ("OTEL_SDK_DISABLED", "true"),
+        ("OTEL_SDK_DISABLED", "TRUE"),
+        ("OTEL_TRACES_EXPORTER", "none"),
+    ] {
+        let collector = Collector::start();
+        let server = collector.setup().variable(variable, value).start();
+        acquire(&server, &format!("00-{TRACE}-{PARENT}-01"));
+        // What is left is sent before it has stopped.
+        server.stop();
+        assert!(collector.spans.lock().unwrap().is_empty(), "{variable}={value}");
+    }
+    let collector = Collector::start();
+    let setup = collector.setup().variable("OTEL_SDK_DISABLED", "false");
+    let server = setup.variable("OTEL_TRACES_EXPORTER", "otlp").start();
+    acquire(&server, &format!("00-{TRACE}-{PARENT}-01"));
+    collector.trace(trace_id());
+    server.stop();
+
+    let exit = collector.setup().variable("OTEL_TRACES_EXPORTER", "zipkin").run();
+    assert_eq!(exit.code, Some(78), "{exit:?}");
+    assert!(exit.one_line().contains("OTEL_TRACES_EXPORTER is zipkin"), "{exit:?}");
+}
+
+#[test]
 fn a_collector_that_is_not_there_is_no_reason_to_stop() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let setup = Setup::new().variable("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{gone}"));

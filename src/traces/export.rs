@@ -2,7 +2,8 @@
 
 use super::TracesError;
 use crate::auth::outbound::{Outbound, OutboundError};
-use openidconnect::url::Url;
+use hyper::Uri;
+use openidconnect::url::{Origin, Url};
 use opentelemetry::{Key, Value};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
@@ -40,16 +41,12 @@ const SAMPLERS: [(&str, bool); 6] = [
 /// # Errors
 /// The environment says something that cannot be used.
 pub fn provider(outbound: &Outbound) -> Result<Option<SdkTracerProvider>, TracesError> {
-    let endpoints: Vec<String> = ENDPOINTS.into_iter().filter_map(variable).collect();
-    if endpoints.is_empty() {
+    let endpoints = ENDPOINTS.map(|name| variable(name).map(|endpoint| (name, endpoint)));
+    if endpoints.iter().all(Option::is_none) || is_off()? {
         return Ok(None);
     }
-    for endpoint in endpoints {
-        if !Url::parse(&endpoint).is_ok_and(|url| outbound.may_ask(&url)) {
-            return Err(TracesError(format!(
-                "{endpoint} is neither https nor on this machine, as in http://127.0.0.1:4318"
-            )));
-        }
+    for (name, endpoint) in endpoints.into_iter().flatten() {
+        check_endpoint(outbound, name, &endpoint)?;
     }
     check_sampler()?;
     let (outbound, runtime) = (outbound.clone(), Handle::current());
@@ -65,6 +62,36 @@ pub fn provider(outbound: &Outbound) -> Result<Option<SdkTracerProvider>, Traces
         .with_resource(resource())
         .build();
     Ok(Some(provider))
+}
+
+/// Whether the environment wants no traces, wherever it says they go.
+fn is_off() -> Result<bool, TracesError> {
+    let disabled = variable("OTEL_SDK_DISABLED");
+    if disabled.is_some_and(|disabled| disabled.eq_ignore_ascii_case("true")) {
+        return Ok(true);
+    }
+    match variable("OTEL_TRACES_EXPORTER").as_deref() {
+        Some("none") => Ok(true),
+        Some("otlp") | None => Ok(false),
+        Some(exporter) => Err(TracesError(format!(
+            "OTEL_TRACES_EXPORTER is {exporter}: give otlp, or none for no traces"
+        ))),
+    }
+}
+
+/// Whether spans may go there. There may be a password in it, or a key: no more of it is told than host
+/// and port.
+fn check_endpoint(outbound: &Outbound, name: &str, endpoint: &str) -> Result<(), TracesError> {
+    let url = Url::parse(endpoint).ok();
+    if url.as_ref().is_some_and(|url| outbound.may_ask(url)) && endpoint.parse::<Uri>().is_ok() {
+        return Ok(());
+    }
+    let origin = url.map(|url| url.origin()).filter(Origin::is_tuple);
+    let origin = origin.map(|origin| format!(", {},", origin.ascii_serialization()));
+    Err(TracesError(format!(
+        "{name}{} is no URL, or neither https nor on this machine, as in http://127.0.0.1:4318",
+        origin.unwrap_or_default()
+    )))
 }
 
 /// What the environment says of this server; its name, if that does not.
