@@ -140,6 +140,20 @@ mod tests {
         }
 
         #[test]
+        fn what_a_file_lacks_is_said_without_the_statements_that_want_it() {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("old.db");
+            let connection = Connection::open(&path).unwrap();
+            connection.execute_batch(include_str!("schema_1.sql")).unwrap();
+            connection.execute_batch(ROWS).unwrap();
+            connection.execute_batch("DROP TABLE locks").unwrap();
+            drop(connection);
+            let boot = BootId::named("this boot");
+            let refused = open(&path, &boot, Instant::from_nanos(8_000)).err().unwrap().to_string();
+            assert!(refused.contains("damaged (no such table: locks)"), "{refused}");
+        }
+
+        #[test]
         fn everything_in_it_is_there_afterwards() {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("old.db");

@@ -195,7 +195,7 @@ impl Opening<'_> {
                 self.damaged(error.to_string())
             }
             // Our own statements only fail to parse where the schema is not ours.
-            Some(ErrorCode::Unknown) => self.damaged(error.to_string()),
+            Some(ErrorCode::Unknown) => self.damaged(without_statement(&error)),
             // SQLite says the same when the disk fails.
             Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied)
                 if self.is_forbidden() =>
@@ -203,7 +203,7 @@ impl Opening<'_> {
                 OpenError::NotAllowed { path }
             }
             _ if is_full(&error) => OpenError::NoRoom { path },
-            _ if is_impossible(&error) => self.damaged(error.to_string()),
+            _ if is_impossible(&error) => self.damaged(without_statement(&error)),
             _ => OpenError::Sqlite { path, source: error },
         }
     }
@@ -222,6 +222,15 @@ impl Opening<'_> {
 
     pub fn io(&self, source: io::Error) -> OpenError {
         OpenError::of(self.path, source)
+    }
+}
+
+/// What SQLite says. rusqlite puts the whole statement behind it, which may be all of the schema.
+fn without_statement(error: &rusqlite::Error) -> String {
+    if let rusqlite::Error::SqlInputError { msg, .. } = error {
+        msg.clone()
+    } else {
+        error.to_string()
     }
 }
 
