@@ -11,6 +11,7 @@ use octostore::{
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
+    env::VarError,
     io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -213,7 +214,8 @@ fn start_logging(format: LogFormat) -> Result<(), Fatal> {
         Ok(directives) if !directives.is_empty() => {
             EnvFilter::try_new(&directives).map_err(|error| Fatal::LogFilter(error.to_string()))?
         }
-        Ok(_) | Err(_) => EnvFilter::new("info"),
+        Err(VarError::NotUnicode(_)) => return Err(Fatal::LogFilter("not UTF-8".to_owned())),
+        Ok(_) | Err(VarError::NotPresent) => EnvFilter::new("info"),
     };
     // To say on standard error that a line could not be written there would be a panic, on whichever
     // thread has something to say.

@@ -160,6 +160,17 @@ fn bad_tokens_are_one_line_that_names_the_setting_and_shows_no_token() {
 }
 
 #[test]
+fn a_log_filter_that_is_not_utf_8_is_refused_as_any_other_that_is_none() {
+    let setup = Setup::new();
+    // So that it ends in any case.
+    std::fs::write(setup.database(), "dear diary").unwrap();
+    let done = setup.command().env("RUST_LOG", OsStr::from_bytes(b"info\xff")).output().unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(78), "{said}");
+    assert!(said.lines().count() == 1 && said.contains("RUST_LOG: not UTF-8"), "{said}");
+}
+
+#[test]
 fn settings_come_from_the_environment_too_and_flags_win() {
     let setup = Setup::new().variable("OCTOSTORE_LOCKS_PER_ACCOUNT", "1");
     let server = setup.start();
