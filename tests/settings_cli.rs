@@ -185,6 +185,34 @@ fn settings_come_from_the_environment_too_and_flags_win() {
 }
 
 #[test]
+fn an_empty_variable_counts_as_not_set() {
+    let help = help();
+    let variables: Vec<&str> = help
+        .split("[env: ")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(['=', ']']).map(|(variable, _)| variable))
+        // The test says where the server listens and where its database is.
+        .filter(|variable| !matches!(*variable, "BIND_ADDR" | "DATABASE_URL"))
+        .collect();
+    assert!(variables.len() > 30, "{variables:?}");
+    let setup =
+        variables.iter().fold(Setup::bare(), |setup, variable| setup.variable(variable, ""));
+    let server = setup.variable("RUST_LOG", "").start();
+    assert!(server.out().contains("account      admin"), "{}", server.out());
+    server.stop();
+    // So it is with the commands, and the help speaks of all variables nevertheless.
+    let octostore = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_octostore"));
+        command.env_clear().envs(variables.iter().map(|variable| (variable, "")));
+        command.env("DATABASE_URL", "").env("BIND_ADDR", "").args(arguments);
+        command.current_dir(std::env::temp_dir()).output().unwrap()
+    };
+    assert_eq!(octostore(&["check", "no-such.db"]).status.code(), Some(66));
+    let shown = String::from_utf8(octostore(&["--help"]).stdout).unwrap();
+    assert!(variables.iter().all(|variable| shown.contains(&format!("[env: {variable}"))));
+}
+
+#[test]
 fn the_database_may_be_given_as_an_url() {
     let setup = Setup::new();
     let folder = setup.folder().join("nested");

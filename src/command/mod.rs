@@ -23,10 +23,10 @@ mod token;
 
 use crate::{
     clock::{BootId, Calendar, SystemClock},
-    settings::{DatabasePath, Settings, SettingsError},
+    settings::{self, DatabasePath, Settings, SettingsError},
     store::{BackupError, OpenError, why_not_read, why_not_written},
 };
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use octostore_actors::domain::values::WallTime;
 use std::{ffi::OsString, io, path::PathBuf, sync::Arc};
 
@@ -179,8 +179,7 @@ pub fn run(arguments: Vec<OsString>) -> Result<Asked, CommandError> {
     if !is_command {
         return Ok(Asked::Serve(Box::new(Settings::from_args(arguments)?)));
     }
-    let line = CommandLine::try_parse_from(arguments)
-        .map_err(|error| SettingsError::of(&error, &CommandLine::command()))?;
+    let line: CommandLine = settings::parse(arguments)?;
     let makes_a_file = line.command.makes_a_file();
     let _tidy = makes_a_file
         .then(interrupt::tidy_up_on_signals)

@@ -19,11 +19,18 @@ use crate::{
     store::Retention,
 };
 use clap::{
-    Command, CommandFactory, Parser,
+    Command, Parser,
+    builder::Resettable,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use octostore_actors::domain::{config::ConfigQuota, values::Quota};
-use std::{any::TypeId, env, ffi::OsStr, path::PathBuf, time::Duration};
+use std::{
+    any::TypeId,
+    env,
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+    time::Duration,
+};
 
 /// What else there is.
 const COMMANDS: &str = "\
@@ -246,9 +253,9 @@ impl Settings {
     pub fn from_args<I, T>(args: I) -> Result<Self, SettingsError>
     where
         I: IntoIterator<Item = T>,
-        T: Into<std::ffi::OsString> + Clone,
+        T: Into<OsString> + Clone,
     {
-        Self::try_parse_from(args).map_err(|error| SettingsError::of(&error, &Self::command()))
+        parse(args)
     }
 
     /// The tokens of `STATIC_TOKENS` and `STATIC_TOKENS_FILE` together.
@@ -335,6 +342,33 @@ impl SettingsError {
     }
 }
 
+/// Reads a command line and the environment, where an empty variable counts as not set: that is what
+/// `${X:-}` in a compose file leaves of one.
+///
+/// # Errors
+/// See [`SettingsError`].
+pub fn parse<P: Parser, T: Into<OsString> + Clone>(
+    arguments: impl IntoIterator<Item = T>,
+) -> Result<P, SettingsError> {
+    let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+    let asked = without_empty_variables(P::command()).try_get_matches_from(&arguments);
+    asked.and_then(|asked| P::from_arg_matches(&asked)).map_err(|error| {
+        let whole = || P::command().try_get_matches_from(&arguments).err();
+        // The help speaks of every variable.
+        let help = (error.kind() == ErrorKind::DisplayHelp).then(whole).flatten();
+        SettingsError::of(&help.unwrap_or(error), &P::command())
+    })
+}
+
+fn without_empty_variables(command: Command) -> Command {
+    let is_empty = |variable: &OsStr| env::var_os(variable).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|known| {
+            if known.get_env().is_some_and(is_empty) { known.env(Resettable::Reset) } else { known }
+        })
+        .mut_subcommands(without_empty_variables)
+}
+
 /// What is said of a number that is none, in the words of whoever parses it and in ours.
 const OF_NUMBERS: [(&str, &str); 3] = [
     ("invalid digit found in string", "wanted a whole number"),
@@ -401,8 +435,9 @@ fn variable(command: &Command, long: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
 
-    fn parse(args: &[&str]) -> Result<Settings, SettingsError> {
+    fn read(args: &[&str]) -> Result<Settings, SettingsError> {
         Settings::from_args(std::iter::once("octostore").chain(args.iter().copied()))
     }
 
@@ -413,7 +448,7 @@ mod tests {
             ("", "wanted a whole number"),
             ("99999999999999999999999", "that is too much"),
         ] {
-            let refused = parse(&["--max-connections", value]).unwrap_err().to_string();
+            let refused = read(&["--max-connections", value]).unwrap_err().to_string();
             assert!(refused.contains(meant), "{refused}");
         }
     }
@@ -443,7 +478,7 @@ mod tests {
                 ["--device-code-seconds", "OCTOSTORE_DEVICE_CODE_SECONDS"],
             ),
         ] {
-            let message = parse(&args).unwrap_err().to_string();
+            let message = read(&args).unwrap_err().to_string();
             assert_eq!(message.lines().count(), 1, "{message}");
             for name in names {
                 assert!(message.contains(name), "{message}");
@@ -456,26 +491,26 @@ mod tests {
         let wanted = ["http://[::1]:80", "unix:/run/o.sock", "http://127.0.0.1:1"];
         // As they are printed, too.
         for given in ["[::1]:80,unix:/run/o.sock,localhost:1", &wanted.join(",")] {
-            let settings = parse(&["--bind", given]).unwrap();
+            let settings = read(&["--bind", given]).unwrap();
             let text: Vec<_> = settings.bind.iter().map(Bind::to_string).collect();
             assert_eq!(text, wanted);
         }
         for path in ["a.db", "sqlite:a.db", "sqlite://a.db", "sqlite:a.db?mode=rwc"] {
-            assert_eq!(parse(&["--database", path]).unwrap().database.0, PathBuf::from("a.db"));
+            assert_eq!(read(&["--database", path]).unwrap().database.0, PathBuf::from("a.db"));
         }
         // What would ask for something else of SQLite is not passed over, and is no part of a name.
         for url in ["sqlite:a.db?mode=ro", "file:a.db?mode=rwc&cache=shared", "sqlite:a.db?"] {
-            let said = parse(&["--database", url]).unwrap_err().to_string();
+            let said = read(&["--database", url]).unwrap_err().to_string();
             assert!(said.contains("mode=rwc"), "{said}");
         }
-        assert_eq!(parse(&["--database", "a?b"]).unwrap().database.0, PathBuf::from("a?b"));
+        assert_eq!(read(&["--database", "a?b"]).unwrap().database.0, PathBuf::from("a?b"));
     }
 
     #[test]
     fn secrets_do_not_print_themselves() {
-        let settings = parse(&["--static-tokens", "a:hunter2", "--admin-key", "hunter2"]).unwrap();
+        let settings = read(&["--static-tokens", "a:hunter2", "--admin-key", "hunter2"]).unwrap();
         assert!(!format!("{settings:?}").contains("hunter2"));
-        let wrong = parse(&["--static-tokens", "hunter2"]).unwrap().configured_tokens();
+        let wrong = read(&["--static-tokens", "hunter2"]).unwrap().configured_tokens();
         assert!(!wrong.unwrap_err().to_string().contains("hunter2"));
     }
 }
