@@ -79,6 +79,56 @@ fn a_bad_acquire_is_422_and_nothing_is_locked() {
 }
 
 #[test]
+fn a_body_that_is_refused_is_told_which_field_and_what_is_wanted() {
+    let server = Setup::new().start();
+    let mut alice = server.alice();
+    for (path, body, details) in [
+        ("/locks/a/acquire", "", "the body is empty"),
+        ("/locks/a/acquire", " ", "the body is empty"),
+        ("/locks/a/acquire", "{\"ttl_seconds\":", "the body ends too early"),
+        ("/locks/a/acquire", "[60]", "an array, where a JSON object is wanted"),
+        (
+            "/locks/a/acquire",
+            "{\"ttl_seconds\":\"hunter2, expected f64\"}",
+            "ttl_seconds: a string, where a whole number is wanted",
+        ),
+        (
+            "/locks/a/acquire",
+            "{\"ttl_seconds\":[60]}",
+            "ttl_seconds: an array, where a whole number is wanted",
+        ),
+        (
+            "/locks/a/acquire",
+            "{\"x\":{\"y\":1},\"ttl_seconds\":60,\"owner\":7.5}",
+            "owner: a number, where a string is wanted",
+        ),
+        (
+            "/locks/a/acquire",
+            "{\"ttl_seconds\":60,\"metadata\":{}}",
+            "metadata: an object, where a string is wanted",
+        ),
+        (
+            "/limits/a/check",
+            "{\"max_requests\":true}",
+            "max_requests: a boolean, where a whole number is wanted",
+        ),
+        (
+            "/auth/tokens",
+            "{\"name\":\"x\",\"scopes\":[7]}",
+            "scopes: a string or an array of strings is wanted",
+        ),
+    ] {
+        let said = alice.send("POST", path, body.as_bytes()).refused(422, "invalid_body");
+        assert_eq!(said["details"], details, "{body}");
+    }
+    let said = alice.send("PUT", "/flags/a", b"{\"enabled\":3}").refused(422, "invalid_body");
+    assert_eq!(said["details"], "enabled: a number, where a boolean is wanted");
+    let body = b"{\"value\":[1],\"description\":5}";
+    let said = alice.send("PUT", "/config/a", body).refused(422, "invalid_body");
+    assert_eq!(said["details"], "description: a number, where a string is wanted");
+}
+
+#[test]
 fn what_is_no_utf_8_is_no_json() {
     let server = Setup::new().start();
     let mut alice = server.alice();

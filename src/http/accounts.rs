@@ -100,7 +100,7 @@ struct IssueBody {
 
 /// `["locks:read", "flags:read"]`, or as OAuth 2 writes it: `"locks:read flags:read"`.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a string or an array of strings is wanted")]
 enum ScopesBody {
     List(Vec<String>),
     Text(String),

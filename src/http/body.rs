@@ -4,8 +4,9 @@ use super::{error::ApiError, timer::within};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
-use serde::{Deserialize, Deserializer};
-use std::time::Duration;
+use serde::{Deserialize, Deserializer, de::Visitor};
+use serde_json::error::Category;
+use std::{fmt, time::Duration};
 
 /// The largest body of a request, unless its domain says otherwise: metadata of 1,024 bytes,
 /// however it is escaped, and room to spare.
@@ -62,12 +63,53 @@ pub fn linger(mut body: Incoming, deadline: Duration) {
 pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError> {
     // serde would take an array for a struct as well.
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-    if first.is_some_and(|&byte| byte != b'{') {
-        let expected = serde::de::Error::custom("expected a JSON object");
-        return Err(ApiError::Body(expected));
+    match first {
+        Some(b'{') => {}
+        Some(b'[') => {
+            return Err(ApiError::Body("an array, where a JSON object is wanted".to_owned()));
+        }
+        Some(_) => return Err(ApiError::Body("expected a JSON object".to_owned())),
+        None => return Err(ApiError::Body("the body is empty".to_owned())),
     }
-    let text = std::str::from_utf8(bytes).map_err(serde::de::Error::custom);
-    text.and_then(serde_json::from_str).map_err(ApiError::Body)
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| ApiError::Body(format!("the body is not UTF-8: {error}")))?;
+    serde_json::from_str(text).map_err(|error| ApiError::Body(what_is_wrong::<T>(text, &error)))
+}
+
+/// What is wrong with `text`, which was refused with `error`. It is read once more for that, to find
+/// the field: no body that is taken pays for it.
+fn what_is_wrong<'a, T: Deserialize<'a>>(text: &'a str, error: &serde_json::Error) -> String {
+    match error.classify() {
+        Category::Eof => "the body ends too early".to_owned(),
+        Category::Syntax | Category::Io => error.to_string(),
+        Category::Data => {
+            let mut reader = serde_json::Deserializer::from_str(text);
+            match serde_path_to_error::deserialize::<_, T>(&mut reader) {
+                Err(found) => wrong_type(&found.path().to_string(), &found.inner().to_string()),
+                Ok(_) => error.to_string(),
+            }
+        }
+    }
+}
+
+/// What serde says of the field at `path`, in the words of JSON, and without the value.
+fn wrong_type(path: &str, said: &str) -> String {
+    let message = said.rsplit_once(" at line ").map_or(said, |(message, _)| message);
+    let Some((found, wanted)) =
+        message.strip_prefix("invalid type: ").and_then(|types| types.rsplit_once(", expected "))
+    else {
+        // Of the whole, such as a field that is there twice, serde names the field itself.
+        return if path == "." { message.to_owned() } else { format!("{path}: {message}") };
+    };
+    let found = match found.split_whitespace().next() {
+        Some("string") => "a string",
+        Some("integer" | "floating") => "a number",
+        Some("boolean") => "a boolean",
+        Some("sequence") => "an array",
+        Some("map") => "an object",
+        Some(_) | None => "something else",
+    };
+    format!("{path}: {found}, where {wanted} is wanted")
 }
 
 /// A whole number as JSON writes it: `60` and `60.0` are the same.
@@ -98,7 +140,32 @@ pub fn whole(number: Option<Whole>, field: &'static str) -> Result<u64, ApiError
 
 impl<'de> Deserialize<'de> for Whole {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        f64::deserialize(deserializer).map(Self)
+        deserializer.deserialize_f64(WholeVisitor)
+    }
+}
+
+/// Takes every number, as `f64` does, and says of anything else what is wanted.
+struct WholeVisitor;
+
+impl Visitor<'_> for WholeVisitor {
+    type Value = Whole;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole number")
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Whole, E> {
+        Ok(Whole(number))
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "what is not exact is out of all bounds")]
+    fn visit_u64<E>(self, number: u64) -> Result<Whole, E> {
+        Ok(Whole(number as f64))
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "what is not exact is out of all bounds")]
+    fn visit_i64<E>(self, number: i64) -> Result<Whole, E> {
+        Ok(Whole(number as f64))
     }
 }
 

@@ -108,7 +108,7 @@ pub enum ApiError {
     MissingField(&'static str),
     /// The body is not what was expected.
     #[error("The body must be a JSON object with the documented fields")]
-    Body(#[source] serde_json::Error),
+    Body(String),
     /// A query parameter is not what was expected.
     #[error("Invalid query parameter {0}")]
     Query(&'static str),
@@ -352,7 +352,7 @@ impl ApiError {
             Self::TokenName(why) => Some(why.to_string()),
             Self::Scope(why) => Some(why.to_string()),
             Self::Prefix(why) => Some(why.to_string()),
-            Self::Body(why) => Some(why.to_string()),
+            Self::Body(why) => Some(why.clone()),
             Self::LeaseId => Some("a lease_id is a UUID, as the acquire answered it".to_owned()),
             Self::Query(name) => Some(wanted(name).to_owned()),
             Self::UnknownPath => {
