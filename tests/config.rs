@@ -202,9 +202,13 @@ fn a_history_is_newest_first_and_lets_the_oldest_go() {
     }
     for gone in ["1", "2", "8", "0", "-1", "x", "", "1.0", "9007199254740993", "1e0"] {
         let path = format!("/config/a?version={gone}");
-        alice.get(&path).refused(404, "config_not_found");
+        let said = alice.get(&path).refused(404, "config_not_found");
+        assert_eq!(said["error"], "Config not found");
+        assert!(said["details"].as_str().unwrap().contains("this version is not kept"), "{said}");
     }
     alice.get("/config/b?version=1").refused(404, "config_not_found");
+    let said = alice.get("/config/b").refused(404, "config_not_found");
+    assert!(said.get("details").is_none(), "{said}");
 }
 
 #[test]
@@ -235,7 +239,10 @@ fn a_rollback_writes_an_earlier_version_once_more_as_the_next() {
     let fifth = assert_entry(&rollback(&mut alice, json!({"version": 2})), "a", 5);
     assert_eq!(fifth["value"], "two");
     for never in [1, 2, 6, 1_u64 << 52] {
-        rollback(&mut alice, json!({"version": never})).refused(404, "config_not_found");
+        let said = rollback(&mut alice, json!({"version": never}));
+        let said = said.refused(404, "config_not_found");
+        assert_eq!(said["error"], "Config not found");
+        assert!(said["details"].as_str().unwrap().contains("this version is not kept"), "{said}");
     }
     for (body, code) in [
         (json!({}), "missing_field"),

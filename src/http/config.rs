@@ -66,11 +66,19 @@ pub async fn one(
             let version = version.map(|text| {
                 let digits = text.bytes().all(|byte| byte.is_ascii_digit());
                 let number = text.parse().ok().filter(|_| digits);
-                number.and_then(Version::new).ok_or(ApiError::ConfigNotFound)
+                number.and_then(Version::new).ok_or(ApiError::VersionNotFound)
             });
-            let (key, version) = (existing(key)?, version.transpose()?);
+            let version = version.transpose()?;
+            let key = existing(key).map_err(|absent| match version {
+                Some(_) => ApiError::VersionNotFound,
+                None => absent,
+            })?;
             let look = ConfigCommand::Get { account, key, version };
-            return respond(context, context.service.config.look(look).await?);
+            let outcome = context.service.config.look(look).await?;
+            return match version {
+                Some(_) => respond_version(context, outcome),
+                None => respond(context, outcome),
+            };
         }
     };
     respond(context, context.service.config.ask(command).await?)
@@ -95,7 +103,7 @@ pub async fn rollback(
     body: &mut Incoming,
 ) -> Result<Reply, ApiError> {
     let account = identity.may(Area::Config, Access::Write, &text(key))?;
-    let key = existing(key)?;
+    let key = existing(key).map_err(|_| ApiError::VersionNotFound)?;
     let asked: RollbackBody = body::parse(&context.read(identity, body, BODY_LIMIT).await?)?;
     let version = asked.version.ok_or(ApiError::MissingField("version"))?;
     let command = ConfigCommand::Rollback {
@@ -106,7 +114,7 @@ pub async fn rollback(
         quota: identity.quotas().config,
         by: provenance(context, identity.who()),
     };
-    respond(context, context.service.config.ask(command).await?)
+    respond_version(context, context.service.config.ask(command).await?)
 }
 
 /// `GET /config`
@@ -187,6 +195,14 @@ pub(super) fn depth(json: &str) -> usize {
         }
     }
     deepest
+}
+
+/// The answer to who asked for one version.
+fn respond_version(context: &Context<'_>, outcome: ConfigOutcome) -> Result<Reply, ApiError> {
+    if matches!(outcome, ConfigOutcome::NotFound) {
+        return Err(ApiError::VersionNotFound);
+    }
+    respond(context, outcome)
 }
 
 fn respond(context: &Context<'_>, outcome: ConfigOutcome) -> Result<Reply, ApiError> {

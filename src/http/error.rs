@@ -190,6 +190,9 @@ pub enum ApiError {
     /// No such key or version.
     #[error("Config not found")]
     ConfigNotFound,
+    /// No such version of a config.
+    #[error("Config not found")]
+    VersionNotFound,
     /// Something else is there than the caller expected.
     #[error("The config is not in the state that If-Match or If-None-Match expects: read it again")]
     Unexpected,
@@ -306,7 +309,9 @@ impl ApiError {
             Self::Description(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_description"),
             Self::Version => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_version"),
             Self::TooDeep { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "value_too_deep"),
-            Self::ConfigNotFound => (StatusCode::NOT_FOUND, "config_not_found"),
+            Self::ConfigNotFound | Self::VersionNotFound => {
+                (StatusCode::NOT_FOUND, "config_not_found")
+            }
             Self::Unexpected => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),
             Self::TooMuchConfig(_) | Self::TooMany { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, "quota_exceeded")
@@ -355,6 +360,10 @@ impl ApiError {
             Self::Body(why) => Some(why.clone()),
             Self::LeaseId => Some("a lease_id is a UUID, as the acquire answered it".to_owned()),
             Self::Query(name) => Some(wanted(name).to_owned()),
+            Self::VersionNotFound => Some(
+                "this version is not kept, or there is no such key: its history lists what is"
+                    .to_owned(),
+            ),
             Self::UnknownPath => {
                 Some("a '/' in a name is sent as %2F; /docs has every path".to_owned())
             }
