@@ -154,6 +154,9 @@ fn check_finds_what_is_damaged_and_changes_nothing() {
     assert_eq!(std::fs::read(setup.database()).unwrap(), damaged);
     std::fs::write(setup.database(), b"something else entirely").unwrap();
     assert!(octostore(&setup, &["check"]).refused(65).contains("not an octostore database"));
+    let said = octostore(&setup, &["check", setup.database().to_str().unwrap()]).refused(65);
+    assert!(said.contains("not an octostore database") && said.contains("another FILE"), "{said}");
+    assert!(!said.contains("--database"), "{said}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{CommandError, Database, count, this_boot};
 use crate::{
     settings::DatabasePath,
-    store::{self, Checked, Contents},
+    store::{self, BackupError, Checked, Contents, OpenError},
 };
 use std::path::Path;
 
@@ -18,7 +18,12 @@ pub struct CheckArguments {
 
 pub fn run(arguments: &CheckArguments) -> Result<String, CommandError> {
     let file = &arguments.file.as_ref().unwrap_or(&arguments.database.database).0;
-    report(file, file)
+    match (report(file, file), &arguments.file) {
+        (Err(CommandError::Backup(BackupError::Open(OpenError::Foreign { path }))), Some(_)) => {
+            Err(CommandError::NotOurs(path))
+        }
+        (found, _) => found,
+    }
 }
 
 /// What was found in the file at `path`, which is to be called `name`.

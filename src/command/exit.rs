@@ -113,7 +113,10 @@ impl CommandError {
             Self::Open(error) | Self::Backup(BackupError::Open(error)) => of_open(error),
             Self::Backup(BackupError::InUse { .. }) | Self::ServerRuns(_) => TRY_LATER,
             Self::Backup(BackupError::Nothing(_)) | Self::NoDatabase(_) => NO_INPUT,
-            Self::Backup(BackupError::NoBackup(_)) | Self::Line { .. } | Self::Older { .. } => DATA,
+            Self::Backup(BackupError::NoBackup(_))
+            | Self::NotOurs(_)
+            | Self::Line { .. }
+            | Self::Older { .. } => DATA,
             Self::Backup(BackupError::Exists(_)) | Self::Exists(_) | Self::IsADatabase(_) => {
                 CANNOT_CREATE
             }

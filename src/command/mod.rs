@@ -105,6 +105,9 @@ pub enum CommandError {
     /// There is no database.
     #[error("there is no database at {0}: give its --database")]
     NoDatabase(PathBuf),
+    /// What is to be looked at is neither a database nor a backup.
+    #[error("{0} is not an octostore database; it was left untouched: give another FILE")]
+    NotOurs(PathBuf),
     /// A file cannot be written.
     #[error("{path} cannot be written: {}", why_not_written(source))]
     Write {
