@@ -48,9 +48,23 @@ fn half_of_githubs_settings_is_refused() {
     );
     refused(
         &both.clone().variable("GITHUB_API_URL", "https://g.example"),
-        &["GITHUB_OAUTH_URL is not"],
+        &["GITHUB_OAUTH_URL is not", "or leave GITHUB_API_URL out"],
     );
     refused(&both.variable("GITHUB_REDIRECT_URI", "octostore.example"), &["GITHUB_REDIRECT_URI"]);
+}
+
+#[test]
+fn an_url_for_github_that_is_none_is_refused_although_nobody_signs_in_there() {
+    for (variable, wrong) in [
+        ("GITHUB_REDIRECT_URI", "x"),
+        ("GITHUB_API_URL", "x"),
+        ("GITHUB_API_URL", "http://g.example"),
+        ("GITHUB_OAUTH_URL", "x"),
+    ] {
+        refused(&Setup::new().variable(variable, wrong), &[variable]);
+    }
+    let alone = Setup::new().variable("GITHUB_API_URL", "https://g.example/api/v3");
+    alone.variable("GITHUB_REDIRECT_URI", "http://o.example/auth/github/callback").start().stop();
 }
 
 #[test]

@@ -52,7 +52,7 @@ impl GitHub {
         let id = set(settings.client_id);
         let (id, secret) = match (id, set(settings.client_secret.map(Secret::reveal))) {
             (Some(id), Some(secret)) => (id, secret),
-            (None, None) => return Ok(None),
+            (None, None) => return check_urls(settings).map(|()| None),
             (Some(_), None) => {
                 return Err(ProvidersError::Incomplete { there: ID, missing: SECRET });
             }
@@ -67,7 +67,7 @@ impl GitHub {
             .set_auth_uri(AuthUrl::from_url(below(&oauth, "authorize")))
             .set_token_uri(TokenUrl::from_url(below(&oauth, "access_token")));
         if let Some(uri) = set(settings.redirect_uri) {
-            client = client.set_redirect_uri(redirect_url("GITHUB_REDIRECT_URI", &uri)?);
+            client = client.set_redirect_uri(redirect_url(REDIRECT, &uri)?);
         }
         let section = settings.section.and_then(|section| section.allowed_user_ids.as_deref());
         Ok(Some(Self {
@@ -172,14 +172,30 @@ struct User {
     avatar_url: Option<String>,
 }
 
+const REDIRECT: &str = "GITHUB_REDIRECT_URI";
+const OAUTH: &str = "GITHUB_OAUTH_URL";
+const API: &str = "GITHUB_API_URL";
+
+/// Looks at the URLs although nobody signs in with GitHub: whoever sets one means it.
+fn check_urls(settings: &GitHubSettings<'_>) -> Result<(), ProvidersError> {
+    let set = |text: &&str| !text.is_empty();
+    if let Some(uri) = settings.redirect_uri.filter(set) {
+        redirect_url(REDIRECT, uri)?;
+    }
+    for (setting, url) in [(OAUTH, settings.oauth_url), (API, settings.api_url)] {
+        if let Some(url) = url.filter(set) {
+            protected_url(setting, url)?;
+        }
+    }
+    Ok(())
+}
+
 /// Where the pages and the API are.
 fn hosts(oauth: Option<String>, api: Option<String>) -> Result<(Url, Url), ProvidersError> {
-    const OAUTH: &str = "GITHUB_OAUTH_URL";
-    const API: &str = "GITHUB_API_URL";
     let oauth_url = protected_url(OAUTH, oauth.as_deref().unwrap_or("https://github.com"))?;
     let api_url = match (&oauth, api) {
         // The token of one host is never shown to another.
-        (None, Some(_)) => return Err(ProvidersError::Incomplete { there: API, missing: OAUTH }),
+        (None, Some(_)) => return Err(ProvidersError::ApiAlone),
         (Some(_), Some(api)) => protected_url(API, &api)?,
         (Some(_), None) => below(&oauth_url, "api/v3"),
         (None, None) => protected_url(API, "https://api.github.com")?,

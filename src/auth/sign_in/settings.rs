@@ -101,6 +101,11 @@ pub enum ProvidersError {
         /// The one that is not.
         missing: &'static str,
     },
+    /// An API without its host.
+    #[error(
+        "GITHUB_API_URL is set and GITHUB_OAUTH_URL is not: set that too, or leave GITHUB_API_URL out"
+    )]
+    ApiAlone,
     /// A URL is none.
     #[error("{setting}: wanted an absolute http or https URL without a fragment")]
     Url {
