@@ -9,6 +9,7 @@ mod identity;
 pub mod outbound;
 mod provision;
 pub mod seal;
+mod secret_file;
 pub mod settings_file;
 pub mod sign_in;
 pub mod throttle;

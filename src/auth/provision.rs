@@ -1,6 +1,9 @@
 //! What a start makes of the accounts on disk and the tokens in the configuration.
 
-use super::BearerToken;
+use super::{
+    BearerToken,
+    secret_file::{self, SecretFile},
+};
 use crate::ids;
 use octostore_actors::domain::{
     account::{
@@ -11,9 +14,7 @@ use octostore_actors::domain::{
 };
 use std::{
     collections::{HashMap, HashSet},
-    fs::File,
-    io::{self, Read},
-    os::unix::fs::PermissionsExt,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -50,9 +51,9 @@ pub enum TokensError {
         /// Counted from one.
         second: usize,
     },
-    /// Others may read the file.
-    #[error("{path} can be read by others (mode {mode:03o}): run `chmod 600 {path}`")]
-    Readable {
+    /// Others may read or write the file.
+    #[error("{path} is not its owner's alone (mode {mode:03o}): run `chmod 600 {path}`")]
+    Exposed {
         /// The file.
         path: PathBuf,
         /// Its permissions.
@@ -84,12 +85,9 @@ impl Configured {
     /// See [`TokensError`].
     pub fn read_file(path: &Path) -> Result<Self, TokensError> {
         let io = |source| TokensError::Io { path: path.to_owned(), source };
-        let mut file = File::open(path).map_err(io)?;
-        let mode = file.metadata().map_err(io)?.permissions().mode() & 0o777;
-        let mut text = String::new();
-        file.read_to_string(&mut text).map_err(io)?;
-        if mode & 0o044 != 0 {
-            return Err(TokensError::Readable { path: path.to_owned(), mode });
+        let SecretFile { text, exposed } = secret_file::read(path).map_err(io)?;
+        if let Some(mode) = exposed {
+            return Err(TokensError::Exposed { path: path.to_owned(), mode });
         }
         // Left in, it would be an unseen letter of the first name, and so another account.
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);

@@ -11,14 +11,13 @@
 //! ```
 
 use super::{
+    secret_file::{self, SecretFile},
     sign_in::{GitHubSection, OpenIdSection},
     workload::{RuleError, TrustSection, rules::TrustRule},
 };
 use serde::Deserialize;
 use std::{
-    fs::File,
-    io::{self, Read},
-    os::unix::fs::PermissionsExt,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -65,11 +64,11 @@ pub enum SettingsFileError {
         /// What is wrong there.
         problem: String,
     },
-    /// Others may read it.
+    /// Others may read or write it.
     #[error(
-        "{path} holds a client_secret and can be read by others (mode {mode:03o}): run `chmod 600 {path}`"
+        "{path} holds a client_secret and is not its owner's alone (mode {mode:03o}): run `chmod 600 {path}`"
     )]
-    Readable {
+    Exposed {
         /// The file.
         path: PathBuf,
         /// Its permissions.
@@ -95,15 +94,12 @@ impl SettingsFile {
     /// See [`SettingsFileError`].
     pub fn read(path: &Path) -> Result<Self, SettingsFileError> {
         let io = |source| SettingsFileError::Io { path: path.to_owned(), source };
-        let mut file = File::open(path).map_err(io)?;
-        let mode = file.metadata().map_err(io)?.permissions().mode() & 0o777;
-        let mut text = String::new();
-        file.read_to_string(&mut text).map_err(io)?;
+        let SecretFile { text, exposed } = secret_file::read(path).map_err(io)?;
         let sections: Sections =
             toml::from_str(&text).map_err(|error| syntax(path, &text, &error))?;
         let secret = sections.oidc.iter().any(|section| section.client_secret.is_some());
-        if secret && mode & 0o044 != 0 {
-            return Err(SettingsFileError::Readable { path: path.to_owned(), mode });
+        if let Some(mode) = exposed.filter(|_| secret) {
+            return Err(SettingsFileError::Exposed { path: path.to_owned(), mode });
         }
         let folder = path.parent().unwrap_or(Path::new(""));
         let trust = TrustSection::check_all(sections.trust, folder).map_err(|(rule, source)| {
@@ -209,8 +205,8 @@ mod tests {
         let provider = "[[oidc]]\nname = 'a'\nissuer = 'https://a'\nclient_id = 'a'\n\
                         redirect_uri = 'https://b'\n";
         fs::write(&path, format!("{provider}client_secret = 'hunter2'\n")).unwrap();
-        for readable in [0o644, 0o640, 0o604] {
-            chmod(readable);
+        for exposed in [0o644, 0o604, 0o622, 0o602] {
+            chmod(exposed);
             let message = SettingsFile::read(&path).unwrap_err().to_string();
             assert!(message.contains("chmod 600") && !message.contains("hunter2"), "{message}");
         }

@@ -1,12 +1,16 @@
 //! What the settings say of providers, and what can be wrong with it.
 
-use crate::{auth::outbound::is_protected, settings::Secret};
+use crate::{
+    auth::{
+        outbound::is_protected,
+        secret_file::{self, SecretFile},
+    },
+    settings::Secret,
+};
 use openidconnect::{ClientSecret, RedirectUrl, url::Url};
 use serde::Deserialize;
 use std::{
-    fs::File,
-    io::{self, Read},
-    os::unix::fs::PermissionsExt,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -139,11 +143,11 @@ pub enum ProvidersError {
     /// A secret twice.
     #[error("oidc {0:?}: client_secret and client_secret_file are one too many")]
     TwoSecrets(String),
-    /// Others may read the file.
+    /// Others may read or write the file.
     #[error(
-        "client_secret_file {path} can be read by others (mode {mode:03o}): run `chmod 600 {path}`"
+        "client_secret_file {path} is not its owner's alone (mode {mode:03o}): run `chmod 600 {path}`"
     )]
-    Readable {
+    Exposed {
         /// The file.
         path: PathBuf,
         /// Its permissions.
@@ -213,12 +217,9 @@ pub fn allowed<T: Clone>(
 /// It cannot be read, others may read it, or there is nothing in it.
 pub fn secret_file(path: &Path) -> Result<ClientSecret, ProvidersError> {
     let io = |source| ProvidersError::Io { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(io)?;
-    let mode = file.metadata().map_err(io)?.permissions().mode() & 0o777;
-    let mut text = String::new();
-    file.read_to_string(&mut text).map_err(io)?;
-    if mode & 0o044 != 0 {
-        return Err(ProvidersError::Readable { path: path.to_owned(), mode });
+    let SecretFile { text, exposed } = secret_file::read(path).map_err(io)?;
+    if let Some(mode) = exposed {
+        return Err(ProvidersError::Exposed { path: path.to_owned(), mode });
     }
     match text.trim() {
         "" => Err(ProvidersError::Empty { setting: path.display().to_string() }),
@@ -229,6 +230,7 @@ pub fn secret_file(path: &Path) -> Result<ClientSecret, ProvidersError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn secrets_go_over_tls_or_stay_on_this_machine() {
@@ -254,9 +256,11 @@ mod tests {
         let path = folder.path().join("secret");
         std::fs::write(&path, "hunter2\n").unwrap();
         let mode = |mode| std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
-        mode(0o644);
-        let error = secret_file(&path).unwrap_err().to_string();
-        assert!(error.contains("chmod 600") && !error.contains("hunter2"), "{error}");
+        for exposed in [0o644, 0o622] {
+            mode(exposed);
+            let error = secret_file(&path).unwrap_err().to_string();
+            assert!(error.contains("chmod 600") && !error.contains("hunter2"), "{error}");
+        }
         mode(0o600);
         assert_eq!(secret_file(&path).unwrap().secret(), "hunter2");
         std::fs::write(&path, "\n").unwrap();
