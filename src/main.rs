@@ -118,6 +118,11 @@ async fn serve(settings: &Settings, given: Vec<Given>) -> Result<(), Fatal> {
     let pages = app.sign_in_pages();
     let token_file = app.token_to_try(&settings.database.0);
     print(&greeting(&addresses, &settings.database.0, &pages, (app.first_token(), token_file)));
+    match settings.log_format {
+        // People have read it just now.
+        LogFormat::Text => {}
+        LogFormat::Json => tracing::info!(addresses = %list(&addresses), "ready"),
+    }
     systemd::ready(&format!("listening on {}", list(&addresses)));
     app.run_until(async {
         shutdown.await;

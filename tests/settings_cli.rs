@@ -285,3 +285,17 @@ fn json_logs_are_one_object_a_line() {
     let refusal = log.lines().find(|line| line.contains("\"refused\""));
     assert!(refusal.unwrap().contains("request_id"));
 }
+
+#[test]
+fn json_logs_say_that_it_is_ready_and_where() {
+    for setup in [Setup::new(), Setup::bare()] {
+        let server = setup.flag("--log-format", "json").start();
+        let url = server.url();
+        let exit = server.stop();
+        let first: Value = serde_json::from_str(exit.err.lines().next().unwrap()).unwrap();
+        assert_eq!(first["level"], "INFO");
+        assert_eq!(first["fields"]["message"], "ready");
+        assert_eq!(first["fields"]["addresses"], url.as_str());
+        assert!(exit.out.contains("is ready"), "people read on: {}", exit.out);
+    }
+}
