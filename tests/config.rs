@@ -2,7 +2,7 @@
 
 use crate::{
     caller::{Caller, but_for_the_request, names},
-    common::{Answer, Setup, is_stamp, until},
+    common::{Answer, Setup, is_stamp, request, until},
 };
 use serde_json::{Value, json};
 
@@ -359,4 +359,25 @@ fn an_account_may_have_no_bytes_at_all() {
     let mut alice = Caller::alice(&server);
     assert_eq!(alice.get("/auth/me").ok()["quotas"]["config_bytes"], 0);
     alice.put_value("a", "1").refused(429, "quota_exceeded");
+}
+
+#[test]
+fn no_more_of_a_history_comes_to_a_token_that_was_revoked() {
+    let server = Setup::new().start();
+    let mut alice = Caller::alice(&server);
+    for _ in 0..100 {
+        alice.put_value("a", &format!("\"{}\"", "v".repeat(250_000))).ok();
+    }
+    for revoked in [false, true] {
+        let issued = alice.post("/auth/tokens", &json!({ "name": "reader" })).json();
+        let shown = format!("Bearer {}", issued["token"].as_str().unwrap());
+        let headers = [("authorization", shown.as_str()), ("connection", "close")];
+        let mut slow = server.connect();
+        slow.send(&request("GET", "/config/a/history", &headers, b""));
+        slow.read_head().unwrap();
+        if revoked {
+            alice.delete(&format!("/auth/tokens/{}", issued["id"].as_str().unwrap())).ok();
+        }
+        assert_eq!(slow.drain().ends_with(b"]}\r\n0\r\n\r\n"), !revoked);
+    }
 }

@@ -3,7 +3,7 @@
 use super::{
     Context, Reply,
     body::{self, BODY_LIMIT, Whole},
-    caller::provenance,
+    caller::{no_longer, provenance},
     empty,
     error::ApiError,
     etag, json_body, json_object,
@@ -92,7 +92,39 @@ pub async fn history(
 ) -> Result<Reply, ApiError> {
     let account = identity.may(Area::Config, Access::Read, &text(key))?;
     let command = ConfigCommand::History { account, key: existing(key)? };
-    respond(context, context.service.config.look(command).await?)
+    let outcome = context.service.config.look(command.clone()).await?;
+    let ConfigOutcome::History(entries) = outcome else { return respond(context, outcome) };
+    let Some(present) = entries.first() else {
+        unreachable!("a key that exists has a version");
+    };
+    let etag = present.etag();
+    if etag::is_known(&context.head.headers, etag) {
+        return Ok(with_etag(empty(StatusCode::NOT_MODIFIED), etag));
+    }
+    let (service, identity) = (Arc::clone(context.service), identity.clone());
+    let again = move || kept(Arc::clone(&service), identity.clone(), command.clone());
+    Ok(with_etag(json_body(StatusCode::OK, versions::body(&entries, again)), etag))
+}
+
+/// The versions of a key that are kept by now, for whoever may still read them: none when it is gone.
+async fn kept(
+    service: Arc<Service>,
+    identity: Identity,
+    history: ConfigCommand,
+) -> Result<Vec<Entry>, ApiError> {
+    loop {
+        if !identity.is_current(service.calendar.wall()) {
+            return Err(no_longer(&service, &identity));
+        }
+        match service.config.look(history.clone()).await {
+            // The answer has begun, so it cannot be refused any more.
+            Err(Lost::Overloaded) => tokio::time::sleep(REST).await,
+            told => {
+                let ConfigOutcome::History(entries) = told? else { return Ok(Vec::new()) };
+                return Ok(entries);
+            }
+        }
+    }
 }
 
 /// `POST /config/{key}/rollback`
@@ -213,19 +245,6 @@ fn respond(context: &Context<'_>, outcome: ConfigOutcome) -> Result<Reply, ApiEr
         ConfigOutcome::Written(entry) | ConfigOutcome::Found(entry) => {
             Ok(with_etag(json_object(StatusCode::OK, entry_body(&entry)), entry.etag()))
         }
-        ConfigOutcome::History(entries) => {
-            let Some(present) = entries.first() else {
-                unreachable!("a key that exists has a version");
-            };
-            if etag::is_known(&context.head.headers, present.etag()) {
-                return Ok(with_etag(empty(StatusCode::NOT_MODIFIED), present.etag()));
-            }
-            let etag = present.etag();
-            let (service, of) =
-                (Arc::clone(context.service), (present.account, present.key.clone()));
-            let again = move || kept(Arc::clone(&service), of.clone());
-            Ok(with_etag(json_body(StatusCode::OK, versions::body(&entries, again)), etag))
-        }
         ConfigOutcome::Deleted => {
             Ok(json_object(StatusCode::OK, Object::new().with("deleted", true)))
         }
@@ -239,27 +258,9 @@ fn respond(context: &Context<'_>, outcome: ConfigOutcome) -> Result<Reply, ApiEr
         ConfigOutcome::Unexpected => Err(ApiError::Unexpected),
         ConfigOutcome::OverQuota(quota) => Err(ApiError::TooMuchConfig(quota)),
         ConfigOutcome::NoRoom => Err(ApiError::StoreFull),
-        ConfigOutcome::Use(_) => unreachable!("nobody asks for that here"),
-    }
-}
-
-/// The versions of a key that are kept by now: none when it is gone.
-async fn kept(
-    service: Arc<Service>,
-    (account, key): (AccountId, ConfigKey),
-) -> Result<Vec<Entry>, ApiError> {
-    let command = ConfigCommand::History { account, key };
-    loop {
-        let told = match service.config.look(command.clone()).await {
-            // The answer has begun, so it cannot be refused any more.
-            Err(Lost::Overloaded) => {
-                tokio::time::sleep(REST).await;
-                continue;
-            }
-            told => told?,
-        };
-        let ConfigOutcome::History(entries) = told else { return Ok(Vec::new()) };
-        return Ok(entries);
+        ConfigOutcome::History(_) | ConfigOutcome::Use(_) => {
+            unreachable!("nobody asks for that here")
+        }
     }
 }
 
