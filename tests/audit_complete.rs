@@ -4,7 +4,7 @@ use crate::{
     admin::{KEY, account, act, scoped, setup},
     audit::entries,
     caller::Caller,
-    common::{ALICE, BOB, Issuer, browser::Browser, jwt::Signer, request},
+    common::{ALICE, BOB, Issuer, browser::Browser, jwt::Signer, request, terminal::Terminal},
     exchange, sign_in_github,
 };
 use serde_json::{Value, json};
@@ -90,6 +90,17 @@ fn whose_account_is_disabled_is_in_it_when_he_is_not_let_in() {
     Browser::default().sign_in(&server, sign_in_github::THERE).refused(403, "account_disabled");
     let found = said(&server, "action=sign_in");
     assert_eq!(found.last().unwrap(), "account ann sign_in refused the account is disabled");
+
+    act(&server, "ann", "enable");
+    let terminal = Terminal::begin(&server, &[]);
+    let mut browser = Browser::default();
+    let asked = terminal.signed_in(&server, &mut browser, sign_in_github::THERE);
+    assert_eq!(asked.answer(&server, &mut browser, "allow").status, 200);
+    act(&server, "ann", "disable");
+    terminal.is_told(&server, "access_denied");
+    let found = said(&server, "action=sign_in.device");
+    let last = "account ann sign_in.device refused the account is disabled";
+    assert_eq!(found.last().unwrap(), last);
 
     let signer = Signer::new("ES256", "k");
     let issuer = Issuer::start(&[&signer]);

@@ -269,7 +269,7 @@ pub(super) async fn let_in(
         action,
         by: provenance(context, Who::Stranger),
     };
-    let (account, token) = ask_to_admit(context, command, Action::SignIn, IS_DISABLED).await?;
+    let (account, token) = ask_to_admit(context, command, action, IS_DISABLED).await?;
     Ok((bearer, account, token))
 }
 
