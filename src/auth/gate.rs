@@ -14,7 +14,8 @@ use sha2::{Digest, Sha256};
 const WRONG_TOKENS_A_MINUTE: u32 = 1000;
 
 /// How many refusals the audit log takes in a minute of whoever is known, from all addresses together;
-/// and as many of strangers, who must not wash out what is said of the others.
+/// as many of strangers, who must not wash out what is said of the others; and as many sign-ins that
+/// whoever has any token can repeat as often as he likes.
 const NOTES_A_MINUTE: u32 = 600;
 
 /// The bounds on failing, the administrator's key, and the proxies that are believed.
@@ -28,6 +29,7 @@ pub struct Gate {
     pub trusted_proxies: Box<[TrustedProxy]>,
     notes: Throttle,
     notes_of_strangers: Throttle,
+    notes_of_sign_ins: Throttle,
     /// Compared by its hash, so that how long that takes says nothing about it.
     admin_key: Option<KeyHash>,
 }
@@ -53,6 +55,7 @@ impl Gate {
             trusted_proxies: settings.trusted_proxies.clone().into(),
             notes: Throttle::new(NOTES_A_MINUTE),
             notes_of_strangers: Throttle::new(NOTES_A_MINUTE),
+            notes_of_sign_ins: Throttle::new(NOTES_A_MINUTE),
             admin_key: key.map(|key| KeyHash(Sha256::digest(key.as_bytes()).into())),
         }
     }
@@ -68,10 +71,20 @@ impl Gate {
             Who::Stranger => &self.notes_of_strangers,
             Who::Token(..) | Who::Account(_) | Who::AdminKey | Who::Server => &self.notes,
         };
-        let taken = notes.check(&Address::Local, now).is_ok();
-        if taken {
-            notes.failed(&Address::Local, now);
-        }
-        taken
+        is_taken(notes, now)
     }
+
+    /// Whether the audit log takes another sign-in with a token that there was before, at `now`.
+    pub fn may_note_sign_in(&self, now: Instant) -> bool {
+        is_taken(&self.notes_of_sign_ins, now)
+    }
+}
+
+/// Whether there is room for one more, which is taken then.
+fn is_taken(notes: &Throttle, now: Instant) -> bool {
+    let taken = notes.check(&Address::Local, now).is_ok();
+    if taken {
+        notes.failed(&Address::Local, now);
+    }
+    taken
 }

@@ -198,6 +198,9 @@ async fn entered(context: &Context<'_>, token: BearerToken) -> Result<BearerToke
 /// Puts into the audit log that somebody has signed in with a token. A log that cannot be written
 /// keeps nobody out: whoever has the token may do as much without the page.
 async fn note_sign_in(context: &Context<'_>, identity: &Identity) {
+    if !context.service.gate.may_note_sign_in(context.service.calendar.now()) {
+        return;
+    }
     let entry = AuditEntry {
         by: provenance(context, identity.who()),
         action: Action::SignIn,
