@@ -109,13 +109,14 @@ fn the_start_says_where_to_sign_in_and_warns_if_nobody_could_come_back() {
     let server = with_file(Setup::new(), SECTION, 0o600).start();
     let page = "sign in at   https://octostore.example/auth/oidc/test\n";
     until("it says where", || server.out().contains(page).then_some(()));
-    assert!(!server.err().contains("callback"), "{}", server.err());
+    let warned = server.stop().err;
+    assert!(!warned.contains("callback"), "{warned}");
     let astray = SECTION.replace("/auth/oidc/test/callback", "/callback");
     let server = with_file(Setup::new(), &astray, 0o600).start();
     until("it says where", || {
         server.out().contains("sign in at   /auth/oidc/test\n").then_some(())
     });
-    let warned = server.err();
+    let warned = server.stop().err;
     assert!(warned.contains("WARN") && warned.contains("/auth/oidc/test/callback"), "{warned}");
 }
 
