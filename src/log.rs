@@ -74,6 +74,16 @@ pub fn end() {
     let _late = marks.recv_timeout(LAST_LINES);
 }
 
+/// Is dropped at the end of the process: see [`end`].
+#[derive(Debug)]
+pub struct AtTheEnd;
+
+impl Drop for AtTheEnd {
+    fn drop(&mut self) {
+        end();
+    }
+}
+
 /// Where the thread writes to.
 struct StandardError {
     reached: SyncSender<()>,

@@ -65,7 +65,9 @@ impl Fatal {
 }
 
 fn main() -> ExitCode {
-    let code = match run() {
+    // Also if it panics.
+    let _at_the_end = log::AtTheEnd;
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(Fatal::Command(CommandError::Settings(SettingsError::Help(text)))) => {
             print(&text);
@@ -75,9 +77,7 @@ fn main() -> ExitCode {
             log::say(&format!("octostore: {fatal}\n"));
             ExitCode::from(fatal.exit_code())
         }
-    };
-    log::end();
-    code
+    }
 }
 
 fn run() -> Result<(), Fatal> {
@@ -88,10 +88,10 @@ fn run() -> Result<(), Fatal> {
             return Ok(());
         }
     };
-    start_logging(settings.log_format)?;
-    settings.max_connections = settings.max_connections.min(most_connections());
     // Before there is any thread.
     let given = systemd::given_sockets().map_err(ListenError::Given)?;
+    start_logging(settings.log_format)?;
+    settings.max_connections = settings.max_connections.min(most_connections());
     let runtime = runtime(settings.http_threads).map_err(Fatal::Runtime)?;
     let served = runtime.block_on(serve(&settings, given));
     // Nobody waits for what is left, such as for a name server that does not answer.

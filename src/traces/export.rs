@@ -169,7 +169,7 @@ fn tell<T>(fails: &AtomicBool, answer: &Result<Response<T>, OutboundError>) {
     match (fails.swap(error.is_some(), Ordering::Relaxed), error) {
         (false, Some(error)) => tracing::warn!(
             error,
-            "the collector does not take traces, and some are lost: see whether it runs, and OTEL_…"
+            "the collector does not take traces, and some may be lost: see whether it runs, and OTEL_…"
         ),
         (true, None) => tracing::info!("the collector takes traces again"),
         (true, Some(_)) | (false, None) => {}
