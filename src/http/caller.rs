@@ -28,6 +28,9 @@ const X_ADMIN_KEY: HeaderName = HeaderName::from_static("x-admin-key");
 /// throttled. Longer ones get through, so that nobody is locked out by a neighbour's mistakes.
 const GUESSABLE_BELOW: usize = 20;
 
+/// What the audit log says of somebody who is not let in because an administrator has said so.
+pub(super) const IS_DISABLED: &str = "the account is disabled";
+
 /// The account that sends this, by exactly one `Authorization: Bearer TOKEN`, or by the session of
 /// the dashboard. An unknown token and a malformed header are refused in the same words.
 ///
@@ -290,7 +293,7 @@ pub async fn refused(context: &Context<'_>, who: Who, action: Action, why: &str)
 pub async fn refused_as_disabled(context: &Context<'_>, token: &[u8], action: Action) {
     let owner = context.service.directory.owner(token, context.service.calendar.wall());
     let who = owner.map_or(Who::Stranger, |owner| owner.who());
-    refused(context, who, action, "the account is disabled").await;
+    refused(context, who, action, IS_DISABLED).await;
 }
 
 /// As [`refused`], but leaves it to the caller to wait for it; `None` if the log takes no more.

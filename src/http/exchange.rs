@@ -3,12 +3,11 @@
 use super::{
     Context, Reply,
     accounts::ask_to_admit,
-    caller::{failed_to_sign_in, may_try_to_sign_in, provenance},
+    caller::{IS_DISABLED, failed_to_sign_in, may_try_to_sign_in, provenance},
     delivery::Fragile,
     error::ApiError,
     json,
     oauth::{OAuthError, Parameters},
-    sign_in::IS_DISABLED,
 };
 use crate::{
     auth::{

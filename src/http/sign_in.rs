@@ -6,7 +6,7 @@
 use super::{
     Context, Reply,
     accounts::{ask_to_admit, uncached},
-    caller::{Try, may_try_to_sign_in, provenance, refused},
+    caller::{IS_DISABLED, Try, may_try_to_sign_in, provenance, refused},
     cookie::Cookie,
     device, empty,
     error::ApiError,
@@ -43,9 +43,6 @@ use std::borrow::Cow;
 
 /// How many sign-ins of one account are good at once: one more ends the oldest.
 const SIGN_INS: u32 = 100;
-
-/// What the audit log says of somebody who is not let in because an administrator has said so.
-pub(super) const IS_DISABLED: &str = "the account is disabled";
 
 /// What the browser keeps meanwhile. It comes back with a request from the provider's site.
 const COOKIE: Cookie = Cookie {
