@@ -3,13 +3,16 @@
 //! Stopping goes the way a request goes: first nobody is let in any more, then every connection
 //! answers what it has taken, then each actor handles what is queued, then the persistence actor
 //! commits the last of it, then the file is closed.
+mod first_accounts;
 #[cfg(test)]
 pub(crate) mod tests;
+
+pub use first_accounts::token_path;
 
 use crate::{
     alone::Alone,
     auth::{
-        BearerToken, Directory, Gate, OnDisk, Provisioned, PublishingStore,
+        Directory, Gate, OnDisk, PublishingStore,
         device::{Devices, Tickets},
         outbound::Outbound,
         provision,
@@ -32,20 +35,20 @@ use crate::{
     threads::{Actors, Threads},
     traces::{Traces, TracesError},
 };
+use first_accounts::write_down;
 use octostore_actors::{
-    commit::{AuditLog, Persistence, Store, StoreFailure, Verdict},
+    commit::{AuditLog, Persistence, StoreFailure},
     domain::{
-        Record, account::AccountMachine, config::ConfigMachine, flag::FlagMachine,
-        limiter::LimitMachine, lock::LockMachine, values::AccountId,
+        account::AccountMachine, config::ConfigMachine, flag::FlagMachine, limiter::LimitMachine,
+        lock::LockMachine, values::AccountId,
     },
     mailbox::mailbox,
     snapshot::Snapshots,
     time::Clock,
 };
 use std::{
-    io::{self, Write},
+    io,
     num::NonZeroUsize,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -390,50 +393,4 @@ fn announce(store: &mut SqliteStore, listeners: &[Listener]) {
     if let Err(error) = store.announce(&addresses) {
         tracing::warn!(%error, "the lock file does not say where this server listens");
     }
-}
-
-/// Writes what the start has decided about accounts, before anything is served. Returns the file of the
-/// token that it has made, if any.
-fn write_down(
-    database: &Path,
-    store: &mut SqliteStore,
-    accounts: &Provisioned,
-) -> Result<Option<PathBuf>, StartError> {
-    for name in &accounts.rotated {
-        tracing::warn!(account = %name, "its configured token was rotated away and opens nothing");
-    }
-    // The file comes first: a token that is on disk as a hash alone would help nobody.
-    let first_token =
-        accounts.admin.as_ref().map(|token| write_token(database, token)).transpose()?;
-    let records: Vec<Record> = accounts.records.iter().cloned().map(Record::from).collect();
-    if !records.is_empty() {
-        match store.commit(&records) {
-            Verdict::Committed => {}
-            Verdict::NoRoom => return Err(StartError::Write("the disk is full".to_owned())),
-            Verdict::Unknown(failure) => return Err(StartError::Write(failure.to_string())),
-        }
-    }
-    Ok(first_token)
-}
-
-/// Where a first start puts the token of the account `admin`.
-pub fn token_path(database: &Path) -> PathBuf {
-    store::beside(database, ".admin-token")
-}
-
-fn write_token(database: &Path, token: &BearerToken) -> Result<PathBuf, StartError> {
-    let path = token_path(database);
-    let write = || {
-        // A file of that name is of a start that did not come to its end, or not ours to trust.
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        writeln!(file, "{}", token.reveal())?;
-        file.sync_all()
-    };
-    write().map_err(|source| StartError::AdminToken { path: path.clone(), source })?;
-    Ok(std::path::absolute(&path).unwrap_or(path))
 }

@@ -7,20 +7,13 @@ use super::{
 };
 use crate::settings::Quotas;
 use foldhash::quality::RandomState;
-use octostore_actors::{
-    commit::{Pressure, Store, StoreFailure, Verdict},
-    domain::{
-        Record,
-        account::{Account, AccountRecord, Allowance, Role, Standing, Token, TokenState},
-        audit::{AuditPage, AuditQuery},
-        values::{AccountId, AccountName, TokenHash, WallTime},
-    },
-    snapshot::Snapshot,
+use octostore_actors::domain::{
+    account::{Account, AccountRecord, Allowance, Role, Standing, Token, TokenState},
+    values::{AccountId, AccountName, TokenHash, WallTime},
 };
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
-    time::Duration,
 };
 
 /// Why a token opens nothing.
@@ -127,7 +120,8 @@ impl Directory {
         self.read().passes.get(token)?.last_used()
     }
 
-    fn publish(&self, records: &[AccountRecord]) {
+    /// Shows what is on disk from now on.
+    pub fn publish(&self, records: &[AccountRecord]) {
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
         // Accounts first: a token may have been made in one go with its account.
         for record in records {
@@ -200,80 +194,15 @@ impl View {
     }
 }
 
-/// A store that shows the directory what it has committed, before the answer is let go: a
-/// rotated token is dead for every request that follows the answer.
-pub struct PublishingStore<S> {
-    store: S,
-    directory: Arc<Directory>,
-}
-
-impl<S> PublishingStore<S> {
-    /// Shows `directory` what `store` commits.
-    pub fn new(store: S, directory: Arc<Directory>) -> Self {
-        Self { store, directory }
-    }
-
-    /// The store itself.
-    pub fn into_inner(self) -> S {
-        self.store
-    }
-}
-
-impl<S: Store> Store for PublishingStore<S> {
-    fn commit(&mut self, records: &[Record]) -> Verdict {
-        let verdict = self.store.commit(records);
-        match verdict {
-            Verdict::Committed => {
-                let mut published = Vec::new();
-                for record in records {
-                    match record {
-                        Record::Account(record) => published.push(record.clone()),
-                        Record::Lock(_)
-                        | Record::Limit(_)
-                        | Record::Flag(_)
-                        | Record::Config(_)
-                        | Record::Audit(_) => {}
-                    }
-                }
-                if !published.is_empty() {
-                    self.directory.publish(&published);
-                }
-            }
-            Verdict::NoRoom | Verdict::Unknown(_) => {}
-        }
-        verdict
-    }
-
-    fn audit(&mut self, query: &AuditQuery) -> Result<AuditPage, StoreFailure> {
-        self.store.audit(query)
-    }
-
-    fn patience(&self) -> Option<Duration> {
-        self.store.patience()
-    }
-
-    fn is_pressed(&self) -> bool {
-        self.store.is_pressed()
-    }
-
-    fn snapshot(&mut self) -> Result<Option<Snapshot>, StoreFailure> {
-        self.store.snapshot()
-    }
-
-    fn tend(&mut self, pressure: Pressure) -> Result<(), StoreFailure> {
-        self.store.tend(pressure)
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use octostore_actors::domain::{
         account::{Origin, Subject, TokenName, TokenSource, scope::Scope},
         values::{Quota, TokenId},
     };
 
-    const NOW: WallTime = WallTime::from_millis(1_700_000_000_000);
+    pub const NOW: WallTime = WallTime::from_millis(1_700_000_000_000);
 
     fn account() -> Account {
         let name = AccountName::new("ci").unwrap();
@@ -289,7 +218,7 @@ mod tests {
         }
     }
 
-    fn token() -> Token {
+    pub fn token() -> Token {
         Token {
             hash: BearerToken::hash_of(b"secret"),
             id: TokenId::from_bytes([2; 16]),
@@ -304,7 +233,7 @@ mod tests {
         }
     }
 
-    fn directory() -> Directory {
+    pub fn directory() -> Directory {
         let quotas = crate::settings::Settings::from_args(["octostore"]).unwrap().quotas();
         Directory::new(quotas, &[account()], &[token()])
     }
@@ -325,49 +254,6 @@ mod tests {
         let after = enter(&directory).unwrap();
         assert!(after.is_current(NOW) && !before.is_current(NOW));
         assert!(directory.last_used(&token().hash).is_some(), "when it was used is not forgotten");
-    }
-
-    /// A store that takes what it is given, or has no room for anything.
-    struct Disk {
-        has_room: bool,
-    }
-
-    impl Store for Disk {
-        fn commit(&mut self, _: &[Record]) -> Verdict {
-            if self.has_room { Verdict::Committed } else { Verdict::NoRoom }
-        }
-
-        fn patience(&self) -> Option<Duration> {
-            None
-        }
-
-        fn is_pressed(&self) -> bool {
-            !self.has_room
-        }
-
-        fn audit(&mut self, _: &AuditQuery) -> Result<AuditPage, StoreFailure> {
-            Ok(AuditPage::default())
-        }
-
-        fn snapshot(&mut self) -> Result<Option<Snapshot>, StoreFailure> {
-            Ok(None)
-        }
-
-        fn tend(&mut self, _: Pressure) -> Result<(), StoreFailure> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn a_token_opens_something_once_it_is_on_disk_and_not_if_there_was_no_room_for_it() {
-        for has_room in [false, true] {
-            let directory = Arc::new(directory());
-            let mut store = PublishingStore::new(Disk { has_room }, Arc::clone(&directory));
-            assert_eq!(store.is_pressed(), !has_room);
-            let fresh = Token { hash: BearerToken::hash_of(b"fresh"), ..token() };
-            store.commit(&[AccountRecord::Token(fresh).into()]);
-            assert_eq!(directory.authenticate(b"fresh", NOW).is_ok(), has_room);
-        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod gate;
 mod identity;
 pub mod outbound;
 mod provision;
+mod publishing;
 pub mod seal;
 mod secret_file;
 pub mod settings_file;
@@ -17,8 +18,9 @@ mod token;
 pub mod web_origin;
 pub mod workload;
 
-pub use directory::{Directory, NotAuthenticated, PublishingStore};
+pub use directory::{Directory, NotAuthenticated};
 pub use gate::Gate;
 pub use identity::{Denied, Identity};
 pub use provision::{Configured, ConfiguredToken, OnDisk, Provisioned, TokensError, provision};
+pub use publishing::PublishingStore;
 pub use token::BearerToken;
