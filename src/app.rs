@@ -7,6 +7,7 @@ mod first_accounts;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use crate::traces::TracesError;
 pub use first_accounts::token_path;
 
 use crate::{
@@ -33,7 +34,7 @@ use crate::{
     settings::{Bind, HeldStatus, MetricsAccess, Settings, SettingsError},
     store::{self, OpenError, SqliteStore},
     threads::{Actors, Threads},
-    traces::{Traces, TracesError},
+    traces::Traces,
 };
 use first_accounts::write_down;
 use octostore_actors::{

@@ -20,19 +20,19 @@
 mod alone;
 pub mod app;
 pub mod auth;
-pub mod backups;
-pub mod batching;
+mod backups;
+mod batching;
 pub mod clock;
 pub mod command;
 pub mod http;
-pub mod ids;
+mod ids;
 pub mod log;
-pub mod metrics;
+mod metrics;
 pub mod settings;
 pub mod store;
 pub mod systemd;
 mod threads;
-pub mod traces;
+mod traces;
 
 use app::{App, Failure, StartError};
 use clock::{SystemClock, TimeSource};

@@ -12,9 +12,9 @@ mod none;
 mod otel;
 
 #[cfg(not(feature = "otel"))]
-pub use none::{Commits, Hop, Trace, Traces, hop};
+pub use none::{Commits, Hop, Traces, hop};
 #[cfg(feature = "otel")]
-pub use otel::{Commits, Hop, Trace, Traces, hop};
+pub use otel::{Commits, Hop, Traces, hop};
 
 /// What a trace says of a request.
 #[derive(Clone, Copy, Debug)]
