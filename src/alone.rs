@@ -5,10 +5,15 @@
 //! nobody else for the thread that serves it to look after: it may as well wait for the disk itself.
 //! Whoever connects in that moment waits with it, and so does everything else that this thread sees to,
 //! signals included: so it does that only while the disk is quick. That a disk is quick no more shows by one
-//! commit that takes long, and the next is made elsewhere.
+//! commit that takes long, and the next is made elsewhere; and what a renewal that waited as well was to save
+//! does not expire meanwhile ([`Standstill`]).
 
 use crate::metrics::Counts;
-use octostore_actors::commit::{Desk, Store};
+use octostore_actors::{
+    actor::Standstill,
+    commit::{Desk, Store},
+    time::Clock,
+};
 use std::{fmt, sync::Arc, time::Duration};
 
 /// After a commit that took longer than this, the next is waited for elsewhere.
@@ -18,6 +23,8 @@ const QUICK: Duration = Duration::from_millis(1);
 pub struct Alone {
     commit: Box<dyn Fn() + Send + Sync>,
     counts: Arc<Counts>,
+    clock: Arc<dyn Clock>,
+    standstill: Arc<Standstill>,
 }
 
 impl fmt::Debug for Alone {
@@ -27,9 +34,18 @@ impl fmt::Debug for Alone {
 }
 
 impl Alone {
-    /// By what is counted of connections and commits; the latter at `desk`.
-    pub fn new<S: Store + Send + 'static>(desk: Arc<Desk<S>>, counts: Arc<Counts>) -> Self {
-        Self { commit: Box::new(move || desk.attend()), counts }
+    /// By what is counted of connections and commits; the latter at `desk`, and on `clock`.
+    pub fn new<S: Store + Send + 'static>(
+        desk: Arc<Desk<S>>,
+        counts: Arc<Counts>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { commit: Box::new(move || desk.attend()), counts, clock, standstill: Arc::default() }
+    }
+
+    /// Whether whoever serves stands still for a commit.
+    pub fn standstill(&self) -> &Arc<Standstill> {
+        &self.standstill
     }
 
     /// Whether one connection is open, and the latest commit was a quick one.
@@ -41,13 +57,17 @@ impl Alone {
     /// Nobody ever is, as no commit is counted.
     #[cfg(test)]
     pub fn nobody() -> Arc<Self> {
-        let counts = Arc::new(Counts::new(&[]));
-        Arc::new(Self { commit: Box::new(|| unreachable!("nobody is alone")), counts })
+        Arc::new(Self {
+            commit: Box::new(|| unreachable!("nobody is alone")),
+            counts: Arc::new(Counts::new(&[])),
+            clock: Arc::new(crate::clock::SystemClock),
+            standstill: Arc::default(),
+        })
     }
 
     /// Commits what was left for the journal, and waits for the disk.
     pub fn commit(&self) {
-        (self.commit)();
+        self.standstill.during(&*self.clock, &self.commit);
     }
 }
 

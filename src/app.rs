@@ -283,7 +283,7 @@ impl App {
         let publishing = PublishingStore::new(store, Arc::clone(&directory));
         let persistence = Persistence::with_alarm(publishing, messages, alarm);
         let desk = threads.start_journal(persistence, journal.clone())?;
-        let alone = Arc::new(Alone::new(desk, Arc::clone(&counts)));
+        let alone = Arc::new(Alone::new(desk, Arc::clone(&counts), Arc::clone(&clock)));
         let audit = AuditLog::new(journal.clone());
         let waiting = journal.clone();
         let watched = vec![WatchedActor {

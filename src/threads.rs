@@ -59,7 +59,8 @@ impl Actors<'_> {
         let board = Arc::new(Board::default());
         let actor = actor
             .with_alarm(Arc::clone(&self.threads.alarm) as Arc<dyn Alarm>)
-            .with_watch(Arc::clone(&board) as Arc<dyn Watch>);
+            .with_watch(Arc::clone(&board) as Arc<dyn Watch>)
+            .with_standstill(Arc::clone(self.alone.standstill()));
         let (stop, watched) = (handle.clone(), handle.clone());
         let station = Arc::new(Station::new(actor, handle));
         let running = Arc::clone(&station);
@@ -211,7 +212,10 @@ mod tests {
         reply::Lost,
         time::Instant,
     };
-    use std::time::Duration;
+    use std::{
+        sync::atomic::{AtomicBool, AtomicU64, Ordering},
+        time::Duration,
+    };
     use tokio::time::timeout;
 
     #[tokio::test]
@@ -293,5 +297,81 @@ mod tests {
         for one in waiting {
             assert_eq!(one.await, Ok(()));
         }
+    }
+
+    /// Has something to do at its deadline, and says whenever it looks and when it does it.
+    struct Due {
+        deadline: Option<Instant>,
+        looked: Arc<AtomicU64>,
+        done: Arc<AtomicBool>,
+    }
+
+    impl Machine for Due {
+        type Command = ();
+        type Outcome = ();
+
+        fn apply(&mut self, _: Moment, ticket: Ticket, (): (), effects: &mut Effects<()>) {
+            effects.answer(ticket, (), Seq::NONE);
+        }
+
+        fn undelivered(&mut self, (): (), _: &mut Effects<()>) {}
+
+        fn next_deadline(&self) -> Option<Instant> {
+            self.deadline
+        }
+
+        fn on_deadline(&mut self, _: Instant, _: &mut Effects<()>) {
+            self.deadline = None;
+            self.done.store(true, Ordering::SeqCst);
+        }
+
+        fn settle(&mut self, _: Seq) {
+            self.looked.fetch_add(1, Ordering::SeqCst);
+        }
+
+        fn rewind(&mut self, _: Seq) {}
+
+        fn close(&mut self, _: &mut Effects<()>) {}
+    }
+
+    #[derive(Default)]
+    struct Hands(AtomicU64);
+
+    impl Clock for Hands {
+        fn now(&self) -> Instant {
+            Instant::from_nanos(self.0.load(Ordering::SeqCst))
+        }
+    }
+
+    #[tokio::test]
+    async fn time_nothing_expires_while_whoever_serves_waits_for_the_disk() {
+        let (sender, _failures) = mpsc::unbounded_channel();
+        let (journal, _messages) = mailbox(NonZeroUsize::MIN);
+        let (clock, alone) = (Arc::new(Hands::default()), Alone::nobody());
+        let mut actors = Actors {
+            threads: &mut Threads::new(Arc::new(RuntimeAlarm::new()), sender),
+            journal,
+            capacity: NonZeroUsize::MIN,
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            alone: Arc::clone(&alone),
+            watched: Vec::new(),
+        };
+        let (looked, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let deadline = Some(Instant::default() + Duration::from_millis(50));
+        let due = Due { deadline, looked: Arc::clone(&looked), done: Arc::clone(&done) };
+        let outbox = actors.start("due", due).unwrap();
+        let looks = || looked.load(Ordering::SeqCst);
+        alone.standstill().during(&*clock, || {
+            // Not so late that it would count as slept through.
+            clock.0.store(100_000_000, Ordering::SeqCst);
+            let before = looks();
+            while looks() < before + 2 {
+                outbox.handle().give_back(());
+                std::thread::yield_now();
+            }
+            assert!(!done.load(Ordering::SeqCst), "it looked, and nobody has stood still");
+        });
+        clock.0.store(200_000_000, Ordering::SeqCst);
+        until(|| done.load(Ordering::SeqCst)).await;
     }
 }

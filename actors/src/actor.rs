@@ -5,16 +5,18 @@
 //! ahead, answers do not. On whose thread it is, and when, is the matter of the [`Station`].
 //!
 //! The order within a turn is a promise: the clock is read first, then everything that was
-//! queued by then is handled, and only then does anything expire. After a stall (a stopped or
+//! queued by then is handled, and only then does anything expire by that reading. After a stall (a stopped or
 //! suspended process) expiry waits a little longer still, because what was sent to us meanwhile
 //! may not even be in the mailbox yet.
 
 mod handle;
+mod standstill;
 mod station;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
 pub use handle::{Asked, Handle, NotTaken};
+pub use standstill::Standstill;
 pub use station::{Station, Then, Told};
 
 use crate::{
@@ -91,6 +93,7 @@ pub struct Actor<M: Machine> {
     clock: Arc<dyn Clock>,
     alarm: Arc<dyn Alarm>,
     watch: Arc<dyn Watch>,
+    standstill: Arc<Standstill>,
     /// When this was last awake: what a deadline was overslept by counts from here.
     awake: Instant,
     /// Nothing expires before this.
@@ -145,6 +148,7 @@ impl<M: Machine> Actor<M> {
             clock,
             alarm: Arc::new(WakeHere),
             watch: Arc::new(Unwatched),
+            standstill: Arc::default(),
         };
         (actor, handle)
     }
@@ -164,6 +168,12 @@ impl<M: Machine> Actor<M> {
         actor
     }
 
+    /// Has nothing expire while `standstill` says that what was sent in time may not have been brought.
+    #[must_use]
+    pub fn with_standstill(self, standstill: Arc<Standstill>) -> Self {
+        Self { standstill, ..self }
+    }
+
     /// One turn: does what there is to do, and sends the effects on. Does not wait for messages.
     ///
     /// If the journal has no room for what a turn has decided, and `patience` is none, the next turns
@@ -181,6 +191,9 @@ impl<M: Machine> Actor<M> {
         // In this order: what was queued when the clock was read is counted after it was read.
         let now = self.clock.now();
         let queued = self.mailbox.len();
+        // What is in the mailbox may have come later than that, if this thread lost its core in between.
+        // A lease lasts from when it was asked for, and a window counts until then.
+        let decided = if queued > 0 { self.clock.now() } else { now };
         self.catch_up(now);
 
         let mut handled = 0;
@@ -189,7 +202,7 @@ impl<M: Machine> Actor<M> {
                 Some(Message::Commands(asked)) => {
                     handled += asked.len();
                     for Asked { command, reply } in asked {
-                        let ticket = self.decide(now, command);
+                        let ticket = self.decide(decided, command);
                         self.open.insert(ticket, reply);
                     }
                 }
@@ -288,6 +301,7 @@ impl<M: Machine> Actor<M> {
         if now.since(planned) > STALL {
             self.quiet_until = self.quiet_until.max(now + GRACE);
         }
+        self.quiet_until = self.quiet_until.max(self.standstill.quiet_until(now));
         if now < self.quiet_until {
             return;
         }

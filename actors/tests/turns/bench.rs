@@ -4,7 +4,7 @@ use crate::common::{
     acquire, at, get, holder, lease_id, metadata, name, release, renew, token, ttl,
 };
 use octostore_actors::{
-    actor::{Actor, Flow, Handle, Patience},
+    actor::{Actor, Flow, Handle, Patience, Standstill},
     commit::{Persistence, Pressure, Store, StoreFailure, Verdict},
     domain::{
         Record, RecordKey,
@@ -28,17 +28,26 @@ use std::{
 
 /// A clock that stands still until it is set.
 #[derive(Default)]
-pub struct Hands(AtomicU64);
+pub struct Hands {
+    nanos: AtomicU64,
+    /// What happens elsewhere right after it is read next, as if the thread had lost its core.
+    pub meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
 
 impl Hands {
     pub fn set(&self, now: Instant) {
-        self.0.store(now.as_nanos(), Ordering::SeqCst);
+        self.nanos.store(now.as_nanos(), Ordering::SeqCst);
     }
 }
 
 impl Clock for Hands {
     fn now(&self) -> Instant {
-        Instant::from_nanos(self.0.load(Ordering::SeqCst))
+        let now = Instant::from_nanos(self.nanos.load(Ordering::SeqCst));
+        let meanwhile = lock(&self.meanwhile).take();
+        if let Some(meanwhile) = meanwhile {
+            meanwhile();
+        }
+        now
     }
 }
 
@@ -182,6 +191,7 @@ pub struct Bench {
     pub persistence: Persistence<Shared>,
     pub disk: Shared,
     pub clock: Arc<Hands>,
+    pub standstill: Arc<Standstill>,
     pub leases: u64,
 }
 
@@ -202,12 +212,14 @@ impl Bench {
             journal,
             Arc::clone(&clock) as Arc<dyn Clock>,
         );
+        let standstill = Arc::new(Standstill::default());
         Self {
-            actor: Arc::new(Mutex::new(actor)),
+            actor: Arc::new(Mutex::new(actor.with_standstill(Arc::clone(&standstill)))),
             handle,
             persistence: Persistence::new(disk.clone(), turns),
             disk,
             clock,
+            standstill,
             leases: 0,
         }
     }

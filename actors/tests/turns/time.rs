@@ -2,14 +2,18 @@
 
 use crate::{
     bench::{Bench, confirmed, free, granted, lease_of, told},
-    common::{at, at_ms, holder},
+    common::{acquire, at, at_ms, holder},
 };
 use octostore_actors::{
     actor::{GRACE, STALL},
     domain::lock::LockOutcome,
-    sync::lock,
+    sync::{Arc, lock},
+    time::{Clock, Instant},
 };
-use std::{task::Poll, time::Duration};
+use std::{sync::mpsc::channel, task::Poll, time::Duration};
+
+/// How long whoever looks whether something may expire waits until it looks again.
+const EXPIRY_PAUSE: Duration = Duration::from_millis(1);
 
 #[test]
 fn time_what_was_queued_before_the_expiry_is_handled_before_it() {
@@ -41,6 +45,58 @@ fn time_a_renewal_queued_during_a_stall_is_in_time() {
     assert_eq!(renewed.expires, at(3_010));
     assert_eq!(told(&mut rival), Poll::Ready(Ok(LockOutcome::Held(renewed.clone()))));
     assert_eq!(bench.status("a"), Some(renewed));
+}
+
+#[test]
+fn time_a_lease_lasts_from_when_it_was_asked_for_wherever_a_turn_was_then() {
+    let mut bench = Bench::new();
+    let (sent, asked) = channel();
+    let (clock, handle) = (Arc::clone(&bench.clock), bench.handle.clone());
+    *lock(&bench.clock.meanwhile) = Some(Box::new(move || {
+        clock.set(at_ms(40));
+        sent.send(handle.ask(acquire("a", holder(1), 10, 1)).unwrap()).unwrap();
+    }));
+    bench.settle();
+    assert_eq!(granted(&mut asked.recv().unwrap()).expires, at_ms(10_040));
+}
+
+#[test]
+fn time_nothing_expires_while_whoever_brings_renewals_waits_for_the_disk() {
+    let mut bench = Bench::new();
+    let a = bench.hold("a", holder(1), 3);
+    let (standstill, clock) = (Arc::clone(&bench.standstill), Arc::clone(&bench.clock));
+    standstill.during(&*clock, || look_often_until(&mut bench, at(5)));
+    let mut renewal = bench.renew(&a, 10);
+    bench.settle();
+    assert_eq!(confirmed(&mut renewal).expires, at(15), "it may have been sent in time");
+}
+
+/// Time goes on, and the actor's thread does whatever is due.
+fn look_often_until(bench: &mut Bench, end: Instant) {
+    while bench.clock.now() < end {
+        bench.clock.set(end.min(bench.clock.now() + Duration::from_millis(50)));
+        bench.settle();
+    }
+}
+
+#[test]
+fn time_what_nobody_renews_after_a_standstill_expires() {
+    for (stood, grace) in [(STALL, Duration::ZERO), (2 * STALL, GRACE)] {
+        let mut bench = Bench::new();
+        let a = bench.hold("a", holder(1), 3);
+        look_often_until(&mut bench, a.expires.minus(Duration::from_millis(1)));
+        let (standstill, clock) = (Arc::clone(&bench.standstill), Arc::clone(&bench.clock));
+        let over = clock.now() + stood;
+        standstill.during(&*clock, || look_often_until(&mut bench, over));
+        assert!(bench.disk.lease("a").is_some(), "nothing has expired meanwhile");
+        let last = over + grace.max(EXPIRY_PAUSE);
+        bench.clock.set(last.minus(Duration::from_nanos(1)));
+        bench.settle();
+        assert!(bench.disk.lease("a").is_some(), "nor before the time of grace is over");
+        bench.clock.set(last);
+        bench.settle();
+        assert_eq!(bench.disk.lease("a"), None, "after {stood:?}");
+    }
 }
 
 #[test]
