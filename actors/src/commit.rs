@@ -40,9 +40,9 @@ pub trait Store {
     /// Whether there is something to do that should not wait until it is idle.
     fn is_pressed(&self) -> bool;
 
-    /// Reads the audit log as it was committed: see [`AuditQuery`] for how much of it. An error is
+    /// Reads the audit log as it was committed: see [`AuditQuery`] for how much of it. A failure is
     /// as bad as one of a commit.
-    fn audit(&mut self, query: &AuditQuery) -> Result<AuditPage, StoreFailure>;
+    fn audit(&mut self, query: &AuditQuery) -> Result<Result<AuditPage, Unreadable>, StoreFailure>;
 
     /// Holds its main file still, with everything in it that was committed; `None` if it cannot
     /// now, or has none. It may give the snapshot up at any time. An error is as bad as one of a
@@ -79,6 +79,12 @@ pub enum Verdict {
 #[error("the store failed: {0}")]
 pub struct StoreFailure(pub Box<dyn std::error::Error + Send + Sync>);
 
+/// An entry of the audit log is damaged, or of a later version. Nothing depends on it but whoever reads it:
+/// the store is as good as before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an entry of the audit log cannot be read")]
+pub struct Unreadable;
+
 /// What the persistence actor is sent.
 #[derive(Debug)]
 pub enum JournalMessage {
@@ -102,7 +108,7 @@ impl From<Turn> for JournalMessage {
 #[derive(Debug)]
 pub struct AuditRead {
     query: AuditQuery,
-    reply: Reply<AuditPage>,
+    reply: Reply<Result<AuditPage, Unreadable>>,
 }
 
 /// How to read the audit log. Clones read the same one.
@@ -124,7 +130,7 @@ impl AuditLog {
     /// Reads. Everything that was acknowledged before is seen. If too much waits for the store
     /// already, the answer is [`Lost::Overloaded`]; if the store has failed or the process ends,
     /// [`Lost::OutcomeUnknown`].
-    pub fn read(&self, query: AuditQuery) -> Waiting<AuditPage> {
+    pub fn read(&self, query: AuditQuery) -> Waiting<Result<AuditPage, Unreadable>> {
         let (reply, waiting) = reply(Arc::new(Nowhere));
         let read = JournalMessage::Read(AuditRead { query, reply });
         match self.0.try_send(read) {

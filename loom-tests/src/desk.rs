@@ -30,7 +30,7 @@ pub fn what_is_left_on_the_desk_is_done() {
     let turn = Turn { progress, epoch, upto: Seq::NONE, records: Vec::new(), held: Vec::new() };
     address.try_leave(JournalMessage::Turn(turn)).expect("there is room, and it runs");
     desk.attend();
-    assert_eq!(join(reader), Ok(AuditPage::default()));
+    assert_eq!(join(reader), Ok(Ok(AuditPage::default())));
     drop(address);
     join(thread).expect("nothing failed");
 }

@@ -4,7 +4,9 @@
 use crate::{join, spawn, wait_restlessly};
 use octostore_actors::{
     actor::{Actor, Handle, NotTaken, Station, Then, Told},
-    commit::{Desk, JournalMessage, Persistence, Pressure, Store, StoreFailure, Verdict},
+    commit::{
+        Desk, JournalMessage, Persistence, Pressure, Store, StoreFailure, Unreadable, Verdict,
+    },
     domain::{
         Machine, Record,
         audit::{AuditPage, AuditQuery},
@@ -526,8 +528,8 @@ impl Store for Writer {
         Verdict::Committed
     }
 
-    fn audit(&mut self, _: &AuditQuery) -> Result<AuditPage, StoreFailure> {
-        Ok(AuditPage::default())
+    fn audit(&mut self, _: &AuditQuery) -> Result<Result<AuditPage, Unreadable>, StoreFailure> {
+        Ok(Ok(AuditPage::default()))
     }
 
     fn patience(&self) -> Option<Duration> {

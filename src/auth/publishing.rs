@@ -2,7 +2,7 @@
 
 use super::Directory;
 use octostore_actors::{
-    commit::{Pressure, Store, StoreFailure, Verdict},
+    commit::{Pressure, Store, StoreFailure, Unreadable, Verdict},
     domain::{
         Record,
         audit::{AuditPage, AuditQuery},
@@ -55,7 +55,7 @@ impl<S: Store> Store for PublishingStore<S> {
         verdict
     }
 
-    fn audit(&mut self, query: &AuditQuery) -> Result<AuditPage, StoreFailure> {
+    fn audit(&mut self, query: &AuditQuery) -> Result<Result<AuditPage, Unreadable>, StoreFailure> {
         self.store.audit(query)
     }
 
@@ -105,8 +105,8 @@ mod tests {
             !self.has_room
         }
 
-        fn audit(&mut self, _: &AuditQuery) -> Result<AuditPage, StoreFailure> {
-            Ok(AuditPage::default())
+        fn audit(&mut self, _: &AuditQuery) -> Result<Result<AuditPage, Unreadable>, StoreFailure> {
+            Ok(Ok(AuditPage::default()))
         }
 
         fn snapshot(&mut self) -> Result<Option<Snapshot>, StoreFailure> {

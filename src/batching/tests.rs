@@ -2,7 +2,7 @@ use super::{courtesy::UNTIL_FORGOTTEN, *};
 use crate::clock::SystemClock;
 use octostore_actors::{
     actor::Actor,
-    commit::{Persistence, Pressure, Store, StoreFailure, Verdict},
+    commit::{Persistence, Pressure, Store, StoreFailure, Unreadable, Verdict},
     domain::{
         Effects, Moment, Record, Ticket,
         audit::{AuditPage, AuditQuery},
@@ -108,7 +108,7 @@ impl Store for Full {
         false
     }
 
-    fn audit(&mut self, _: &AuditQuery) -> Result<AuditPage, StoreFailure> {
+    fn audit(&mut self, _: &AuditQuery) -> Result<Result<AuditPage, Unreadable>, StoreFailure> {
         unreachable!("nobody reads the log")
     }
 

@@ -50,7 +50,7 @@ pub async fn list(context: &Context<'_>) -> Result<Reply, ApiError> {
     loop {
         let left = u16::try_from(limit + 1 - found.len()).ok().and_then(PageLimit::new);
         query.limit = left.unwrap_or(PageLimit::MAX);
-        let page = service.audit.read(query.clone()).await?;
+        let page = service.audit.read(query.clone()).await??;
         admin.may_go_on(service)?;
         found.extend(page.entries);
         query.before = page.next;
@@ -71,7 +71,7 @@ pub async fn export(context: &Context<'_>) -> Result<Reply, ApiError> {
     let query = wanted(context.service, context.head)?;
     let first = AuditQuery { limit: LINES_AT_ONCE, ..query };
     // What cannot begin is refused like everything else.
-    let page = context.service.audit.read(first.clone()).await?;
+    let page = context.service.audit.read(first.clone()).await??;
     let mut export = Export { service: Arc::clone(context.service), admin, left: None };
     let lines = export.render(first, &page);
     let pieces = Pieces::new(async move { Some(Ok((lines, export.pieces()))) });
@@ -122,7 +122,7 @@ impl Export {
                 Err(Lost::Overloaded) => tokio::time::sleep(REST).await,
                 read => {
                     self.admin.may_go_on(&self.service)?;
-                    return Ok(read?);
+                    return Ok(read??);
                 }
             }
         }

@@ -7,6 +7,7 @@ use hyper::{
     header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use octostore_actors::{
+    commit::Unreadable,
     domain::{
         account::{
             InvalidTokenName,
@@ -76,6 +77,12 @@ pub enum ApiError {
     /// The request is none, or too large a one.
     #[error("The request is not well-formed HTTP/1.1, or its head is too large")]
     Malformed(StatusCode),
+    /// An entry of the audit log cannot be read.
+    #[error(
+        "An entry of the audit log is damaged, or of a later octostore: the server's log says which; what \
+         came before it is shown with ?before="
+    )]
+    AuditUnreadable(#[from] Unreadable),
     /// As many connections are open as may be.
     #[error("Too many connections; nothing was executed: try again later")]
     TooManyConnections,
@@ -298,6 +305,7 @@ impl ApiError {
             Self::NoToken => (StatusCode::SERVICE_UNAVAILABLE, "tokens_exhausted"),
             Self::BackupBusy => (StatusCode::SERVICE_UNAVAILABLE, "backup_busy"),
             Self::BackupFailed => (StatusCode::INTERNAL_SERVER_ERROR, "backup_failed"),
+            Self::AuditUnreadable(_) => (StatusCode::INTERNAL_SERVER_ERROR, "audit_unreadable"),
             Self::OutcomeUnknown => (StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown"),
             Self::LimitName(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_limit_name"),
             Self::Policy(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_policy"),
@@ -395,6 +403,7 @@ impl ApiError {
             | Self::NoToken
             | Self::BackupBusy
             | Self::BackupFailed
+            | Self::AuditUnreadable(_)
             | Self::OutcomeUnknown
             | Self::Policy(_)
             | Self::LimitNotFound

@@ -103,7 +103,10 @@ pub fn read(
     let mut page = AuditPage::default();
     let mut looked_at = 0;
     while let Some(row) = rows.next()? {
-        let (id, entry) = entry(row)?;
+        let (id, entry) = entry(row).inspect_err(|why| {
+            let id: Option<i64> = row.get(11).ok();
+            tracing::warn!(id, %why, "an entry of the audit log cannot be read");
+        })?;
         if query.wants(&entry) {
             page.entries.push((id, entry));
         }

@@ -44,7 +44,7 @@ pub use unfinished::{begin_file, remove_unfinished};
 
 use crate::metrics::store::{StoreCounts, StoreWatch};
 use octostore_actors::{
-    commit::{Pressure, Store, StoreFailure, Verdict},
+    commit::{Pressure, Store, StoreFailure, Unreadable, Verdict},
     domain::{
         Record,
         audit::{AuditPage, AuditQuery},
@@ -53,6 +53,7 @@ use octostore_actors::{
     snapshot::{Snapshot, SnapshotHold},
     time::Instant,
 };
+use row::BadRow;
 use rusqlite::{Connection, ErrorCode, config::DbConfig, wal::CheckpointMode};
 use statements::Statements;
 use std::{
@@ -204,14 +205,16 @@ impl SqliteStore {
     /// Commits, with a second attempt where the journal can be moved out of the way.
     fn commit_or_make_room(&mut self, records: &[Record]) -> Verdict {
         let written = self.write_or_undo(records);
-        // What the journal holds may make room once it is in the main file.
-        if matches!(written, Verdict::NoRoom)
-            && self.frames.load(Ordering::Relaxed) > 0
-            && self.checkpoint(CheckpointMode::PASSIVE).is_ok()
-        {
-            return self.write_or_undo(records);
+        if !matches!(written, Verdict::NoRoom) || self.frames.load(Ordering::Relaxed) == 0 {
+            return written;
         }
-        written
+        // What the journal holds may make room once it is in the main file.
+        match self.checkpoint(CheckpointMode::PASSIVE) {
+            Ok(_) => self.write_or_undo(records),
+            Err(error) if is_full(&error) => written,
+            // A disk that fails is no full one.
+            Err(error) => Verdict::Unknown(failure(error)),
+        }
     }
 
     /// Whether the journal is long enough for that, and no snapshot is better kept.
@@ -254,8 +257,12 @@ impl Store for SqliteStore {
         verdict
     }
 
-    fn audit(&mut self, query: &AuditQuery) -> Result<AuditPage, StoreFailure> {
-        audit::read(&self.connection, self.retention, query).map_err(failure)
+    fn audit(&mut self, query: &AuditQuery) -> Result<Result<AuditPage, Unreadable>, StoreFailure> {
+        match audit::read(&self.connection, self.retention, query) {
+            Ok(page) => Ok(Ok(page)),
+            Err(BadRow::Sqlite(error)) => Err(failure(error)),
+            Err(BadRow::Changed { .. } | BadRow::Impossible { .. }) => Ok(Err(Unreadable)),
+        }
     }
 
     fn patience(&self) -> Option<Duration> {

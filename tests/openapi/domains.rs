@@ -2,7 +2,7 @@
 
 use crate::{
     admin::{KEY, act, keeper, path, setup},
-    audit::seed,
+    audit::{seed, spoil_an_entry},
     caller::{Caller, limit},
     common::{ALICE, Client, Server, Setup, request, until},
 };
@@ -26,6 +26,7 @@ pub fn provoke() {
     administration(&server);
     tokens(&server);
     backups();
+    unreadable_entries();
     held_is_200();
     no_token_is_left();
 }
@@ -190,6 +191,16 @@ fn administration(server: &Server) {
     keeper.get("/admin/audit").ok();
     assert_eq!(keeper.get("/admin/audit/export").status, 200);
     keeper.get("/admin/accounts").ok();
+}
+
+fn unreadable_entries() {
+    let setup = setup();
+    setup.start().stop();
+    spoil_an_entry(&setup);
+    let server = setup.start();
+    for path in ["/admin/audit", "/admin/audit/export"] {
+        keeper(&server).get(path).refused(500, "audit_unreadable");
+    }
 }
 
 /// One that is made, one too many, and one that cannot be made.

@@ -5,7 +5,7 @@ use crate::common::{
 };
 use octostore_actors::{
     actor::{Actor, Flow, Handle, Patience, Standstill},
-    commit::{Persistence, Pressure, Store, StoreFailure, Verdict},
+    commit::{Persistence, Pressure, Store, StoreFailure, Unreadable, Verdict},
     domain::{
         Record, RecordKey,
         audit::{AuditPage, AuditQuery},
@@ -67,6 +67,8 @@ pub struct Disk {
     pub troubles: VecDeque<Trouble>,
     /// What was looked up in the audit log, each with how many commits there were before.
     pub reads: Vec<(usize, AuditQuery)>,
+    /// Whether an entry of the audit log is damaged.
+    pub unreadable: bool,
     /// What happens elsewhere while the next commit waits for the disk.
     pub meanwhile: Option<Box<dyn FnOnce() + Send>>,
     /// The bells that rang, in order; `TENDED` stands for a call of [`Store::tend`].
@@ -98,14 +100,14 @@ impl Store for Shared {
         }
     }
 
-    fn audit(&mut self, query: &AuditQuery) -> Result<AuditPage, StoreFailure> {
+    fn audit(&mut self, query: &AuditQuery) -> Result<Result<AuditPage, Unreadable>, StoreFailure> {
         let mut disk = lock(&self.0);
         if disk.troubles.pop_front().is_some_and(|trouble| trouble != Trouble::None) {
             return Err(StoreFailure("the disk is gone".into()));
         }
         let commits = disk.commits.len();
         disk.reads.push((commits, query.clone()));
-        Ok(AuditPage::default())
+        Ok(if disk.unreadable { Err(Unreadable) } else { Ok(AuditPage::default()) })
     }
 
     fn patience(&self) -> Option<Duration> {

@@ -1,7 +1,9 @@
 //! What the store has to do when nobody waits for it.
 
 use octostore_actors::{
-    commit::{Desk, JournalMessage, Persistence, Pressure, Store, StoreFailure, Verdict},
+    commit::{
+        Desk, JournalMessage, Persistence, Pressure, Store, StoreFailure, Unreadable, Verdict,
+    },
     domain::{
         Record,
         audit::{AuditPage, AuditQuery},
@@ -23,7 +25,7 @@ impl Store for Dozing {
         panic!("nothing was sent")
     }
 
-    fn audit(&mut self, _: &AuditQuery) -> Result<AuditPage, StoreFailure> {
+    fn audit(&mut self, _: &AuditQuery) -> Result<Result<AuditPage, Unreadable>, StoreFailure> {
         panic!("nobody asked")
     }
 

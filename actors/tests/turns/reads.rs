@@ -6,7 +6,7 @@ use crate::{
     common::seq,
 };
 use octostore_actors::{
-    commit::{AuditLog, Desk, JournalMessage, Persistence},
+    commit::{AuditLog, Desk, JournalMessage, Persistence, Unreadable},
     domain::audit::{AuditId, AuditPage, AuditQuery},
     mailbox::mailbox,
     progress::Progress,
@@ -20,7 +20,10 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-fn told(waiting: &mut Waiting<AuditPage>) -> Poll<Result<AuditPage, Lost>> {
+type Looked = Result<AuditPage, Unreadable>;
+type Told = Poll<Result<Looked, Lost>>;
+
+fn told(waiting: &mut Waiting<Looked>) -> Told {
     Pin::new(waiting).poll(&mut Context::from_waker(Waker::noop()))
 }
 
@@ -35,10 +38,9 @@ fn reads(disk: &Shared) -> Vec<(usize, u64)> {
     lock(&disk.0).reads.iter().map(|(commits, query)| (*commits, number(query))).collect()
 }
 
-const NOTHING: Poll<Result<AuditPage, Lost>> =
-    Poll::Ready(Ok(AuditPage { entries: Vec::new(), next: None }));
-const OVERLOADED: Poll<Result<AuditPage, Lost>> = Poll::Ready(Err(Lost::Overloaded));
-const UNKNOWN: Poll<Result<AuditPage, Lost>> = Poll::Ready(Err(Lost::OutcomeUnknown));
+const NOTHING: Told = Poll::Ready(Ok(Ok(AuditPage { entries: Vec::new(), next: None })));
+const OVERLOADED: Told = Poll::Ready(Err(Lost::Overloaded));
+const UNKNOWN: Told = Poll::Ready(Err(Lost::OutcomeUnknown));
 
 #[test]
 fn durability_a_read_sees_what_was_sent_before_it() {
@@ -138,6 +140,15 @@ fn a_store_that_cannot_be_read_is_as_bad_as_one_that_cannot_be_written() {
     let mut read = AuditLog::new(journal).read(query(1));
     assert!(Desk::new(persistence).run().is_err());
     assert_eq!(told(&mut read), UNKNOWN);
+}
+
+#[test]
+fn an_entry_that_cannot_be_read_is_no_failure_of_the_store() {
+    let (journal, mut persistence, disk) = persistence();
+    lock(&disk.0).unreadable = true;
+    let mut read = AuditLog::new(journal).read(query(1));
+    persistence.step().unwrap();
+    assert_eq!(told(&mut read), Poll::Ready(Ok(Err(Unreadable))));
 }
 
 #[test]

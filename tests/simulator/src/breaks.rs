@@ -8,7 +8,7 @@ use crate::{
 };
 use octostore::store::SqliteStore;
 use octostore_actors::{
-    commit::{Pressure, Store, StoreFailure, Verdict},
+    commit::{Pressure, Store, StoreFailure, Unreadable, Verdict},
     domain::{
         Record,
         account::AccountRecord,
@@ -245,7 +245,7 @@ impl Store for BrokenStore {
         self.store.is_pressed()
     }
 
-    fn audit(&mut self, query: &AuditQuery) -> Result<AuditPage, StoreFailure> {
+    fn audit(&mut self, query: &AuditQuery) -> Result<Result<AuditPage, Unreadable>, StoreFailure> {
         self.store.audit(query)
     }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    commit::{AuditLog, CROWD, RECORDS_AT_ONCE, Turn, Verdict},
+    commit::{AuditLog, CROWD, RECORDS_AT_ONCE, Turn, Unreadable, Verdict},
     domain::{
         Record,
         audit::{AuditPage, AuditQuery},
@@ -66,8 +66,8 @@ impl Store for Told {
         done.iter().rev().take_while(|done| **done == Done::Committed).count() >= PRESSED_AFTER
     }
 
-    fn audit(&mut self, _: &AuditQuery) -> Result<AuditPage, StoreFailure> {
-        Ok(AuditPage::default())
+    fn audit(&mut self, _: &AuditQuery) -> Result<Result<AuditPage, Unreadable>, StoreFailure> {
+        Ok(Ok(AuditPage::default()))
     }
 
     fn snapshot(&mut self) -> Result<Option<Snapshot>, StoreFailure> {
@@ -195,7 +195,7 @@ fn one_outcome_what_else_lies_in_the_mailbox_is_for_the_thread_and_it_is_called(
     assert_eq!(told(&mut page), Poll::Pending, "a read may take its time");
     assert!(is_called(&desk));
     assert_eq!(desk.turn(), ControlFlow::Continue(None));
-    assert_eq!(told(&mut page), Poll::Ready(Ok(AuditPage::default())));
+    assert_eq!(told(&mut page), Poll::Ready(Ok(Ok(AuditPage::default()))));
     journal.try_leave(JournalMessage::Stop).unwrap();
     desk.attend();
     assert!(is_called(&desk));

@@ -154,7 +154,7 @@ impl World {
             self.tally.bounded += 1;
             return Ok(());
         }
-        let Poll::Ready(Ok(page)) = &told else {
+        let Poll::Ready(Ok(Ok(page))) = &told else {
             let what = format!("who reads the audit log is told {told:?}");
             return Err(Violation::new(Promise::OneOutcome, what).into());
         };
