@@ -130,6 +130,8 @@ fn an_export_that_is_not_whole_is_refused_and_nothing_is_made() {
         (replaced("\"ttl_seconds\":3600", "\"ttl_seconds\":3601"), "ttl_seconds"),
         (replaced("\"percentage\":null", "\"percentage\":101"), "percentage"),
         (replaced("\"version\":2", "\"version\":3"), "gap"),
+        (replaced("\"version\":2", "\"version\":9007199254740991"), "at most 2^52"),
+        (replaced("\"last_audit_id\":", "\"last_audit_id\":922337203685477"), "at most 2^52"),
         (replaced("\"metadata\":null", "\"metadata\":null,\"color\":1"), "color"),
         (replaced("\"result\":\"ok\"", "\"result\":\"fine\""), "result"),
     ];

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 use std::{
-    fmt,
+    fmt, mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -41,7 +41,12 @@ impl From<Bytes> for ReplyBody {
 }
 
 /// The pieces of a body that are still to be made.
-pub struct Pieces(Option<Next>);
+pub struct Pieces {
+    next: Option<Next>,
+    /// Whether others come first: a client that takes each piece at once would keep its thread from them for
+    /// as long as there are any.
+    makes_way: bool,
+}
 
 /// The next piece, and those after it; `None` when the body is complete. After an error it never
 /// will be: the connection breaks off, so that the client sees that something is missing.
@@ -52,21 +57,25 @@ impl Pieces {
     pub fn new(
         next: impl Future<Output = Option<Result<(Bytes, Self), ApiError>>> + Send + 'static,
     ) -> Self {
-        Self(Some(Box::pin(next)))
+        Self { next: Some(Box::pin(next)), makes_way: false }
     }
 
     /// No more.
     pub fn none() -> Self {
-        Self(None)
+        Self { next: None, makes_way: false }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ApiError>>> {
-        let Some(next) = &mut self.0 else { return Poll::Ready(None) };
+        let Some(next) = &mut self.next else { return Poll::Ready(None) };
+        if mem::take(&mut self.makes_way) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let made = ready!(next.as_mut().poll(cx));
-        self.0 = None;
+        self.next = None;
         Poll::Ready(made.map(|made| {
             let (piece, rest) = made?;
-            *self = rest;
+            *self = Self { makes_way: true, ..rest };
             Ok(piece)
         }))
     }
@@ -101,7 +110,7 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Full(full) => full.is_end_stream(),
-            Self::Pieces(pieces) => pieces.0.is_none(),
+            Self::Pieces(pieces) => pieces.next.is_none(),
         }
     }
 
@@ -117,6 +126,7 @@ impl Body for ReplyBody {
 mod tests {
     use super::*;
     use http_body_util::BodyExt;
+    use std::task::Waker;
 
     /// The pieces `from`, `from` - 1, … and `last` when none is left.
     fn count_down(from: u8, last: Option<ApiError>) -> Pieces {
@@ -133,6 +143,14 @@ mod tests {
         let body = ReplyBody::Pieces(count_down(3, None));
         assert!(!body.is_end_stream() && body.size_hint().exact().is_none());
         assert_eq!(body.collect().await.unwrap().to_bytes(), &[3, 2, 1][..]);
+    }
+
+    #[test]
+    fn others_come_between_two_pieces_although_both_could_be_had_at_once() {
+        let mut body = ReplyBody::Pieces(count_down(2, None));
+        let mut has_come =
+            || Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop())).is_ready();
+        assert_eq!([has_come(), has_come(), has_come()], [true, false, true]);
     }
 
     #[tokio::test]

@@ -74,36 +74,43 @@ impl<T> Page<T> {
 }
 
 impl Selection {
-    /// Selects from `entries`. Takes time in proportion to the names with the prefix.
+    /// Selects from `entries`. Takes time in proportion to the page, and to the names with the prefix, if
+    /// there is one, as all of them are counted.
     pub fn of<'a, N: Borrow<str> + Ord, V>(
         &self,
         entries: Option<&'a BTreeMap<N, V>>,
     ) -> Page<(&'a N, &'a V)> {
-        let from_prefix = (Bound::Included(&*self.prefix), Bound::Unbounded);
-        let has_prefix = |name: &N| Borrow::<str>::borrow(name).starts_with(&*self.prefix);
-        let matching = entries
-            .into_iter()
-            .flat_map(|entries| entries.range::<str, _>(from_prefix))
-            .take_while(|(name, _)| has_prefix(name));
-        let mut page = Page { items: Vec::new(), total: 0, more: false };
-        for (name, value) in matching {
-            page.total += 1;
-            if self.after.as_deref().is_some_and(|after| Borrow::<str>::borrow(name) <= after) {
-                continue;
-            }
-            if page.items.len() < usize::from(self.limit.0) {
-                page.items.push((name, value));
-            } else {
-                page.more = true;
-            }
-        }
-        page
+        let Some(entries) = entries else {
+            return Page { items: Vec::new(), total: 0, more: false };
+        };
+        let prefix = &*self.prefix;
+        let from = |begin| {
+            let has_prefix = |(name, _): &(&N, &V)| -> bool { text(*name).starts_with(prefix) };
+            entries.range::<str, _>((begin, Bound::Unbounded)).take_while(has_prefix)
+        };
+        let begin = match self.after.as_deref() {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            Some(_) | None => Bound::Included(prefix),
+        };
+        let mut rest = from(begin);
+        let items = rest.by_ref().take(usize::from(self.limit.0)).collect();
+        let more = rest.next().is_some();
+        let total = match prefix {
+            "" => entries.len(),
+            _ => from(Bound::Included(prefix)).count(),
+        };
+        Page { items, total, more }
     }
+}
+
+fn text(name: &impl Borrow<str>) -> &str {
+    name.borrow()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
 
     fn select(prefix: &str, after: Option<&str>, limit: u16) -> (Vec<&'static str>, usize, bool) {
         let names = BTreeMap::from(["a", "ab", "abc", "b", "ba"].map(|name| (name, ())));
@@ -126,6 +133,47 @@ mod tests {
         assert_eq!(select("ab", Some("ab"), 1), (vec!["abc"], 2, false));
         assert_eq!(select("zz", None, 1), (vec![], 0, false));
         assert_eq!(select("b", Some("a"), 5), (vec!["b", "ba"], 2, false));
+        assert_eq!(select("a", Some("b"), 5), (vec![], 3, false));
+        assert_eq!(select("", Some("zz"), 5), (vec![], 5, false));
+    }
+
+    thread_local! {
+        static LOOKED_AT: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// A name that counts how often somebody looks at it.
+    #[derive(PartialEq, Eq, PartialOrd, Ord)]
+    struct Counted(String);
+
+    impl Borrow<str> for Counted {
+        fn borrow(&self) -> &str {
+            LOOKED_AT.set(LOOKED_AT.get() + 1);
+            &self.0
+        }
+    }
+
+    #[test]
+    fn a_page_takes_no_longer_because_the_list_is_long() {
+        let names = (0..100_000).map(|number| (Counted(format!("{number:06}")), ()));
+        let names: BTreeMap<Counted, ()> = names.collect();
+        for after in [None, Some("000001"), Some("050000"), Some("099998"), Some("zzz")] {
+            let selection = Selection {
+                after: after.map(Into::into),
+                limit: PageLimit::new(1).unwrap(),
+                ..Selection::default()
+            };
+            LOOKED_AT.set(0);
+            let page = selection.of(Some(&names));
+            assert_eq!(
+                (page.total, page.items.len()),
+                (100_000, usize::from(after != Some("zzz")))
+            );
+            assert!(
+                LOOKED_AT.get() < 200,
+                "{} looks for the page after {after:?}",
+                LOOKED_AT.get()
+            );
+        }
     }
 
     #[test]

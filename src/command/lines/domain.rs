@@ -1,6 +1,6 @@
 //! Locks, rate limits, flags and configuration.
 
-use super::{account_id, said};
+use super::{account_id, counted, said};
 use octostore_actors::{
     domain::{
         config::{ConfigKey, Description, Entry, Incarnation, Value, Version},
@@ -173,7 +173,10 @@ impl ConfigLine {
             account: account_id(self.account),
             key: said("key", ConfigKey::new(&self.key))?,
             incarnation: Incarnation(self.incarnation.into_bytes()),
-            version: said("version", Version::new(self.version).ok_or("from 1"))?,
+            version: said(
+                "version",
+                counted(self.version).and_then(|version| Version::new(version).ok_or("from 1")),
+            )?,
             value: value(&self.value)?,
             description: said("description", description)?,
             created_at: WallTime::from_millis(self.created_at),

@@ -41,6 +41,10 @@ pub enum Line {
     End(End),
 }
 
+/// The highest number that is taken of what a server counts on by itself, which so never comes to the end
+/// of what it can count.
+const COUNTED: u64 = 1 << 52;
+
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
@@ -86,9 +90,16 @@ impl Header {
                 accounts: Vec::new(),
                 tokens: Vec::new(),
             },
-            audit: AuditRows { entries: Vec::new(), last_place: self.last_audit_id },
+            audit: AuditRows {
+                entries: Vec::new(),
+                last_place: said("last_audit_id", counted(self.last_audit_id))?,
+            },
         })
     }
+}
+
+fn counted(number: u64) -> Result<u64, &'static str> {
+    if number <= COUNTED { Ok(number) } else { Err("at most 2^52") }
 }
 
 impl Reading {
