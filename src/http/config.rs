@@ -3,11 +3,12 @@
 use super::{
     Context, Reply,
     body::{self, BODY_LIMIT, Whole},
-    caller::{no_longer, provenance},
+    caller::provenance,
     empty,
     error::ApiError,
     etag, json_body, json_object,
-    object::{Json, List, Object},
+    listing::{Listed, once_more},
+    object::{Json, Object},
     query,
     router::{RawName, Verb},
     versions,
@@ -15,26 +16,20 @@ use super::{
 };
 use crate::{app::Service, auth::Identity, ids};
 use hyper::{StatusCode, body::Incoming, header::ETAG};
-use octostore_actors::{
-    domain::{
-        account::scope::{Access, Area},
-        config::{
-            ConfigCommand, ConfigKey, ConfigOutcome, Description, Entry, Etag, Expected, Value,
-            Version,
-        },
-        values::AccountId,
+use octostore_actors::domain::{
+    account::scope::{Access, Area},
+    config::{
+        ConfigCommand, ConfigKey, ConfigOutcome, Description, Entry, Etag, Expected, Value, Version,
     },
-    reply::Lost,
+    page::{Page, Selection},
+    values::AccountId,
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc};
 
 /// The largest body of a put: the largest value, and what else a put says.
 const PUT_LIMIT: usize = Value::MAX_BYTES + BODY_LIMIT;
-
-/// How long a history that has begun rests when the actor is too busy for it.
-const REST: Duration = Duration::from_millis(20);
 
 /// How deeply the arrays and objects of a value may be nested.
 const MAX_DEPTH: usize = 128;
@@ -112,19 +107,10 @@ async fn kept(
     identity: Identity,
     history: ConfigCommand,
 ) -> Result<Vec<Entry>, ApiError> {
-    loop {
-        if !identity.is_current(service.calendar.wall()) {
-            return Err(no_longer(&service, &identity));
-        }
-        match service.config.look(history.clone()).await {
-            // The answer has begun, so it cannot be refused any more.
-            Err(Lost::Overloaded) => tokio::time::sleep(REST).await,
-            told => {
-                let ConfigOutcome::History(entries) = told? else { return Ok(Vec::new()) };
-                return Ok(entries);
-            }
-        }
-    }
+    let ask = async || Ok(service.config.look(history.clone()).await?);
+    let outcome = once_more(&service, &identity, ask).await?;
+    let ConfigOutcome::History(entries) = outcome else { return Ok(Vec::new()) };
+    Ok(entries)
 }
 
 /// `POST /config/{key}/rollback`
@@ -149,11 +135,34 @@ pub async fn rollback(
     respond_version(context, context.service.config.ask(command).await?)
 }
 
-/// `GET /config`
-pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
-    let (account, selection) = context.visible(identity, Area::Config)?;
-    let command = ConfigCommand::List { account, selection };
-    respond(context, context.service.config.look(command).await?)
+/// The keys of an account.
+pub struct Keys;
+
+impl Listed for Keys {
+    type Item = Entry;
+    const AREA: Area = Area::Config;
+    const KEY: &'static str = "configs";
+    const TELLS_TOTAL: bool = false;
+
+    async fn page(
+        service: &Service,
+        account: AccountId,
+        selection: Selection,
+    ) -> Result<Page<Entry>, ApiError> {
+        let outcome = service.config.look(ConfigCommand::List { account, selection }).await?;
+        let ConfigOutcome::Keys(page) = outcome else {
+            unreachable!("a list is answered by a list");
+        };
+        Ok(page)
+    }
+
+    fn name(entry: &Entry) -> &str {
+        entry.key.as_str()
+    }
+
+    fn object(_: &Service, entry: &Entry) -> Object {
+        with_key(Object::new(), entry)
+    }
 }
 
 #[derive(Deserialize)]
@@ -248,17 +257,11 @@ fn respond(context: &Context<'_>, outcome: ConfigOutcome) -> Result<Reply, ApiEr
         ConfigOutcome::Deleted => {
             Ok(json_object(StatusCode::OK, Object::new().with("deleted", true)))
         }
-        ConfigOutcome::Keys(page) => {
-            let next = page.last_if_more().map(|entry| entry.key.as_str());
-            let keys = page.items.iter().map(|entry| with_key(Object::new(), entry));
-            let body = Object::new().with("configs", List(keys)).with_some("next", next);
-            Ok(json_object(StatusCode::OK, body))
-        }
         ConfigOutcome::NotFound => Err(ApiError::ConfigNotFound),
         ConfigOutcome::Unexpected => Err(ApiError::Unexpected),
         ConfigOutcome::OverQuota(quota) => Err(ApiError::TooMuchConfig(quota)),
         ConfigOutcome::NoRoom => Err(ApiError::StoreFull),
-        ConfigOutcome::History(_) | ConfigOutcome::Use(_) => {
+        ConfigOutcome::History(_) | ConfigOutcome::Keys(_) | ConfigOutcome::Use(_) => {
             unreachable!("nobody asks for that here")
         }
     }

@@ -6,16 +6,18 @@ use super::{
     caller::provenance,
     error::ApiError,
     json_object,
-    object::{List, Object},
+    listing::Listed,
+    object::Object,
     query,
     router::{RawName, Verb},
     wire::Stamp,
 };
-use crate::auth::Identity;
+use crate::{app::Service, auth::Identity};
 use hyper::{StatusCode, body::Incoming};
 use octostore_actors::domain::{
     account::scope::Area,
     flag::{Flag, FlagCommand, FlagName, FlagOutcome, InvalidPercentage, Percentage},
+    page::{Page, Selection},
     values::AccountId,
 };
 use serde::Deserialize;
@@ -38,11 +40,34 @@ pub async fn one(
     }
 }
 
-/// `GET /flags`
-pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
-    let (account, selection) = context.visible(identity, Area::Flags)?;
-    let command = FlagCommand::List { account, selection };
-    respond(context.service.flags.look(command).await?)
+/// The flags of an account.
+pub struct Flags;
+
+impl Listed for Flags {
+    type Item = Flag;
+    const AREA: Area = Area::Flags;
+    const KEY: &'static str = "flags";
+    const TELLS_TOTAL: bool = false;
+
+    async fn page(
+        service: &Service,
+        account: AccountId,
+        selection: Selection,
+    ) -> Result<Page<Flag>, ApiError> {
+        let outcome = service.flags.look(FlagCommand::List { account, selection }).await?;
+        let FlagOutcome::Flags(page) = outcome else {
+            unreachable!("a list is answered by a list");
+        };
+        Ok(page)
+    }
+
+    fn name(flag: &Flag) -> &str {
+        flag.name.as_str()
+    }
+
+    fn object(_: &Service, flag: &Flag) -> Object {
+        flag_body(flag)
+    }
 }
 
 #[derive(Deserialize)]
@@ -119,17 +144,10 @@ fn respond(outcome: FlagOutcome) -> Result<Reply, ApiError> {
         FlagOutcome::Deleted => {
             Ok(json_object(StatusCode::OK, Object::new().with("deleted", true)))
         }
-        FlagOutcome::Flags(page) => {
-            let next = page.last_if_more().map(|flag| flag.name.as_str());
-            let body = Object::new()
-                .with("flags", List(page.items.iter().map(flag_body)))
-                .with_some("next", next);
-            Ok(json_object(StatusCode::OK, body))
-        }
         FlagOutcome::NotFound => Err(ApiError::FlagNotFound),
         FlagOutcome::OverQuota(quota) => Err(ApiError::TooMany { what: "flags", quota }),
         FlagOutcome::NoRoom => Err(ApiError::StoreFull),
-        FlagOutcome::Use(_) => unreachable!("nobody asks for that here"),
+        FlagOutcome::Flags(_) | FlagOutcome::Use(_) => unreachable!("nobody asks for that here"),
     }
 }
 

@@ -5,11 +5,12 @@ use super::{
     body::{self, BODY_LIMIT, Whole},
     error::ApiError,
     json_object,
-    object::{List, Object},
+    listing::Listed,
+    object::Object,
     router::{RawName, Verb},
     wire::Stamp,
 };
-use crate::auth::Identity;
+use crate::{app::Service, auth::Identity};
 use hyper::{
     StatusCode,
     body::Incoming,
@@ -21,6 +22,8 @@ use octostore_actors::domain::{
         InvalidPolicy, LimitCommand, LimitName, LimitOutcome, MaxRequests, Policy, RetryAfter,
         Standing, Window,
     },
+    page::{Page, Selection},
+    values::AccountId,
 };
 use serde::Deserialize;
 use std::time::Duration;
@@ -79,11 +82,34 @@ pub async fn one(
     respond(context, outcome)
 }
 
-/// `GET /limits`
-pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
-    let (account, selection) = context.visible(identity, Area::Limits)?;
-    let command = LimitCommand::List { account, selection };
-    respond(context, context.service.limiters.look(command).await?)
+/// The limiters of an account.
+pub struct Limits;
+
+impl Listed for Limits {
+    type Item = Standing;
+    const AREA: Area = Area::Limits;
+    const KEY: &'static str = "limits";
+    const TELLS_TOTAL: bool = false;
+
+    async fn page(
+        service: &Service,
+        account: AccountId,
+        selection: Selection,
+    ) -> Result<Page<Standing>, ApiError> {
+        let outcome = service.limiters.look(LimitCommand::List { account, selection }).await?;
+        let LimitOutcome::Limits(page) = outcome else {
+            unreachable!("a list is answered by a list");
+        };
+        Ok(page)
+    }
+
+    fn name(standing: &Standing) -> &str {
+        standing.name.as_str()
+    }
+
+    fn object(service: &Service, standing: &Standing) -> Object {
+        with_status(service, Object::new().with("name", standing.name.as_str()), standing)
+    }
 }
 
 #[derive(Deserialize)]
@@ -96,32 +122,25 @@ pub(super) struct CheckBody {
 fn respond(context: &Context<'_>, outcome: LimitOutcome) -> Result<Reply, ApiError> {
     match outcome {
         LimitOutcome::Admitted(standing) => {
-            let body = with_standing(context, Object::new(), true, &standing, None);
+            let body = with_standing(context.service, Object::new(), true, &standing, None);
             Ok(with_headers(context, &standing, json_object(StatusCode::OK, body)))
         }
         LimitOutcome::Refused(standing, retry_after) => {
-            let body = with_standing(context, Object::new(), false, &standing, Some(retry_after));
+            let body =
+                with_standing(context.service, Object::new(), false, &standing, Some(retry_after));
             let mut reply = with_headers(context, &standing, json_object(StatusCode::OK, body));
             reply.headers_mut().insert(RETRY_AFTER, retry_after.as_seconds().into());
             Ok(reply)
         }
         LimitOutcome::Status(standing) => {
-            let body = with_status(context, Object::new(), &standing);
+            let body = with_status(context.service, Object::new(), &standing);
             Ok(with_headers(context, &standing, json_object(StatusCode::OK, body)))
         }
         LimitOutcome::Deleted => Ok(json_object(StatusCode::OK, Object::new().with("reset", true))),
-        LimitOutcome::Limits(page) => {
-            let limits = page.items.iter().map(|standing| {
-                with_status(context, Object::new().with("name", standing.name.as_str()), standing)
-            });
-            let next = page.last_if_more().map(|standing| standing.name.as_str());
-            let body = Object::new().with("limits", List(limits)).with_some("next", next);
-            Ok(json_object(StatusCode::OK, body))
-        }
         LimitOutcome::NotFound => Err(ApiError::LimitNotFound),
         LimitOutcome::OverQuota(quota) => Err(ApiError::TooMany { what: "rate limits", quota }),
         LimitOutcome::NoRoom => Err(ApiError::StoreFull),
-        LimitOutcome::Use(_) => unreachable!("nobody asks for that here"),
+        LimitOutcome::Limits(_) | LimitOutcome::Use(_) => unreachable!("nobody asks for that here"),
     }
 }
 
@@ -155,7 +174,7 @@ fn parameters(one: (&str, u64), other: (&str, u64)) -> Vec<u8> {
 }
 
 fn with_standing(
-    context: &Context<'_>,
+    service: &Service,
     object: Object,
     allowed: bool,
     standing: &Standing,
@@ -164,7 +183,7 @@ fn with_standing(
     object
         .with("allowed", allowed)
         .with("remaining", standing.remaining)
-        .with("reset_at", Stamp(context.service.calendar.print(standing.reset_at)))
+        .with("reset_at", Stamp(service.calendar.print(standing.reset_at)))
         .with_some("retry_after_seconds", retry_after.map(RetryAfter::as_seconds))
         .with("max_requests", standing.policy.max_requests.get())
         .with("window_seconds", standing.policy.window.as_seconds())
@@ -172,8 +191,8 @@ fn with_standing(
 }
 
 /// As far as anybody can tell who does not ask for a place.
-fn with_status(context: &Context<'_>, object: Object, standing: &Standing) -> Object {
-    with_standing(context, object, standing.remaining > 0, standing, standing.retry_after)
+fn with_status(service: &Service, object: Object, standing: &Standing) -> Object {
+    with_standing(service, object, standing.remaining > 0, standing, standing.retry_after)
 }
 
 /// Rounded up, but for the part of a millisecond by which times of a limiter are rounded themselves:

@@ -6,15 +6,17 @@ use super::{
     delivery::Fragile,
     error::ApiError,
     json_object,
-    object::{List, Object},
+    listing::Listed,
+    object::Object,
     router::{LockAction, RawName},
     wire::{NIL, Stamp},
 };
-use crate::{auth::Identity, ids, settings::HeldStatus};
+use crate::{app::Service, auth::Identity, ids, settings::HeldStatus};
 use hyper::{StatusCode, body::Incoming};
 use octostore_actors::domain::{
     account::scope::{Access, Area},
     lock::{Holder, Lease, LockCommand, LockOutcome},
+    page::{Page, Selection},
     values::{AccountId, LeaseId, LockName, Metadata, Owner, Ttl},
 };
 use serde::Deserialize;
@@ -70,20 +72,34 @@ pub async fn get(
     Ok(json_object(StatusCode::OK, body))
 }
 
-/// `GET /locks`
-pub async fn list(context: &Context<'_>, identity: &Identity) -> Result<Reply, ApiError> {
-    let (account, selection) = context.visible(identity, Area::Locks)?;
-    let command = LockCommand::List { account, selection };
-    let outcome = context.service.locks.look(command).await?;
-    let LockOutcome::Leases(page) = outcome else {
-        unreachable!("a list is answered by a list");
-    };
-    let next = page.last_if_more().map(|lease| lease.name.as_str());
-    let body = Object::new()
-        .with("locks", List(page.items.iter().map(|lease| item_body(context, lease))))
-        .with("total", page.total as u64)
-        .with_some("next", next);
-    Ok(json_object(StatusCode::OK, body))
+/// The locks of an account.
+pub struct Locks;
+
+impl Listed for Locks {
+    type Item = Lease;
+    const AREA: Area = Area::Locks;
+    const KEY: &'static str = "locks";
+    const TELLS_TOTAL: bool = true;
+
+    async fn page(
+        service: &Service,
+        account: AccountId,
+        selection: Selection,
+    ) -> Result<Page<Lease>, ApiError> {
+        let outcome = service.locks.look(LockCommand::List { account, selection }).await?;
+        let LockOutcome::Leases(page) = outcome else {
+            unreachable!("a list is answered by a list");
+        };
+        Ok(page)
+    }
+
+    fn name(lease: &Lease) -> &str {
+        lease.name.as_str()
+    }
+
+    fn object(service: &Service, lease: &Lease) -> Object {
+        with_notes(with_lease(service, Object::new(), lease, lease.id), lease)
+    }
 }
 
 #[derive(Deserialize)]
@@ -209,7 +225,7 @@ fn lease_body(
 ) -> Object {
     let holder = lease.holder.account;
     let fields = |id: LeaseId, name: &str| {
-        with_lease(context, Object::new().with("status", status), lease, id)
+        with_lease(context.service, Object::new().with("status", status), lease, id)
             .with("holder", name)
             .with("holder_id", Uuid::from_bytes(*holder.as_bytes()))
     };
@@ -221,17 +237,12 @@ fn lease_body(
     with_notes(object, lease).with_some("renew_after_ms", renew_after.map(whole_millis))
 }
 
-/// The lease in a list of the account's own.
-fn item_body(context: &Context<'_>, lease: &Lease) -> Object {
-    with_notes(with_lease(context, Object::new(), lease, lease.id), lease)
-}
-
-fn with_lease(context: &Context<'_>, object: Object, lease: &Lease, id: LeaseId) -> Object {
+fn with_lease(service: &Service, object: Object, lease: &Lease, id: LeaseId) -> Object {
     object
         .with("name", lease.name.as_str())
         .with("lease_id", Uuid::from_bytes(*id.as_bytes()))
         .with("fencing_token", lease.token.get())
-        .with("expires_at", Stamp(context.service.calendar.print(lease.expires)))
+        .with("expires_at", Stamp(service.calendar.print(lease.expires)))
 }
 
 /// What the holder wants others to know.

@@ -10,7 +10,7 @@
 //! - [`caller`]: who is asking; [`body`]: what was sent;
 //! - [`locks`], [`limits`], [`flags`], [`config`], [`accounts`]: one file a domain; [`turn`]: how many of one
 //!   client go on at a time;
-//! - [`wire`]: values in JSON; [`object`]: bodies of answers, where it matters what they cost; [`mod@reply`]: how
+//! - [`listing`]: what they list; [`wire`]: values in JSON; [`object`]: bodies of answers, where it matters what they cost; [`mod@reply`]: how
 //!   they are sent; [`delivery`]: whether an answer has reached its client;
 //! - [`error`]: what can be wrong, and the only place that maps it to a status.
 //!
@@ -41,6 +41,7 @@ mod flags;
 mod fuzz;
 mod limits;
 mod listen;
+mod listing;
 mod locks;
 mod metrics;
 mod oauth;
@@ -83,6 +84,7 @@ use hyper::{
     header::{CONNECTION, CONTENT_TYPE, EXPECT, HeaderValue, RETRY_AFTER},
     http::request::Parts,
 };
+use listing::list;
 use object::Object;
 use octostore_actors::domain::{account::scope::Area, page::Selection, values::AccountId};
 use reply::ReplyBody;
@@ -230,17 +232,17 @@ async fn answer(
         Resource::Admin(admin) => Box::pin(admin::answer(context, admin, body)).await,
         Resource::Session => session::answer(context, verb, body).await,
         Resource::DashboardSignIn(provider) => session::sign_in(context, provider).await,
-        Resource::Locks => locks::list(context, &caller()?).await,
+        Resource::Locks => list::<locks::Locks>(context, &caller()?).await,
         Resource::Lock(name) => locks::get(context, &caller()?, name).await,
         Resource::LockAction(name, action) => {
             locks::act(context, &caller()?, name, action, body).await
         }
-        Resource::Limits => limits::list(context, &caller()?).await,
+        Resource::Limits => list::<limits::Limits>(context, &caller()?).await,
         Resource::Limit(name) => limits::one(context, &caller()?, name, verb).await,
         Resource::LimitCheck(name) => limits::check(context, &caller()?, name, body).await,
-        Resource::Flags => flags::list(context, &caller()?).await,
+        Resource::Flags => list::<flags::Flags>(context, &caller()?).await,
         Resource::Flag(name) => flags::one(context, &caller()?, name, verb, body).await,
-        Resource::ConfigKeys => config::list(context, &caller()?).await,
+        Resource::ConfigKeys => list::<config::Keys>(context, &caller()?).await,
         Resource::Config(key) => config::one(context, &caller()?, key, verb, body).await,
         Resource::ConfigHistory(key) => config::history(context, &caller()?, key).await,
         Resource::ConfigRollback(key) => config::rollback(context, &caller()?, key, body).await,

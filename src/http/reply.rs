@@ -53,6 +53,9 @@ pub struct Pieces {
 type Next = Pin<Box<dyn Future<Output = Option<Result<(Bytes, Pieces), ApiError>>> + Send>>;
 
 impl Pieces {
+    /// So much is made at once, or an item more.
+    pub const SIZE: usize = 64 * 1024;
+
     /// The pieces that begin with what comes of `next`.
     pub fn new(
         next: impl Future<Output = Option<Result<(Bytes, Self), ApiError>>> + Send + 'static,

@@ -21,9 +21,6 @@ struct Versions<Again> {
     last: Option<Version>,
 }
 
-/// So much is made at once, or a version more.
-const PIECE: usize = 64 * 1024;
-
 /// `{"versions":[…]}` of what is kept, newest first, in one piece if it is small. `again` asks for it
 /// once more.
 pub fn body<Again, Kept>(entries: &[Entry], again: Again) -> ReplyBody
@@ -72,7 +69,7 @@ where
         }
         let last = self.last;
         for entry in entries.iter().filter(|entry| last.is_none_or(|last| entry.version < last)) {
-            if piece.len() >= PIECE {
+            if piece.len() >= Pieces::SIZE {
                 return (piece, false);
             }
             if self.last.replace(entry.version).is_some() {
@@ -134,12 +131,14 @@ mod tests {
     #[tokio::test]
     async fn bounded_a_history_is_whole_and_never_more_of_it_in_memory_than_a_version_and_a_piece()
     {
-        for (count, bytes) in [(1, 2), (100, 2), (3, PIECE), (100, 1_000), (7, Value::MAX_BYTES)] {
+        for (count, bytes) in
+            [(1, 2), (100, 2), (3, Pieces::SIZE), (100, 1_000), (7, Value::MAX_BYTES)]
+        {
             let (_, mut body) = kept(versions(count, 1, bytes));
-            assert_eq!(body.is_in_pieces(), count as usize * bytes >= PIECE);
+            assert_eq!(body.is_in_pieces(), count as usize * bytes >= Pieces::SIZE);
             let mut whole = Vec::new();
             while let Some(piece) = piece(&mut body).await {
-                assert!(piece.len() < PIECE + Value::MAX_BYTES + 200, "{}", piece.len());
+                assert!(piece.len() < Pieces::SIZE + Value::MAX_BYTES + 200, "{}", piece.len());
                 whole.extend(piece);
             }
             assert_eq!(shown(&whole), (1..=count).rev().collect::<Vec<_>>());
@@ -148,9 +147,9 @@ mod tests {
 
     #[tokio::test]
     async fn bounded_whoever_does_not_read_a_history_keeps_nothing_of_it_that_has_gone() {
-        let (kept, mut body) = kept(versions(100, 1, PIECE));
+        let (kept, mut body) = kept(versions(100, 1, Pieces::SIZE));
         let mut whole = piece(&mut body).await.unwrap();
-        *kept.lock().unwrap() = versions(149, 50, PIECE);
+        *kept.lock().unwrap() = versions(149, 50, Pieces::SIZE);
         while let Some(piece) = piece(&mut body).await {
             whole.extend(piece);
         }
@@ -161,7 +160,7 @@ mod tests {
     async fn a_history_whose_key_is_deleted_breaks_off() {
         let made_again = Entry { incarnation: Incarnation([3; 16]), ..versions(1, 1, 2).remove(0) };
         for left in [vec![], vec![made_again]] {
-            let (kept, mut body) = kept(versions(9, 1, PIECE));
+            let (kept, mut body) = kept(versions(9, 1, Pieces::SIZE));
             piece(&mut body).await.unwrap();
             *kept.lock().unwrap() = left;
             assert!(body.frame().await.unwrap().is_err());
