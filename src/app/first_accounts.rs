@@ -27,7 +27,7 @@ pub fn write_down(
     for name in &accounts.rotated {
         tracing::warn!(account = %name, "its configured token was rotated away and opens nothing");
     }
-    // The file comes first: a token that is on disk as a hash alone would help nobody.
+    // The file comes first.
     let first_token =
         accounts.admin.as_ref().map(|token| write_token(database, token)).transpose()?;
     let records: Vec<Record> = accounts.records.iter().cloned().map(Record::from).collect();
@@ -57,7 +57,9 @@ fn write_token(database: &Path, token: &BearerToken) -> Result<PathBuf, StartErr
         let mut file =
             std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         writeln!(file, "{}", token.reveal())?;
-        file.sync_all()
+        file.sync_all()?;
+        // Its name too: a token that is on disk as a hash alone would help nobody.
+        std::fs::File::open(store::folder_of(&path))?.sync_all()
     };
     write().map_err(|source| StartError::AdminToken { path: path.clone(), source })?;
     Ok(std::path::absolute(&path).unwrap_or(path))
