@@ -59,7 +59,7 @@ fn write_token(database: &Path, token: &BearerToken) -> Result<PathBuf, StartErr
         writeln!(file, "{}", token.reveal())?;
         file.sync_all()?;
         // Its name too: a token that is on disk as a hash alone would help nobody.
-        std::fs::File::open(store::folder_of(&path))?.sync_all()
+        store::sync_name(&path)
     };
     write().map_err(|source| StartError::AdminToken { path: path.clone(), source })?;
     Ok(std::path::absolute(&path).unwrap_or(path))

@@ -1,7 +1,7 @@
 //! Files that are whole, or not there; and nobody else's to read.
 
 use super::CommandError;
-use crate::store::{begin_file, belongs_to_a_database, folder_of};
+use crate::store::{begin_file, belongs_to_a_database, folder_of, sync_name};
 use std::{
     fs::File,
     io,
@@ -77,7 +77,7 @@ impl NewFile {
             }
             Err(error) => return Err(write(error.error)),
         }
-        File::open(folder_of(&path)).and_then(|folder| folder.sync_all()).map_err(write)
+        sync_name(&path).map_err(write)
     }
 }
 

@@ -8,7 +8,7 @@
 use super::{
     config,
     contents::Contents,
-    files::{Files, SystemFiles, folder_of},
+    files::{Files, SystemFiles, folder_of, sync_name},
     header::{APPLICATION_ID, BACKUP_ID, ID_AT, Kind},
     is_full, lock,
     lock_file::{Holder, LockFile, NotLocked},
@@ -215,7 +215,7 @@ pub(super) fn build<T>(
     close().map_err(|error| opening.refuse(error))?;
     file.as_file().sync_all().map_err(write)?;
     file.persist_noclobber(&path).map_err(|error| write(error.error))?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(write)?;
+    sync_name(&path).map_err(write)?;
     Ok(made)
 }
 

@@ -222,6 +222,14 @@ pub fn beside(path: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
+/// Has the name of the file at `path` on disk, as its own syncs do not.
+///
+/// # Errors
+/// The system refuses.
+pub fn sync_name(path: &Path) -> io::Result<()> {
+    File::open(folder_of(path))?.sync_all()
+}
+
 /// The folder that a file is in, also where its path does not say.
 pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {

@@ -34,7 +34,7 @@ pub use audit::Retention;
 pub use backup::{BackupError, Restored, backup, copy_main_file, restore};
 pub use check::{Checked, check};
 pub use contents::{Contents, Contradiction};
-pub use files::{Files, JournalSize, SystemFiles, beside, folder_of};
+pub use files::{Files, JournalSize, SystemFiles, beside, folder_of, sync_name};
 pub use fill::{AuditRows, fill};
 pub use header::belongs_to_a_database;
 pub use lock_file::{Holder, LockFile, NotLocked};
