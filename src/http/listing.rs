@@ -25,6 +25,9 @@ use std::{marker::PhantomData, sync::Arc, time::Duration};
 /// How long an answer that has begun rests when the actor is too busy for it.
 const REST: Duration = Duration::from_millis(20);
 
+/// How many items a piece behind the first asks for: about as many as there is room for.
+const AT_ONCE: u16 = 100;
+
 /// A domain whose names can be listed.
 pub trait Listed: Send + 'static {
     /// What there is of one name.
@@ -99,7 +102,9 @@ impl<L: Listed> Listing<L> {
 
     fn pieces(mut self) -> Pieces {
         Pieces::new(async move {
-            let ask = || L::page(&self.service, self.account, self.left.clone());
+            let few = PageLimit::new(self.left.limit.get().min(AT_ONCE));
+            let next = Selection { limit: few.unwrap_or(self.left.limit), ..self.left.clone() };
+            let ask = || L::page(&self.service, self.account, next.clone());
             let page = match once_more(&self.service, &self.identity, ask).await {
                 Ok(page) => page,
                 Err(error) => return Some(Err(error)),
@@ -111,20 +116,26 @@ impl<L: Listed> Listing<L> {
 
     /// What there is room for of `page`, behind `piece`; and whether that was the last.
     fn show(&mut self, mut piece: Vec<u8>, page: &Page<L::Item>) -> (Bytes, bool) {
-        for (at, item) in page.items.iter().enumerate() {
+        let mut left = self.left.limit.get();
+        for item in &page.items {
             if piece.len() >= Pieces::SIZE {
-                let shown = u16::try_from(at).unwrap_or(u16::MAX);
-                let left = PageLimit::new(self.left.limit.get().saturating_sub(shown));
-                // Here is an item that was in the limit, and is not shown yet.
-                self.left.limit = left.unwrap_or(self.left.limit);
-                return (piece.into(), false);
+                break;
             }
+            left -= 1;
             if self.has_shown_any {
                 piece.push(b',');
             }
             self.has_shown_any = true;
             L::object(&self.service, item).write(&mut piece);
             self.left.after = Some(L::name(item).into());
+        }
+        let has_more = page
+            .items
+            .last()
+            .is_some_and(|last| page.more || self.left.after.as_deref() != Some(L::name(last)));
+        if let Some(left) = PageLimit::new(left).filter(|_| has_more) {
+            self.left.limit = left;
+            return (piece.into(), false);
         }
         piece.push(b']');
         if L::TELLS_TOTAL {
