@@ -205,13 +205,18 @@ mod tests {
         Provenance { who: Who::Server, from: nothing(), request: nothing(), at }
     }
 
+    /// A key that is three thousand bytes long in a list.
     async fn put(inside: &Inside, identity: &Identity, key: &str) {
+        // As long as it can be, and six times as long in JSON.
+        put_with(inside, identity, key, &"\u{1}".repeat(500)).await;
+    }
+
+    async fn put_with(inside: &Inside, identity: &Identity, key: &str, description: &str) {
         let command = ConfigCommand::Put {
             account: identity.account().id,
             key: ConfigKey::new(key).unwrap(),
             value: Value::from_json("1").unwrap(),
-            // As long as it can be, and six times as long in JSON.
-            description: Some(Description::new(&"\u{1}".repeat(500)).unwrap()),
+            description: Some(Description::new(description).unwrap()),
             expected: Expected::Anything,
             incarnation: ids::incarnation(),
             quota: identity.quotas().config,
@@ -264,6 +269,27 @@ mod tests {
             let (keys, next) = rest(Vec::new(), &mut body).await;
             assert_eq!(keys, (0..shown).map(key).collect::<Vec<_>>());
             assert_eq!(next, (shown < 100).then(|| key(shown - 1)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_is_whole_although_its_pieces_ask_for_little() {
+        let inside = Inside::start();
+        let identity = admin(&inside);
+        let many = 3 * usize::from(AT_ONCE);
+        for number in 0..many {
+            if number < 30 {
+                put(&inside, &identity, &key(number)).await;
+            } else {
+                put_with(&inside, &identity, &key(number), "").await;
+            }
+        }
+        for shown in [many, many - 1, 30 + usize::from(AT_ONCE)] {
+            let limit = u16::try_from(shown).unwrap();
+            let mut body = body(&inside, &identity, limit).await;
+            let (keys, next) = rest(Vec::new(), &mut body).await;
+            assert_eq!(keys, (0..shown).map(key).collect::<Vec<_>>());
+            assert_eq!(next, (shown < many).then(|| key(shown - 1)));
         }
     }
 
