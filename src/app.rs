@@ -31,7 +31,7 @@ use crate::{
         exposition::{Exposition, Sources},
         store::StoreWatch,
     },
-    settings::{Bind, HeldStatus, MetricsAccess, Settings, SettingsError},
+    settings::{HeldStatus, MetricsAccess, Settings, SettingsError},
     store::{self, OpenError, SqliteStore},
     threads::{Actors, Threads},
     traces::Traces,
@@ -384,13 +384,8 @@ impl App {
 
 /// Says where it listens, so that commands on this machine find the server.
 fn announce(store: &mut SqliteStore, listeners: &[Listener]) {
-    // Commands may run in another folder.
-    let absolute = |address| match address {
-        Bind::Unix(path) => Bind::Unix(std::path::absolute(&path).unwrap_or(path)),
-        Bind::Tcp(_) => address,
-    };
     let addresses: Vec<String> =
-        listeners.iter().map(|listener| absolute(listener.address()).to_string()).collect();
+        listeners.iter().map(|listener| listener.address().to_string()).collect();
     if let Err(error) = store.announce(&addresses) {
         tracing::warn!(%error, "the lock file does not say where this server listens");
     }

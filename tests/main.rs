@@ -32,6 +32,7 @@ mod device;
 mod device_abuse;
 mod documents;
 mod durability;
+mod embedded;
 mod exchange;
 mod exchange_refused;
 mod export;

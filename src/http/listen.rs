@@ -5,7 +5,7 @@ use crate::{auth::address::Address, settings::Bind, systemd::Given};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use std::{
     io,
-    os::unix::fs::{FileTypeExt, PermissionsExt},
+    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 use tokio::net::{TcpListener, UnixListener, UnixStream};
@@ -19,10 +19,22 @@ enum Kind {
     Tcp(TcpListener),
     Unix {
         listener: UnixListener,
+        /// From the root on: the process may be in another folder later.
         path: PathBuf,
-        /// Whether it was made here, and is removed with this.
-        own: bool,
+        /// Which file it is, if it was made here, and is removed with this.
+        own: Option<FileId>,
     },
+}
+
+/// Tells files apart, whatever their names: device and inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileId(u64, u64);
+
+impl FileId {
+    /// The file that is at `path` now.
+    fn at(path: &Path) -> io::Result<Self> {
+        std::fs::symlink_metadata(path).map(|file| Self(file.dev(), file.ino()))
+    }
 }
 
 /// Why an address cannot be listened on.
@@ -97,14 +109,18 @@ impl Listener {
             Given::Unix(socket) => (|| {
                 socket.set_nonblocking(true)?;
                 let address = socket.local_addr()?;
-                let path = address.as_pathname().unwrap_or(Path::new("?")).to_owned();
-                Ok(Kind::Unix { listener: UnixListener::from_std(socket)?, path, own: false })
+                let path = match address.as_pathname() {
+                    Some(path) => std::path::absolute(path)?,
+                    None => PathBuf::from("?"),
+                };
+                Ok(Kind::Unix { listener: UnixListener::from_std(socket)?, path, own: None })
             })(),
         };
         listening.map(Self).map_err(ListenError::Given)
     }
 
-    /// Where it listens: with the port that was given, if any port was asked for.
+    /// Where it listens: with the port that was given, if any port was asked for, and with the path
+    /// of a Unix socket from the root on.
     pub fn address(&self) -> Bind {
         match &self.0 {
             Kind::Tcp(listener) => match listener.local_addr() {
@@ -133,7 +149,11 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Kind::Unix { path, own: true, .. } = &self.0 {
+        // Its socket has this inode until it is closed, which is after this. What somebody else has put
+        // there meanwhile is not ours.
+        if let Kind::Unix { path, own: Some(own), .. } = &self.0
+            && FileId::at(path).is_ok_and(|there| there == *own)
+        {
             // A socket file left behind is removed at the next start.
             let _left_behind = std::fs::remove_file(path);
         }
@@ -155,7 +175,9 @@ fn bind_unix(path: &Path) -> io::Result<Kind> {
     let listener = UnixListener::bind(path)?;
     // For the owner and the group, in which a reverse proxy can be.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-    Ok(Kind::Unix { listener, path: path.to_owned(), own: true })
+    let own = Some(FileId::at(path)?);
+    // Bound by the path as it was given, which may be the only one that is short enough.
+    Ok(Kind::Unix { listener, path: std::path::absolute(path)?, own })
 }
 
 /// Why the system refuses, as far as it says.
@@ -191,5 +213,21 @@ async fn remove_stale(bind: &Bind, path: &Path) -> Result<(), ListenError> {
             std::fs::remove_file(path).map_err(|source| refusal(bind.clone(), source))
         }
         Ok(_) | Err(_) => Err(ListenError::InUse(bind.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_that_somebody_else_has_put_there_meanwhile_is_not_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.sock");
+        let ours = Listener::bind(&Bind::Unix(path.clone())).await.unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let _theirs = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        drop(ours);
+        assert!(path.exists());
     }
 }

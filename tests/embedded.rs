@@ -1,0 +1,49 @@
+//! Inside a program that has more to do than to serve: what such a program may do, and what it must
+//! not be surprised by. What is everybody's in a process, such as its folder, is changed in one of its own.
+
+use octostore::{http::Listener, settings::Bind};
+use std::{env, fs, path::PathBuf, process::Command};
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+
+/// Runs `test`, which is called `name` here, in a process of its own.
+fn apart(name: &str, test: impl FnOnce()) {
+    const IS_APART: &str = "OCTOSTORE_TEST_APART";
+    if env::var_os(IS_APART).is_some() {
+        return test();
+    }
+    let program = env::current_exe().unwrap();
+    let name = format!("embedded::{name}");
+    let done = Command::new(program).args(["--exact", &name]).env(IS_APART, "1").output().unwrap();
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success() && said.contains("1 passed"), "{said}");
+}
+
+fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+/// Two folders, the first of which is where the process is.
+fn here_and_elsewhere() -> (TempDir, TempDir) {
+    let (here, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    env::set_current_dir(here.path()).unwrap();
+    (here, elsewhere)
+}
+
+#[test]
+fn a_socket_is_removed_where_it_was_made_wherever_the_program_is_by_then() {
+    apart("a_socket_is_removed_where_it_was_made_wherever_the_program_is_by_then", || {
+        let (here, elsewhere) = here_and_elsewhere();
+        let theirs = elsewhere.path().join("s.sock");
+        fs::write(&theirs, "precious").unwrap();
+        let bind = Bind::Unix(PathBuf::from("s.sock"));
+        let listener = runtime().block_on(Listener::bind(&bind)).unwrap();
+        let ours = here.path().join("s.sock");
+        assert!(ours.exists());
+        env::set_current_dir(elsewhere.path()).unwrap();
+        assert_eq!(listener.address(), Bind::Unix(ours.clone()));
+        drop(listener);
+        assert!(!ours.exists(), "left behind");
+        assert!(theirs.exists(), "not ours to remove");
+    });
+}
