@@ -384,8 +384,8 @@ impl App {
 
 /// Says where it listens, so that commands on this machine find the server.
 fn announce(store: &mut SqliteStore, listeners: &[Listener]) {
-    let addresses: Vec<String> =
-        listeners.iter().map(|listener| listener.address().to_string()).collect();
+    let announced = listeners.iter().filter_map(Listener::announced);
+    let addresses: Vec<String> = announced.map(|address| address.to_string()).collect();
     if let Err(error) = store.announce(&addresses) {
         tracing::warn!(%error, "the lock file does not say where this server listens");
     }

@@ -1,8 +1,25 @@
 //! Inside a program that has more to do than to serve: what such a program may do, and what it must
 //! not be surprised by. What is everybody's in a process, such as its folder, is changed in one of its own.
 
-use octostore::{http::Listener, settings::Bind};
-use std::{env, fs, path::PathBuf, process::Command};
+use crate::common::Setup;
+use octostore::{
+    app::App,
+    clock::{SystemClock, TimeSource},
+    http::Listener,
+    settings::{Bind, Settings},
+    systemd::Given,
+};
+use std::{
+    env, fs,
+    net::TcpListener,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixListener},
+    },
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -21,6 +38,16 @@ fn apart(name: &str, test: impl FnOnce()) {
 
 fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+fn settings(database: &Path) -> Settings {
+    Settings::from_args(["octostore".as_ref(), "--database".as_ref(), database.as_os_str()])
+        .unwrap()
+}
+
+fn start(settings: &Settings, listeners: Vec<Listener>) -> App {
+    let time: Arc<dyn TimeSource> = Arc::new(SystemClock);
+    App::start(settings, listeners, &time).unwrap()
 }
 
 /// Two folders, the first of which is where the process is.
@@ -45,5 +72,22 @@ fn a_socket_is_removed_where_it_was_made_wherever_the_program_is_by_then() {
         drop(listener);
         assert!(!ours.exists(), "left behind");
         assert!(theirs.exists(), "not ours to remove");
+    });
+}
+
+#[test]
+fn a_socket_without_a_path_is_served_and_not_announced_as_one_that_has_one() {
+    let setup = Setup::bare();
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = tcp.local_addr().unwrap();
+    let name = SocketAddr::from_abstract_name(format!("embedded-{address}")).unwrap();
+    let unix = UnixListener::bind_addr(&name).unwrap();
+    runtime().block_on(async {
+        let given = [Given::Unix(unix), Given::Tcp(tcp)];
+        let listeners = given.map(|socket| Listener::given(socket).unwrap());
+        let _app = start(&settings(setup.database()), listeners.into());
+        let lock_file = fs::read_to_string(setup.beside("-lock")).unwrap();
+        let announced: Vec<_> = lock_file.lines().skip(1).collect();
+        assert_eq!(announced, [format!("http://{address}")]);
     });
 }

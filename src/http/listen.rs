@@ -19,8 +19,9 @@ enum Kind {
     Tcp(TcpListener),
     Unix {
         listener: UnixListener,
-        /// From the root on: the process may be in another folder later.
-        path: PathBuf,
+        /// From the root on: the process may be in another folder later. `None` if it has no path,
+        /// but a name that is abstract, or none at all.
+        path: Option<PathBuf>,
         /// Which file it is, if it was made here, and is removed with this.
         own: Option<FileId>,
     },
@@ -109,10 +110,7 @@ impl Listener {
             Given::Unix(socket) => (|| {
                 socket.set_nonblocking(true)?;
                 let address = socket.local_addr()?;
-                let path = match address.as_pathname() {
-                    Some(path) => std::path::absolute(path)?,
-                    None => PathBuf::from("?"),
-                };
+                let path = address.as_pathname().map(std::path::absolute).transpose()?;
                 Ok(Kind::Unix { listener: UnixListener::from_std(socket)?, path, own: None })
             })(),
         };
@@ -120,15 +118,21 @@ impl Listener {
     }
 
     /// Where it listens: with the port that was given, if any port was asked for, and with the path
-    /// of a Unix socket from the root on.
+    /// of a Unix socket from the root on; `unix:?` if that has none.
     pub fn address(&self) -> Bind {
         match &self.0 {
             Kind::Tcp(listener) => match listener.local_addr() {
                 Ok(address) => Bind::Tcp(address),
                 Err(_) => unreachable!("a bound socket has an address"),
             },
-            Kind::Unix { path, .. } => Bind::Unix(path.clone()),
+            Kind::Unix { path, .. } => Bind::Unix(path.clone().unwrap_or_else(|| "?".into())),
         }
+    }
+
+    /// The same, if others can connect there by it.
+    pub(crate) fn announced(&self) -> Option<Bind> {
+        let is_nameless = matches!(self.0, Kind::Unix { path: None, .. });
+        (!is_nameless).then(|| self.address())
     }
 
     /// Waits for the next connection, and says whose it is.
@@ -151,7 +155,7 @@ impl Drop for Listener {
     fn drop(&mut self) {
         // Its socket has this inode until it is closed, which is after this. What somebody else has put
         // there meanwhile is not ours.
-        if let Kind::Unix { path, own: Some(own), .. } = &self.0
+        if let Kind::Unix { path: Some(path), own: Some(own), .. } = &self.0
             && FileId::at(path).is_ok_and(|there| there == *own)
         {
             // A socket file left behind is removed at the next start.
@@ -177,7 +181,7 @@ fn bind_unix(path: &Path) -> io::Result<Kind> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
     let own = Some(FileId::at(path)?);
     // Bound by the path as it was given, which may be the only one that is short enough.
-    Ok(Kind::Unix { listener, path: std::path::absolute(path)?, own })
+    Ok(Kind::Unix { listener, path: Some(std::path::absolute(path)?), own })
 }
 
 /// Why the system refuses, as far as it says.
