@@ -244,6 +244,9 @@ impl App {
         let traces = Traces::from_environment(&outbound, time)?;
         let workload = Workload::new(file.trust, outbound, time.now());
         let boot = BootId::read().map_err(StartError::Boot)?;
+        // Before anything is awaited: the process may be in another folder later.
+        let database = std::path::absolute(&settings.database.0)
+            .unwrap_or_else(|_| settings.database.0.clone());
         let (mut store, recovered) = store::open(&settings.database.0, &boot, time.now())?;
         let calendar = Calendar::new(Arc::clone(time));
         let lets_others_in = !providers.is_empty() || !workload.is_empty();
@@ -261,7 +264,7 @@ impl App {
                  STATIC_TOKENS, or stop this server and run `octostore token create --account NAME`"
             );
         }
-        let first_token = write_down(&settings.database.0, &mut store, &accounts)?;
+        let first_token = write_down(&database, &mut store, &accounts)?;
         announce(&mut store, &listeners);
         let main_file = store.main_file();
         let (counts, clock) =
@@ -295,7 +298,7 @@ impl App {
         let backups = Backups::new(
             Snapshots::new(journal.clone()),
             main_file,
-            store::folder_of(&settings.database.0).to_owned(),
+            store::folder_of(&database).to_owned(),
         );
         let mut actors = Actors { threads: &mut threads, journal, capacity, clock, alone, watched };
         let locks = actors.start("locks", LockMachine::new(recovered.leases, recovered.tokens))?;
@@ -307,7 +310,7 @@ impl App {
         let sources = Sources {
             counts: Arc::clone(&counts),
             actors: actors.watched.into(),
-            files: store::files_of(&settings.database.0),
+            files: store::files_of(&database),
         };
         let service = Arc::new(Service {
             locks,

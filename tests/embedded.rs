@@ -1,7 +1,7 @@
 //! Inside a program that has more to do than to serve: what such a program may do, and what it must
 //! not be surprised by. What is everybody's in a process, such as its folder, is changed in one of its own.
 
-use crate::common::Setup;
+use crate::common::{Address, Client, Setup};
 use octostore::{
     app::App,
     clock::{SystemClock, TimeSource},
@@ -50,6 +50,13 @@ fn start(settings: &Settings, listeners: Vec<Listener>) -> App {
     App::start(settings, listeners, &time).unwrap()
 }
 
+/// A listener on a port of this machine, and where that is.
+fn on_tcp() -> (Listener, Address) {
+    let bound = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = Address::Tcp(bound.local_addr().unwrap());
+    (Listener::given(Given::Tcp(bound)).unwrap(), address)
+}
+
 /// Two folders, the first of which is where the process is.
 fn here_and_elsewhere() -> (TempDir, TempDir) {
     let (here, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
@@ -72,6 +79,34 @@ fn a_socket_is_removed_where_it_was_made_wherever_the_program_is_by_then() {
         drop(listener);
         assert!(!ours.exists(), "left behind");
         assert!(theirs.exists(), "not ours to remove");
+    });
+}
+
+#[test]
+fn a_database_with_a_relative_path_is_found_wherever_the_program_is_by_then() {
+    apart("a_database_with_a_relative_path_is_found_wherever_the_program_is_by_then", || {
+        let (here, elsewhere) = here_and_elsewhere();
+        let runtime = runtime();
+        let _on_it = runtime.enter();
+        let (listener, address) = on_tcp();
+        let app = start(&settings(Path::new("o.db")), vec![listener]);
+        env::set_current_dir(elsewhere.path()).unwrap();
+        // Nothing can be put there any more.
+        elsewhere.close().unwrap();
+
+        let first_token = app.first_token().unwrap();
+        assert_eq!(first_token, here.path().join("o.db.admin-token"));
+        let mut admin = Client::new(&address, fs::read_to_string(first_token).unwrap().trim());
+        let backup = admin.send("GET", "/admin/backup", b"");
+        assert_eq!(backup.status, 200, "{}", backup.text());
+        let metrics = admin.send("GET", "/metrics", b"").text();
+        for file in ["database", "journal"] {
+            let line = format!("octostore_storage_bytes{{file=\"{file}\"}} ");
+            let bytes: f64 =
+                metrics.split(&line).nth(1).unwrap().lines().next().unwrap().parse().unwrap();
+            assert!(bytes >= 4096.0, "{bytes} of the {file}");
+        }
+        runtime.block_on(app.run_until(async {})).unwrap();
     });
 }
 
