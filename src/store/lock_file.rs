@@ -9,11 +9,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Held while a server uses the database. The kernel lets go of it when the process ends,
-/// however it ends, so the file itself stays and means nothing.
+/// Held while a server uses the database, and let go of when this is dropped. The kernel lets go of it
+/// when the process ends, however it ends, so the file itself stays and means nothing.
 #[derive(Debug)]
 pub struct LockFile {
     file: File,
+    /// The process that took it.
+    pid: u32,
 }
 
 /// Who has the lock, as far as the lock file says.
@@ -75,10 +77,16 @@ impl LockFile {
             }
             Err(error) => return Err(Err(error.into())),
         }
-        file.set_len(0).map_err(Err)?;
-        file.rewind().map_err(Err)?;
-        writeln!(file, "{}", std::process::id()).map_err(Err)?;
-        Ok(Self { file })
+        let mut lock = Self { file, pid: std::process::id() };
+        lock.begin().map_err(Err)?;
+        Ok(lock)
+    }
+
+    /// Writes who holds it, over whatever is there.
+    fn begin(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        writeln!(self.file, "{}", self.pid)
     }
 
     /// Says where the server listens, for commands on this machine.
@@ -90,6 +98,18 @@ impl LockFile {
             writeln!(self.file, "{address}")?;
         }
         Ok(())
+    }
+}
+
+impl Drop for LockFile {
+    fn drop(&mut self) {
+        // To close it is not enough: a child that another thread has just started has a copy until it
+        // becomes another program, and the lock is held as long as there is one. And if this is such a
+        // copy, in a child that goes on as it is, the lock is not its own to let go of.
+        if self.pid == std::process::id() {
+            // It is held, so nothing can be wrong with it; if something is, closing it is what is left.
+            let _closed_then = flock(&self.file, FlockOperation::Unlock);
+        }
     }
 }
 
@@ -108,5 +128,25 @@ mod tests {
             panic!("it is there")
         };
         assert_eq!(holder, Holder { pid: Some(std::process::id()), addresses: Vec::new() });
+    }
+
+    #[test]
+    fn a_lock_is_free_once_it_is_dropped_although_a_child_has_a_copy_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("octostore.db");
+        let lock = LockFile::take(&database).unwrap();
+        let _of_a_child = lock.file.try_clone().unwrap();
+        drop(lock);
+        LockFile::take(&database).unwrap();
+    }
+
+    #[test]
+    fn a_child_that_drops_its_copy_of_a_lock_does_not_free_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("octostore.db");
+        let lock = LockFile::take(&database).unwrap();
+        let of_a_parent = std::os::unix::process::parent_id();
+        drop(LockFile { file: lock.file.try_clone().unwrap(), pid: of_a_parent });
+        assert!(matches!(LockFile::take(&database), Err(NotLocked::HeldBy(_))));
     }
 }
