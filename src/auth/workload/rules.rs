@@ -68,7 +68,7 @@ pub enum KeySource {
     Discovery(Url),
     /// In a file, whatever the issuer is called.
     File {
-        /// The file.
+        /// The file, by a path that does not depend on the folder of the process.
         path: PathBuf,
         /// What was in it when the settings were read.
         first: KeySet,

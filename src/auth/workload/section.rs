@@ -256,7 +256,10 @@ fn read_keys(path: PathBuf) -> Result<KeySource, RuleError> {
     let document = serde_json::from_slice(&text).map_err(|_| NotAKeySet);
     match document.and_then(|document| KeySet::read(&document)) {
         Ok(first) if first.is_empty() => Err(RuleError::NoKeys { path }),
-        Ok(first) => Ok(KeySource::File { path, first }),
+        // It is read again later, when the process may be in another folder.
+        Ok(first) => {
+            Ok(KeySource::File { path: std::path::absolute(&path).unwrap_or(path), first })
+        }
         Err(source) => Err(RuleError::NotKeys { path, source }),
     }
 }

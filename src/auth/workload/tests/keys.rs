@@ -1,7 +1,7 @@
 //! How keys are come by, how often, and how old they get.
 
 use super::{
-    super::{AdmitError, Refusal, keys::Unavailable},
+    super::{AdmitError, Refusal, keys::Unavailable, rules::KeySource},
     *,
 };
 use std::sync::Arc;
@@ -192,4 +192,17 @@ async fn keys_in_a_file_are_read_again_when_it_has_changed() {
     show(&workload, &new, 90).await.unwrap();
     assert_eq!(show(&workload, &new, 3700).await.unwrap_err(), UNAVAILABLE);
     assert_eq!(web.asked_for_keys(), 0);
+}
+
+#[test]
+fn keys_in_a_file_with_a_relative_path_are_found_wherever_the_program_is_by_then() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("jwks.json");
+    std::fs::write(&file, jwks(&[&Signer::new("ES256", "one")]).to_string()).unwrap();
+    // Up to the root, and down again.
+    let up = "../".repeat(std::env::current_dir().unwrap().components().count() - 1);
+    let more = format!("jwks_file = \"{up}.{}\"\nclaims = {{ x = \"y\" }}", file.display());
+    let [rule] = rules(&rule("filed", &more)).try_into().unwrap();
+    let KeySource::File { path, .. } = rule.keys else { panic!("they are in a file") };
+    assert!(path.is_absolute(), "{}", path.display());
 }

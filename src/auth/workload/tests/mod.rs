@@ -5,6 +5,7 @@ mod rules;
 
 use super::{
     Admission, AdmitError, Workload,
+    rules::TrustRule,
     section::TrustSection,
     testing::{Signer, Web},
 };
@@ -28,14 +29,17 @@ fn lease(seconds: u64) -> Instant {
 }
 
 /// The rules that are written so.
-fn workload(rules: &str, web: &Web) -> Workload<Web> {
+fn workload(written: &str, web: &Web) -> Workload<Web> {
+    Workload::new(rules(written), web.clone(), lease(0))
+}
+
+fn rules(written: &str) -> Vec<TrustRule> {
     #[derive(serde::Deserialize)]
     struct File {
         trust: Vec<TrustSection>,
     }
-    let file: File = toml::from_str(rules).unwrap();
-    let rules = TrustSection::check_all(file.trust, Path::new("")).unwrap();
-    Workload::new(rules, web.clone(), lease(0))
+    let file: File = toml::from_str(written).unwrap();
+    TrustSection::check_all(file.trust, Path::new("")).unwrap()
 }
 
 /// One rule of [`ISSUER`], with this besides.
