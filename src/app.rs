@@ -374,13 +374,7 @@ impl App {
         self.server.stop(if failure.is_none() { DRAIN } else { DRAIN_AFTER_FAILURE }).await;
         // The handles go with the service; the threads end one after the other.
         let service = self.service;
-        let stopping = tokio::task::spawn_blocking(move || {
-            self.threads.stop();
-            service.traces.stop();
-        });
-        if let Err(panic) = stopping.await {
-            std::panic::resume_unwind(panic.into_panic());
-        }
+        self.threads.stop(move || service.traces.stop()).await;
         failure.or_else(|| self.failures.try_recv().ok()).map_or(Ok(()), Err)
     }
 }

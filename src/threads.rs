@@ -22,8 +22,8 @@ use std::{
     any::Any,
     io,
     num::NonZeroUsize,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{Arc, mpsc::channel},
     thread::JoinHandle,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -142,9 +142,34 @@ impl Threads {
         std::thread::Builder::new().name(actor.to_owned()).spawn(run).map_err(StartError::Thread)
     }
 
-    /// Stops every actor, then the journal.
-    pub fn stop(mut self) {
-        stop(self.take());
+    /// Stops every actor, then the journal, and then does what comes last. A panic of that is passed on.
+    ///
+    /// On a thread of its own: the runtime's may all be taken, for as long as it likes, and what was
+    /// decided must come to disk. If the system has none to give, it is done here.
+    pub async fn stop(mut self, last: impl FnOnce() + Send + 'static) {
+        type Work = Box<dyn FnOnce() + Send>;
+        // Nothing depends on the runtime from here on: it may stand still meanwhile.
+        self.alarm.retire();
+        let left = self.take();
+        let work: Work = Box::new(move || {
+            stop(left);
+            last();
+        });
+        // What a thread that cannot be started was to do is lost: so it is told only once it has.
+        let (tell, told) = channel::<Work>();
+        let run = move || told.recv().map(|work| catch_unwind(AssertUnwindSafe(work)));
+        match aside("stop", run) {
+            Ok(done) => {
+                let _it_listens = tell.send(work);
+                if let Ok(Ok(Err(panic))) = done.await {
+                    resume_unwind(panic);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no thread to stop on: the runtime stands still meanwhile");
+                work();
+            }
+        }
     }
 
     fn take(&mut self) -> Vec<RunningActor> {

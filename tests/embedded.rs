@@ -9,6 +9,7 @@ use octostore::{
     settings::{Bind, Settings},
     systemd::Given,
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
     env, fs,
     net::TcpListener,
@@ -107,6 +108,31 @@ fn a_database_with_a_relative_path_is_found_wherever_the_program_is_by_then() {
             assert!(bytes >= 4096.0, "{bytes} of the {file}");
         }
         runtime.block_on(app.run_until(async {})).unwrap();
+    });
+}
+
+/// Sets the soft limit of what this process may have.
+fn limit(resource: Resource, most: Option<u64>) {
+    let maximum = getrlimit(resource).maximum;
+    setrlimit(resource, Rlimit { current: most, maximum }).unwrap();
+}
+
+#[test]
+fn a_server_stops_in_good_order_although_the_system_has_no_thread_to_give() {
+    apart("a_server_stops_in_good_order_although_the_system_has_no_thread_to_give", || {
+        let (setup, runtime) = (Setup::bare(), runtime());
+        let _on_it = runtime.enter();
+        let app = start(&settings(setup.database()), Vec::new());
+        // There is no room for another stack.
+        let before = getrlimit(Resource::As).current;
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let size = status.split_once("VmSize:").unwrap().1.split_whitespace().next().unwrap();
+        limit(Resource::As, Some((size.parse::<u64>().unwrap() + 1024) * 1024));
+        assert!(std::thread::Builder::new().spawn(|| {}).is_err());
+        let stopped = runtime.block_on(app.run_until(async {}));
+        limit(Resource::As, before);
+        stopped.unwrap();
+        drop(start(&settings(setup.database()), Vec::new()));
     });
 }
 

@@ -75,6 +75,30 @@ async fn a_server_that_is_dropped_frees_its_file() {
     until_free(folder.path()).await;
 }
 
+#[test]
+fn a_server_stops_although_its_runtime_has_no_thread_for_what_blocks() {
+    let runtime =
+        Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+    let folder = TempDir::new().unwrap();
+    let (_held_until_the_end, until_then) = std::sync::mpsc::channel::<()>();
+    runtime.block_on(async {
+        tokio::task::spawn_blocking(move || until_then.recv());
+        let first = app(folder.path()).unwrap();
+        let stopped = timeout(Duration::from_secs(60), first.run_until(async {}));
+        stopped.await.expect("it waits for ever").unwrap();
+        drop(app(folder.path()).expect("the file is free"));
+    });
+}
+
+#[tokio::test]
+async fn a_panic_at_the_very_end_is_passed_on() {
+    let folder = TempDir::new().unwrap();
+    let app = app(folder.path()).unwrap();
+    let stopping = tokio::spawn(app.threads.stop(|| panic!("the last words")));
+    let panic = stopping.await.unwrap_err().into_panic();
+    assert_eq!(panic.downcast_ref(), Some(&"the last words"));
+}
+
 /// Among the answers of the last commit are such as belong to tasks that nobody polls.
 #[test]
 fn a_server_that_is_dropped_frees_its_file_although_its_runtime_stands_still() {
