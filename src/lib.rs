@@ -7,7 +7,7 @@
 //! use octostore::{serve, http::Listener, settings::Settings};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let settings = Settings::from_args(["octostore", "--database", "locks.db"])?;
+//! let settings = Settings::from_args_alone(["octostore", "--database", "locks.db"])?;
 //! let listener = Listener::bind(&settings.bind[0]).await?;
 //! serve(vec![listener], &settings, async { /* until this is done */ }).await?;
 //! # Ok(())

@@ -2,6 +2,7 @@
 //! not be surprised by. What is everybody's in a process, such as its folder, is changed in one of its own.
 
 use crate::common::{Address, Client, Setup};
+use clap::CommandFactory;
 use octostore::{
     app::App,
     clock::{SystemClock, TimeSource},
@@ -26,13 +27,20 @@ use tokio::runtime::{Builder, Runtime};
 
 /// Runs `test`, which is called `name` here, in a process of its own.
 fn apart(name: &str, test: impl FnOnce()) {
+    apart_with(name, &[], test);
+}
+
+/// The same, with these variables in its environment besides.
+fn apart_with(name: &str, variables: &[(String, &str)], test: impl FnOnce()) {
     const IS_APART: &str = "OCTOSTORE_TEST_APART";
     if env::var_os(IS_APART).is_some() {
         return test();
     }
     let program = env::current_exe().unwrap();
     let name = format!("embedded::{name}");
-    let done = Command::new(program).args(["--exact", &name]).env(IS_APART, "1").output().unwrap();
+    let mut command = Command::new(program);
+    command.args(["--exact", &name]).env(IS_APART, "1").envs(variables.iter().cloned());
+    let done = command.output().unwrap();
     let said = String::from_utf8_lossy(&done.stdout);
     assert!(done.status.success() && said.contains("1 passed"), "{said}");
 }
@@ -108,6 +116,26 @@ fn a_database_with_a_relative_path_is_found_wherever_the_program_is_by_then() {
             assert!(bytes >= 4096.0, "{bytes} of the {file}");
         }
         runtime.block_on(app.run_until(async {})).unwrap();
+    });
+}
+
+#[test]
+fn settings_of_a_command_line_alone_are_the_same_whatever_the_environment_says() {
+    let command = Settings::command();
+    let known = command.get_arguments().filter_map(|argument| argument.get_env());
+    let variables: Vec<_> =
+        known.map(|variable| (variable.to_str().unwrap().to_owned(), "of the host")).collect();
+    assert!(variables.len() > 30);
+    let name = "settings_of_a_command_line_alone_are_the_same_whatever_the_environment_says";
+    let read = Settings::from_args(["octostore"]);
+    // In the process apart they are told.
+    let defaults = read.map(|defaults| format!("{defaults:?}")).unwrap_or_default();
+    apart_with(name, &[variables, vec![("DEFAULTS".to_owned(), &defaults)]].concat(), || {
+        Settings::from_args(["octostore"]).unwrap_err();
+        let alone = Settings::from_args_alone(["octostore"]).unwrap();
+        assert_eq!(format!("{alone:?}"), env::var("DEFAULTS").unwrap());
+        let said = Settings::from_args_alone(["octostore", "--bind", "x"]).unwrap_err().to_string();
+        assert!(said.contains("--bind") && !said.contains("BIND_ADDR"), "{said}");
     });
 }
 

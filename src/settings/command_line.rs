@@ -1,8 +1,8 @@
 //! Reading a command line and the environment, and saying in one line what is wrong with them.
 
-use super::SettingsError;
+use super::{Settings, SettingsError};
 use clap::{
-    Command, Parser,
+    Command, CommandFactory, Parser,
     builder::Resettable,
     error::{ContextKind, ContextValue, ErrorKind},
 };
@@ -21,23 +21,63 @@ use std::{
 pub fn parse<P: Parser, T: Into<OsString> + Clone>(
     arguments: impl IntoIterator<Item = T>,
 ) -> Result<P, SettingsError> {
+    parse_as(&P::command(), arguments)
+}
+
+/// Reads what `command` knows.
+fn parse_as<P: Parser, T: Into<OsString> + Clone>(
+    command: &Command,
+    arguments: impl IntoIterator<Item = T>,
+) -> Result<P, SettingsError> {
     let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
-    let asked = without_empty_variables(P::command()).try_get_matches_from(&arguments);
+    let is_empty = |variable: &OsStr| env::var_os(variable).is_some_and(|value| value.is_empty());
+    let asked = without_variables(command.clone(), is_empty).try_get_matches_from(&arguments);
     asked.and_then(|asked| P::from_arg_matches(&asked)).map_err(|error| {
-        let whole = || P::command().try_get_matches_from(&arguments).err();
+        let whole = || command.clone().try_get_matches_from(&arguments).err();
         // The help speaks of every variable.
         let help = (error.kind() == ErrorKind::DisplayHelp).then(whole).flatten();
-        SettingsError::of(&help.unwrap_or(error), &P::command())
+        SettingsError::of(&help.unwrap_or(error), command)
     })
 }
 
-fn without_empty_variables(command: Command) -> Command {
-    let is_empty = |variable: &OsStr| env::var_os(variable).is_some_and(|value| value.is_empty());
+/// The same command, for which the variables that are `not_read` are not there.
+fn without_variables(command: Command, not_read: fn(&OsStr) -> bool) -> Command {
     command
         .mut_args(|known| {
-            if known.get_env().is_some_and(is_empty) { known.env(Resettable::Reset) } else { known }
+            if known.get_env().is_some_and(not_read) { known.env(Resettable::Reset) } else { known }
         })
-        .mut_subcommands(without_empty_variables)
+        .mut_subcommands(|command| without_variables(command, not_read))
+}
+
+impl Settings {
+    /// Reads a command line, of which the first is the name of the program, and, for what that leaves
+    /// out, the environment: `DATABASE_URL`, `ADMIN_KEY`, and all the others. A program that has more
+    /// to do than to serve may have variables of these names for something else; for that there is
+    /// [`Self::from_args_alone`].
+    ///
+    /// # Errors
+    /// See [`SettingsError`].
+    pub fn from_args<I, T>(args: I) -> Result<Self, SettingsError>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<OsString> + Clone,
+    {
+        parse(args)
+    }
+
+    /// Reads a command line, of which the first is the name of the program, and no variable of the
+    /// environment: what the command line leaves out has its default. Only with the feature `otel` a
+    /// start still reads the environment, for where traces go (`OTEL_…`).
+    ///
+    /// # Errors
+    /// See [`SettingsError`].
+    pub fn from_args_alone<I, T>(args: I) -> Result<Self, SettingsError>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<OsString> + Clone,
+    {
+        parse_as(&without_variables(Self::command(), |_| true), args)
+    }
 }
 
 impl SettingsError {

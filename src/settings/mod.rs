@@ -22,7 +22,7 @@ use crate::{
 };
 use clap::Parser;
 use octostore_actors::domain::{config::ConfigQuota, values::Quota};
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 /// What else there is.
 const COMMANDS: &str = "\
@@ -238,18 +238,6 @@ pub enum SettingsError {
 }
 
 impl Settings {
-    /// Reads the command line and the environment.
-    ///
-    /// # Errors
-    /// See [`SettingsError`].
-    pub fn from_args<I, T>(args: I) -> Result<Self, SettingsError>
-    where
-        I: IntoIterator<Item = T>,
-        T: Into<OsString> + Clone,
-    {
-        parse(args)
-    }
-
     /// The tokens of `STATIC_TOKENS` and `STATIC_TOKENS_FILE` together.
     ///
     /// # Errors
