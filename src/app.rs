@@ -4,11 +4,13 @@
 //! answers what it has taken, then each actor handles what is queued, then the persistence actor
 //! commits the last of it, then the file is closed.
 mod first_accounts;
+mod limits;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use crate::traces::TracesError;
 pub use first_accounts::token_path;
+pub use limits::Limits;
 
 use crate::{
     alone::Alone,
@@ -31,7 +33,7 @@ use crate::{
         exposition::{Exposition, Sources},
         store::StoreWatch,
     },
-    settings::{HeldStatus, MetricsAccess, Settings, SettingsError},
+    settings::{Settings, SettingsError},
     store::{self, OpenError, SqliteStore},
     threads::{Actors, Threads},
     traces::Traces,
@@ -127,43 +129,6 @@ impl Service {
         let name = self.directory.name(account);
         debug_assert!(name.is_some(), "a lock is held by an account that is not");
         name.map_or_else(String::new, |name| name.to_string())
-    }
-}
-
-/// The bounds of requests, from the settings.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// How long the token of a sign-in lasts; `None` is until it is revoked.
-    pub sign_in_life: Option<Duration>,
-    /// How long an entry of the audit log is shown; `None` is for ever.
-    pub audit_life: Option<Duration>,
-    /// What a held lock is answered with.
-    pub held_status: HeldStatus,
-    /// Who may read the metrics.
-    pub metrics: MetricsAccess,
-    /// How many connections may be open.
-    pub max_connections: u32,
-    /// For the head of a request.
-    pub header_timeout: Duration,
-    /// For its body.
-    pub body_timeout: Duration,
-    /// For a peer that does not read.
-    pub write_timeout: Duration,
-}
-
-impl Limits {
-    fn of(settings: &Settings) -> Self {
-        Self {
-            sign_in_life: (settings.sign_in_days > 0)
-                .then(|| Duration::from_secs(u64::from(settings.sign_in_days) * 86_400)),
-            audit_life: settings.audit_retention().life,
-            held_status: settings.held_status,
-            metrics: settings.metrics,
-            max_connections: settings.max_connections,
-            header_timeout: settings.header_timeout.into(),
-            body_timeout: settings.body_timeout.into(),
-            write_timeout: settings.write_timeout.into(),
-        }
     }
 }
 

@@ -81,7 +81,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Fatal> {
-    let mut settings = match command::run(std::env::args_os().collect())? {
+    let settings = match command::run(std::env::args_os().collect())? {
         Asked::Serve(settings) => *settings,
         Asked::Done(text) => {
             print(&text);
@@ -91,7 +91,7 @@ fn run() -> Result<(), Fatal> {
     // Before there is any thread.
     let given = systemd::given_sockets().map_err(ListenError::Given)?;
     start_logging(settings.log_format)?;
-    settings.max_connections = settings.max_connections.min(most_connections());
+    raise_limit_of_open_files();
     let runtime = runtime(settings.http_threads).map_err(Fatal::Runtime)?;
     let served = runtime.block_on(serve(&settings, given));
     // Nobody waits for what is left, such as for a name server that does not answer.
@@ -235,22 +235,12 @@ fn start_logging(format: LogFormat) -> Result<(), Fatal> {
     Ok(())
 }
 
-/// How many connections the system has file descriptors for, after asking it for as many as it
-/// gives. Above that they would not be refused, but left hanging.
-fn most_connections() -> u32 {
-    /// What the server needs besides: the database, its journal, listeners, the runtime.
-    const RESERVED: u64 = 64;
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    let files = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(error) => {
-            tracing::debug!(%error, "the limit of open files stays as it is");
-            limit.current
-        }
-    };
-    let connections = files.unwrap_or(u64::MAX).saturating_sub(RESERVED).max(1);
-    u32::try_from(connections).unwrap_or(u32::MAX)
+/// Asks the system for as many file descriptors as it gives: no more connections than that are taken.
+fn raise_limit_of_open_files() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
 }
 
 fn runtime(http_threads: u16) -> std::io::Result<Runtime> {

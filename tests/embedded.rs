@@ -1,7 +1,7 @@
 //! Inside a program that has more to do than to serve: what such a program may do, and what it must
 //! not be surprised by. What is everybody's in a process, such as its folder, is changed in one of its own.
 
-use crate::common::{Address, Client, Setup};
+use crate::common::{Address, Client, Connection, Setup};
 use clap::CommandFactory;
 use octostore::{
     app::App,
@@ -161,6 +161,24 @@ fn a_server_stops_in_good_order_although_the_system_has_no_thread_to_give() {
         limit(Resource::As, before);
         stopped.unwrap();
         drop(start(&settings(setup.database()), Vec::new()));
+    });
+}
+
+#[test]
+fn bounded_no_more_connections_are_taken_than_there_are_file_descriptors_for() {
+    apart("bounded_no_more_connections_are_taken_than_there_are_file_descriptors_for", || {
+        let (setup, runtime) = (Setup::bare(), runtime());
+        let _on_it = runtime.enter();
+        // Both ends of each are in this process.
+        limit(Resource::Nofile, Some(64 + 4));
+        let (listener, address) = on_tcp();
+        let _app = start(&settings(setup.database()), vec![listener]);
+        let mut open: Vec<_> = (0..4).map(|_| Client::anonymous(&address)).collect();
+        for client in &mut open {
+            assert_eq!(client.send("GET", "/health", b"").status, 200);
+        }
+        Connection::open(&address).read().refused(503, "too_many_connections");
+        assert_eq!(getrlimit(Resource::Nofile).current, Some(64 + 4), "the limit is the program's");
     });
 }
 
