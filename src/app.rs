@@ -196,13 +196,22 @@ impl App {
     /// Opens the store and begins to serve `listeners`, on the lease and wall clocks of `time`.
     /// Must be called on a tokio runtime with time and I/O.
     ///
+    /// It reads the whole database, and waits for the disk: a runtime that has others to look after
+    /// calls it with [`spawn_blocking`](tokio::task::spawn_blocking).
+    ///
     /// # Errors
     /// See [`StartError`].
+    ///
+    /// # Panics
+    /// If this is no tokio runtime, or one without time (`enable_time`, `enable_all`). Nothing has been
+    /// opened then.
     pub fn start(
         settings: &Settings,
         listeners: Vec<Listener>,
         time: &Arc<dyn TimeSource>,
     ) -> Result<Self, StartError> {
+        // Without time every connection would panic.
+        drop(tokio::time::sleep(Duration::ZERO));
         let configured = settings.configured_tokens()?;
         let (file, outbound) = (settings.file()?, Outbound::new());
         let providers = settings.providers(&file, &outbound)?;

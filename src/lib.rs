@@ -61,6 +61,9 @@ pub enum ServeError {
 ///
 /// # Errors
 /// See [`ServeError`].
+///
+/// # Panics
+/// As [`App::start`] does.
 pub async fn serve(
     listeners: Vec<Listener>,
     settings: &Settings,

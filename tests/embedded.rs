@@ -18,6 +18,7 @@ use std::{
         linux::net::SocketAddrExt,
         unix::net::{SocketAddr, UnixListener},
     },
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
@@ -179,6 +180,39 @@ fn bounded_no_more_connections_are_taken_than_there_are_file_descriptors_for() {
         }
         Connection::open(&address).read().refused(503, "too_many_connections");
         assert_eq!(getrlimit(Resource::Nofile).current, Some(64 + 4), "the limit is the program's");
+    });
+}
+
+#[test]
+fn a_runtime_that_cannot_serve_is_refused_before_the_database_is_opened() {
+    let setup = Setup::bare();
+    let start = || drop(start(&settings(setup.database()), Vec::new()));
+    let without_time = Builder::new_multi_thread().enable_io().build().unwrap();
+    for (runtime, names) in [(None, "no reactor"), (Some(without_time), "enable_time")] {
+        let _on_it = runtime.as_ref().map(Runtime::enter);
+        let said = catch_unwind(AssertUnwindSafe(start)).unwrap_err();
+        let said = said
+            .downcast_ref::<String>()
+            .cloned()
+            .unwrap_or_else(|| (*said.downcast_ref::<&str>().unwrap()).to_owned());
+        assert!(said.contains(names), "{said}");
+        assert!(!setup.database().exists());
+    }
+}
+
+#[test]
+fn a_server_starts_where_it_keeps_nobody_waiting() {
+    let setup = Setup::bare();
+    Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+        let (listener, address) = on_tcp();
+        let settings = settings(setup.database());
+        let starting = tokio::task::spawn_blocking(move || start(&settings, vec![listener]));
+        let app = starting.await.unwrap();
+        let asking = tokio::task::spawn_blocking(move || {
+            Client::anonymous(&address).send("GET", "/readyz", b"").status
+        });
+        assert_eq!(asking.await.unwrap(), 200);
+        app.run_until(async {}).await.unwrap();
     });
 }
 
