@@ -108,3 +108,25 @@ fn the_table_of_the_readme_names_paths_that_answer() {
         server.alice().send("GET", path, b"").refused(404, "sign_in_not_configured");
     }
 }
+
+/// The blocks of `text` that begin with this line, in order.
+fn blocks(text: &str, fence: &str) -> Vec<String> {
+    let blocks = text.split(fence).skip(1);
+    blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_readme_embeds_it_with_the_examples_that_the_compiler_has_seen() {
+    let readme = include_str!("../README.md");
+    let section = readme.split_once("\n## Embedding\n").unwrap().1;
+    let section = section.split("\n## ").next().unwrap();
+    // Those of the library are compiled with the tests of its documentation.
+    let lines = include_str!("../src/lib.rs").lines().filter_map(|line| line.strip_prefix("//!"));
+    let library: Vec<_> = lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+    let examples = blocks(section, "```rust\n");
+    assert_eq!(examples.len(), 2);
+    assert_eq!(examples, blocks(&library.join("\n"), "```no_run\n"));
+    // And SQLite is built as it is here.
+    let here = include_str!("../.cargo/config.toml").split_once("[env]\n").unwrap().1;
+    assert_eq!(blocks(section, "```toml\n")[1], format!("[env]\n{here}"));
+}
