@@ -57,8 +57,8 @@
 //!   command `octostore` does.
 //! - **Log, panics, signals:** nothing is set up for them. What there is to say goes to `tracing`. [`log`] and
 //!   [`command`] are for the command `octostore`, which sets up all three.
-//! - **File descriptors:** the limit stays as it is when [`App::start`] is called. 64 below it is the most that
-//!   [`Settings::max_connections`] can be.
+//! - **File descriptors:** their limit stays as it is. At most 64 fewer connections than that are taken, whatever
+//!   [`Settings::max_connections`] says.
 //! - **Runtime:** it needs time and I/O. A start reads the whole database, so it is called with
 //!   [`spawn_blocking`](tokio::task::spawn_blocking) above; stopping is done on a thread of its own. While one
 //!   connection is open and the disk is quick, the thread that serves it waits for the disk itself: give the

@@ -241,29 +241,36 @@ fn changes_at_once_have_one_entry_each() {
 
 /// Adds an entry as a later version might write it.
 pub fn spoil_an_entry(setup: &Setup) {
-    let entry = "
-        INSERT INTO audit (at, who, source, request, action, target, outcome)
-        VALUES (unixepoch() * 1000, 'server', '', '', 'of.tomorrow', 'spoilt', 'ok')";
-    Sqlite::open(setup.database()).unwrap().execute(entry, []).unwrap();
+    add_spoilt(setup, "''", "of.tomorrow");
+}
+
+fn add_spoilt(setup: &Setup, source: &str, action: &str) {
+    let entry = format!(
+        "INSERT INTO audit (at, who, source, request, action, target, outcome)
+         VALUES (unixepoch() * 1000, 'server', {source}, '', '{action}', 'spoilt', 'ok')"
+    );
+    Sqlite::open(setup.database()).unwrap().execute(&entry, []).unwrap();
 }
 
 #[test]
 fn an_entry_that_cannot_be_read_is_in_nobody_s_way_but_its_reader_s() {
-    let server = setup().start();
-    let setup = server.setup.clone();
-    Caller::alice(&server).put("/flags/a", &json!({ "enabled": true })).ok();
-    server.stop();
-    spoil_an_entry(&setup);
-    let server = setup.start();
-    Caller::alice(&server).put("/flags/b", &json!({ "enabled": true })).ok();
-    for path in ["/admin/audit", "/admin/audit/export", "/admin/audit?before=3"] {
-        keeper(&server).get(path).refused(500, "audit_unreadable");
+    // Of a later version, and no text at all.
+    for (source, action) in [("''", "of.tomorrow"), ("CAST(x'ff' AS TEXT)", "flag.set")] {
+        let server = setup().start();
+        let setup = server.setup.clone();
+        Caller::alice(&server).put("/flags/a", &json!({ "enabled": true })).ok();
+        server.stop();
+        add_spoilt(&setup, source, action);
+        let server = setup.start();
+        Caller::alice(&server).put("/flags/b", &json!({ "enabled": true })).ok();
+        for path in ["/admin/audit", "/admin/audit/export", "/admin/audit?before=3"] {
+            keeper(&server).get(path).refused(500, "audit_unreadable");
+        }
+        assert_eq!(entries(&server, "before=2")[0]["target"], "a", "what came before it");
+        Caller::alice(&server).put("/flags/c", &json!({ "enabled": true })).ok();
+        let exit = server.stop();
+        assert!(exit.err.contains("cannot be read") && exit.err.contains("id=2"), "{}", exit.err);
     }
-    assert_eq!(entries(&server, "before=2")[0]["target"], "a", "what came before it");
-    assert_eq!(entries(&server, "limit=1&before=2").len(), 1);
-    Caller::alice(&server).put("/flags/c", &json!({ "enabled": true })).ok();
-    let exit = server.stop();
-    assert!(exit.err.contains("cannot be read") && exit.err.contains("id=2"), "{}", exit.err);
 }
 
 #[test]

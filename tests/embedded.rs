@@ -69,7 +69,9 @@ fn on_tcp() -> (Listener, Address) {
 
 /// Two folders, the first of which is where the process is.
 fn here_and_elsewhere() -> (TempDir, TempDir) {
-    let (here, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    // Where it really is, as the process says of itself.
+    let root = env::temp_dir().canonicalize().unwrap();
+    let (here, elsewhere) = (TempDir::new_in(&root).unwrap(), TempDir::new_in(&root).unwrap());
     env::set_current_dir(here.path()).unwrap();
     (here, elsewhere)
 }

@@ -176,12 +176,13 @@ fn tcp(listener: TcpListener) -> io::Result<Kind> {
 }
 
 fn bind_unix(path: &Path) -> io::Result<Kind> {
+    let absolute = std::path::absolute(path)?;
+    // By the path as it was given, which may be the only one that is short enough.
     let listener = UnixListener::bind(path)?;
     // For the owner and the group, in which a reverse proxy can be.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
     let own = Some(FileId::at(path)?);
-    // Bound by the path as it was given, which may be the only one that is short enough.
-    Ok(Kind::Unix { listener, path: Some(std::path::absolute(path)?), own })
+    Ok(Kind::Unix { listener, path: Some(absolute), own })
 }
 
 /// Why the system refuses, as far as it says.

@@ -152,7 +152,7 @@ impl<L: Listed> Listing<L> {
 }
 
 /// Asks once more, for an answer of `identity` that has begun and cannot be refused any more: it waits while
-/// the actor is too busy.
+/// the actor is too busy, or what it sees is undone again and again because the disk is full.
 ///
 /// # Errors
 /// The token that was shown is good no more; and what `ask` says.
@@ -169,7 +169,7 @@ where
             return Err(no_longer(service, identity));
         }
         match ask().await {
-            Err(ApiError::Overloaded) => tokio::time::sleep(REST).await,
+            Err(ApiError::Overloaded | ApiError::StoreFull) => tokio::time::sleep(REST).await,
             told => return told,
         }
     }

@@ -260,8 +260,13 @@ impl Store for SqliteStore {
     fn audit(&mut self, query: &AuditQuery) -> Result<Result<AuditPage, Unreadable>, StoreFailure> {
         match audit::read(&self.connection, self.retention, query) {
             Ok(page) => Ok(Ok(page)),
-            Err(BadRow::Sqlite(error)) => Err(failure(error)),
-            Err(BadRow::Changed { .. } | BadRow::Impossible { .. }) => Ok(Err(Unreadable)),
+            // What SQLite has read and does not become a value is the row's fault.
+            Err(BadRow::Sqlite(error)) if error.sqlite_error_code().is_some() => {
+                Err(failure(error))
+            }
+            Err(BadRow::Sqlite(_) | BadRow::Changed { .. } | BadRow::Impossible { .. }) => {
+                Ok(Err(Unreadable))
+            }
         }
     }
 

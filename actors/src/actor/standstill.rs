@@ -8,8 +8,8 @@ use crate::{
 
 /// Those who bring commands to actors, and may stand still: one that commits what it has brought
 /// waits for the disk, and reads nothing meanwhile. A renewal that came in time is not in a mailbox then,
-/// although its actor is as awake as ever. So nothing expires before they go on; and after a
-/// standstill as long as a stall, not before they have had the time to bring what has come.
+/// although its actor is as awake as ever. So nothing expires before they go on and have had a moment to
+/// bring what has come; after a standstill as long as a stall, as much as after a stall.
 #[derive(Debug)]
 pub struct Standstill {
     /// How many stand still.
@@ -32,9 +32,9 @@ impl Standstill {
         let begun = clock.now();
         let done = something();
         let ended = clock.now();
-        if ended.since(begun) > STALL {
-            self.quiet_until.fetch_max((ended + GRACE).as_nanos(), Ordering::SeqCst);
-        }
+        // Also after a short one: what has come waits to be read, and what was read to be brought.
+        let grace = if ended.since(begun) > STALL { GRACE } else { EXPIRY_PAUSE };
+        self.quiet_until.fetch_max((ended + grace).as_nanos(), Ordering::SeqCst);
         // Last: whoever sees that nobody stands still sees how long to wait.
         self.standing.fetch_sub(1, Ordering::SeqCst);
         done

@@ -71,6 +71,20 @@ fn time_nothing_expires_while_whoever_brings_renewals_waits_for_the_disk() {
     assert_eq!(confirmed(&mut renewal).expires, at(15), "it may have been sent in time");
 }
 
+#[test]
+fn time_a_renewal_that_came_during_a_short_standstill_is_in_time_too() {
+    let mut bench = Bench::new();
+    let a = bench.hold("a", holder(1), 3);
+    look_often_until(&mut bench, at_ms(2_850));
+    let (standstill, clock) = (Arc::clone(&bench.standstill), Arc::clone(&bench.clock));
+    standstill.during(&*clock, || clock.set(a.expires));
+    // The actor's thread is the first that has a core again.
+    bench.settle();
+    let mut renewal = bench.renew(&a, 10);
+    bench.settle();
+    assert_eq!(confirmed(&mut renewal).expires, at(13));
+}
+
 /// Time goes on, and the actor's thread does whatever is due.
 fn look_often_until(bench: &mut Bench, end: Instant) {
     while bench.clock.now() < end {
