@@ -44,6 +44,25 @@ impl Default for JournalSize {
     }
 }
 
+/// A file that stays open, and is read beside whoever writes it.
+pub trait ReadAt: Send {
+    /// Fills `buffer` with what begins at `at`; says no if there is not that much.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn fill(&self, buffer: &mut [u8], at: u64) -> io::Result<bool>;
+}
+
+impl ReadAt for File {
+    fn fill(&self, buffer: &mut [u8], at: u64) -> io::Result<bool> {
+        match self.read_exact_at(buffer, at) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// The files of one database.
 pub trait Files {
     /// The path without links, so that one file has one lock. The file itself may not exist yet.
@@ -82,6 +101,12 @@ pub trait Files {
         let _not_here = path;
         Ok(None)
     }
+
+    /// The journal, which is there, to be read beside SQLite.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    fn hold_journal(&self, journal: &Path) -> io::Result<Box<dyn ReadAt>>;
 
     /// Makes a file that is nobody else's to read, if there is none.
     ///
@@ -162,6 +187,10 @@ impl Files for SystemFiles {
 
     fn hold_open(&self, path: &Path) -> io::Result<Option<File>> {
         File::open(path).map(Some)
+    }
+
+    fn hold_journal(&self, journal: &Path) -> io::Result<Box<dyn ReadAt>> {
+        Ok(Box::new(File::open(journal)?))
     }
 
     fn create(&self, path: &Path) -> io::Result<()> {

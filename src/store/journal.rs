@@ -12,6 +12,10 @@
 //!
 //! The format: "WAL File Format" in SQLite's documentation of its database file format, section 4.
 
+mod leftover;
+
+pub use leftover::{Leftover, NotRefused};
+
 use std::io::{self, Read};
 
 /// A journal that has lost commits.

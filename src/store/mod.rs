@@ -34,15 +34,17 @@ pub use audit::Retention;
 pub use backup::{BackupError, Restored, backup, copy_main_file, restore};
 pub use check::{Checked, check};
 pub use contents::{Contents, Contradiction};
-pub use files::{Files, JournalSize, SystemFiles, beside, folder_of, sync_name};
+pub use files::{Files, JournalSize, ReadAt, SystemFiles, beside, folder_of, sync_name};
 pub use fill::{AuditRows, fill};
 pub use header::belongs_to_a_database;
+pub use journal::NotRefused;
 pub use lock_file::{Holder, LockFile, NotLocked};
 pub use open::{Recovered, TOKEN_BLOCK, open, open_on};
 pub use refusal::{OpenError, why_not_read, why_not_written};
 pub use unfinished::{begin_file, remove_unfinished};
 
 use crate::metrics::store::{StoreCounts, StoreWatch};
+use journal::Leftover;
 use octostore_actors::{
     commit::{Pressure, Store, StoreFailure, Unreadable, Verdict},
     domain::{
@@ -84,6 +86,7 @@ pub struct SqliteStore {
     /// How many frames the journal holds that are not in the main file yet.
     frames: Arc<AtomicU32>,
     journal: JournalSize,
+    leftover: Leftover,
     watch: Option<StoreWatch>,
     /// Held as long as the store is: dropped after the connection.
     lock: Option<LockFile>,
@@ -174,7 +177,10 @@ impl SqliteStore {
         {
             return Verdict::Unknown(failure(error));
         }
-        Verdict::NoRoom
+        match self.leftover.require_none_behind(self.frames.load(Ordering::Relaxed)) {
+            Ok(()) => Verdict::NoRoom,
+            Err(error) => Verdict::Unknown(failure(error)),
+        }
     }
 
     /// Moves the journal into the main file. Says whether all of it is there now.
@@ -182,13 +188,16 @@ impl SqliteStore {
         self.hold.give_up();
         let begun = self.now();
         let (in_journal, moved) = self.connection.wal_checkpoint_v2(None::<&str>, mode)?;
-        self.frames.store(0, Ordering::Relaxed);
+        let all_moved = moved >= in_journal;
+        if all_moved && self.frames.swap(0, Ordering::Relaxed) > 0 {
+            self.leftover.all_moved();
+        }
         self.count(begun, |counts, took| {
             counts.checkpoints.observe_span(took);
             counts.checkpointed.add(u64::try_from(moved).unwrap_or(0));
-            counts.journal_pages.set(0);
+            counts.journal_pages.set(u64::from(self.frames.load(Ordering::Relaxed)));
         });
-        Ok(moved >= in_journal)
+        Ok(all_moved)
     }
 
     fn now(&self) -> Option<Instant> {

@@ -8,7 +8,7 @@ use super::{
     contents::Contents,
     files::{Files, JournalSize, SystemFiles, beside},
     header::{APPLICATION_ID, Kind},
-    journal::{self, Standing, WrongBit},
+    journal::{self, Leftover, Standing, WrongBit},
     limiter, lock,
     lock_file::LockFile,
     migrate::{MIGRATIONS, migrate},
@@ -134,11 +134,22 @@ impl Opening<'_> {
                 Ok(())
             }))
             .map_err(|error| self.refuse(error))?;
+        let held = self.files.hold_journal(&self.journal()).map_err(|source| self.io(source))?;
+        let leftover = Leftover::of(held);
         let journal = self.files.journal_size();
         let retention = Retention::default();
         let (hold, watch) = (SnapshotHold::default(), None);
-        let mut store =
-            SqliteStore { connection, main, hold, retention, frames, journal, watch, lock };
+        let mut store = SqliteStore {
+            connection,
+            main,
+            hold,
+            retention,
+            frames,
+            journal,
+            leftover,
+            watch,
+            lock,
+        };
         // From here on the mark is in the main file, whatever becomes of the journal.
         store.checkpoint(CheckpointMode::TRUNCATE).map_err(|error| self.refuse(error))?;
         if let Err(error) = self.extend_journal(journal) {

@@ -57,6 +57,10 @@ impl Files for SmallJournal {
         SystemFiles.hold_open(path)
     }
 
+    fn hold_journal(&self, journal: &Path) -> io::Result<Box<dyn ReadAt>> {
+        SystemFiles.hold_journal(journal)
+    }
+
     fn create(&self, path: &Path) -> io::Result<()> {
         SystemFiles.create(path)
     }

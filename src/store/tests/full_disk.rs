@@ -22,6 +22,43 @@ fn what_sqlite_leaves_half_done_for_want_of_room_is_undone() {
     commit(&mut store, &[held(2)]);
 }
 
+/// Makes the store believe that it has committed no more than that, as if the rest had been refused.
+fn forget_commits_after(store: &SqliteStore, frames: u32) {
+    store.frames.store(frames, Ordering::Relaxed);
+}
+
+#[test]
+fn outcome_a_refused_commit_that_a_start_would_execute_is_not_told_as_refused() {
+    let disk = Disk::new();
+    let mut store = disk.start();
+    let refused = |store: &SqliteStore| match store.undo(sqlite_says(SQLITE_FULL)) {
+        Verdict::NoRoom => true,
+        Verdict::Unknown(_) => false,
+        Verdict::Committed => panic!("nothing was"),
+    };
+    assert!(refused(&store), "an empty journal");
+    commit(&mut store, &[account(), held(1)]);
+    let first = store.frames.load(Ordering::Relaxed);
+    assert!(refused(&store), "what was acknowledged is none that was refused");
+    commit(&mut store, &[held(2)]);
+    assert!(refused(&store));
+    forget_commits_after(&store, first);
+    assert!(!refused(&store), "one that stands behind another");
+    forget_commits_after(&store, 0);
+    assert!(!refused(&store), "one that is the first");
+
+    // What a checkpoint has moved stands there until the journal is begun anew.
+    commit(&mut store, &[held(3)]);
+    store.checkpoint(CheckpointMode::PASSIVE).unwrap();
+    assert!(refused(&store));
+    store.checkpoint(CheckpointMode::PASSIVE).unwrap();
+    assert!(refused(&store));
+    commit(&mut store, &[held(4)]);
+    assert!(refused(&store));
+    forget_commits_after(&store, 0);
+    assert!(!refused(&store), "the first of a journal that was begun anew");
+}
+
 #[test]
 fn a_full_disk_is_no_failure_of_a_checkpoint_and_a_broken_one_is() {
     assert_eq!(unless_full(Ok(true)).unwrap(), Some(true));

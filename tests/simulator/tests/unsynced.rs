@@ -1,91 +1,30 @@
 //! A sync that failed: what was written is seen as if it were safe, and is not. Whatever a start makes
 //! of it, a power cut in the middle of that start leaves all of a transaction or nothing.
 
-use octostore::{
-    clock::BootId,
-    store::{JournalSize, Recovered, SqliteStore, open_on},
-};
+mod machine;
+
+use machine::{Machine, account, lease};
+use octostore::store::JournalSize;
 use octostore_actors::{
     commit::{Store, Verdict},
-    domain::{
-        Record,
-        account::{Account, AccountRecord, Allowance, Origin, Role, Standing, Subject},
-        lock::{Holder, Lease, LockRecord},
-        values::{
-            AccountId, AccountName, FencingToken, LeaseId, LockName, Metadata, Ttl, WallTime,
-        },
-    },
-    time::Instant,
+    domain::{Record, lock::LockRecord},
 };
-use octostore_simulator::{
-    dice::Dice,
-    disk::{Disk, Image, Kind, Mounted, SharedDisk, SimulatedFiles, Syncs, Trap, Trouble},
-};
+use octostore_simulator::disk::{Kind, Trap, Trouble};
 
 const SIZE: JournalSize = JournalSize { idle: 60, busy: 120, slack: 60 };
 
 /// So many leases in each transaction: several pages.
 const LEASES: u64 = 30;
 
-const HOLDER: AccountId = AccountId::from_bytes([7; 16]);
-
-fn account() -> Record {
-    AccountRecord::Account(Account {
-        id: HOLDER,
-        origin: Origin::Static,
-        subject: Subject::new("ci").expect("in its bounds"),
-        name: AccountName::new("ci").expect("in its bounds"),
-        role: Role::Member,
-        standing: Standing::Enabled,
-        allowance: Allowance::default(),
-        created_at: WallTime::from_millis(0),
-    })
-    .into()
-}
-
 /// Leases of one transaction, as they are written.
 fn leases(from: u64) -> Vec<Record> {
-    let lease = |number: u64| Lease {
-        name: LockName::new(&format!("lock-{number}")).expect("in its bounds"),
-        holder: Holder { account: HOLDER, owner: None },
-        id: LeaseId::from_bytes(u128::from(number).to_be_bytes()),
-        token: FencingToken::new(number + 1).expect("in its bounds"),
-        ttl: Ttl::from_seconds(60).expect("in its bounds"),
-        expires: Instant::from_nanos(1 << 40),
-        metadata: Some(Metadata::new(&"m".repeat(500)).expect("in its bounds")),
-    };
-    (from..from + LEASES).map(|number| LockRecord::Held(lease(number)).into()).collect()
-}
-
-/// One machine with a database.
-struct Machine {
-    disk: SharedDisk,
-    mounted: Mounted,
-    files: SimulatedFiles,
-    boot: BootId,
-}
-
-impl Machine {
-    fn new(seed: u64) -> Self {
-        let disk = SharedDisk::new(Disk::new(&Image::new(), Dice::new(seed, 0), Syncs::Honest));
-        Self {
-            mounted: Mounted::new(disk.clone()),
-            files: SimulatedFiles { disk: disk.clone(), size: SIZE },
-            disk,
-            boot: BootId::read().expect("/proc"),
-        }
-    }
-
-    fn open(&self) -> Result<(SqliteStore, Recovered), String> {
-        let opened = open_on(&self.files, &self.mounted.path(), &self.boot, Instant::default());
-        opened.map_err(|error| error.to_string())
-    }
+    (from..from + LEASES).map(|number| LockRecord::Held(lease(number, 500)).into()).collect()
 }
 
 /// How many leases there are in the end, if the start after the failed sync dies at its operation
 /// `dies_after`, and then the power goes.
 fn left(seed: u64, dies_after: u32) -> Result<usize, String> {
-    let machine = Machine::new(seed);
+    let machine = Machine::new(seed, SIZE);
     let (disk, open) = (&machine.disk, || machine.open());
 
     let mut store = open()?.0;
@@ -109,7 +48,7 @@ fn left(seed: u64, dies_after: u32) -> Result<usize, String> {
 /// How many leases there are in the end, if the sync number `failing` of the first start failed, the
 /// next one served, and then the power went.
 fn left_after_making(seed: u64, failing: u32) -> Result<usize, String> {
-    let machine = Machine::new(seed);
+    let machine = Machine::new(seed, SIZE);
     let (disk, open) = (&machine.disk, || machine.open());
 
     disk.get().set_trap(Trap { after: failing, kind: Some(Kind::Sync), trouble: Trouble::Once });

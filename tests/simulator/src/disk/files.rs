@@ -1,7 +1,7 @@
 //! The files of the simulated disk, as the store asks for them.
 
 use super::{Failed, SharedDisk, vfs};
-use octostore::store::{Files, JournalSize, LockFile, NotLocked, OpenError};
+use octostore::store::{Files, JournalSize, LockFile, NotLocked, OpenError, ReadAt};
 use std::{
     io::{self, Cursor, Read},
     path::{Path, PathBuf},
@@ -41,6 +41,10 @@ impl Files for SimulatedFiles {
         Ok(Box::new(Cursor::new(content)))
     }
 
+    fn hold_journal(&self, journal: &Path) -> io::Result<Box<dyn ReadAt>> {
+        Ok(Box::new(Held { disk: self.disk.clone(), name: name(journal).to_owned() }))
+    }
+
     fn create(&self, path: &Path) -> io::Result<()> {
         self.disk.get().create(name(path)).map_err(error)
     }
@@ -77,6 +81,20 @@ impl Files for SimulatedFiles {
 
     fn vfs(&self) -> Option<&str> {
         Some(vfs::NAME)
+    }
+}
+
+/// A file that is read beside SQLite.
+struct Held {
+    disk: SharedDisk,
+    name: String,
+}
+
+impl ReadAt for Held {
+    fn fill(&self, buffer: &mut [u8], at: u64) -> io::Result<bool> {
+        let at = usize::try_from(at).map_err(io::Error::other)?;
+        let read = self.disk.get().read(&self.name, at, buffer).map_err(error)?;
+        Ok(read == buffer.len())
     }
 }
 

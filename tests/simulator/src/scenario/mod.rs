@@ -26,8 +26,8 @@ use crate::{
     trace::Trace,
 };
 use clients::Clients;
-use octostore::clock::TimeSource;
-use octostore_actors::{domain::values::WallTime, reply::Lost};
+use octostore::{clock::TimeSource, store::NotRefused};
+use octostore_actors::{commit::StoreFailure, domain::values::WallTime, reply::Lost};
 use plan::Plan;
 
 /// What came of a scenario.
@@ -244,7 +244,7 @@ impl World {
         let synced = self.mounted.disk().get().counts().journal_syncs > before;
         self.tally.commits += u64::from(stepped.is_ok() && synced);
         self.trace.note(format_args!("{:?} commit: {synced}", self.time.now()));
-        self.survive(stepped.map_err(|failure| failure.to_string()))
+        self.survive(stepped)
     }
 
     /// Asks whether an answer is there, and lets it set out.
@@ -346,7 +346,7 @@ impl World {
     }
 
     /// Goes on after the disk was used: the process may have died in it, or the store failed.
-    fn survive(&mut self, done: Result<(), String>) -> Step {
+    fn survive(&mut self, done: Result<(), StoreFailure>) -> Step {
         if !self.mounted.disk().get().is_alive() {
             self.tally.inside += 1;
             return self.crash();
@@ -354,10 +354,13 @@ impl World {
         match done {
             Ok(()) => Ok(()),
             Err(why) => {
-                self.trace.note(format_args!("the store failed: {why}"));
+                self.trace.note(format_args!("{why}"));
                 let disk = self.mounted.disk().get().counts();
-                crate::oracle::require(disk.faults > 0, Promise::Durability, || {
-                    format!("the store failed, and nothing was wrong: {why}")
+                // A full disk is no reason to fail, but for a commit that cannot be taken back.
+                let full =
+                    disk.full > 0 && matches!(why.0.downcast_ref(), Some(NotRefused::IsWhole));
+                crate::oracle::require(disk.faults > 0 || full, Promise::Durability, || {
+                    format!("nothing was wrong, and {why}")
                 })?;
                 self.tally.failures += 1;
                 self.fail()

@@ -137,7 +137,7 @@ impl World {
         let Some(server) = &mut self.server else { return Ok(()) };
         let rested = server.rest();
         self.trace.note(format_args!("the store rests"));
-        self.survive(rested.map_err(|failure| failure.to_string()))
+        self.survive(rested)
     }
 
     /// An administrator reads the audit log.
