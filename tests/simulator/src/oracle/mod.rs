@@ -211,7 +211,7 @@ impl Oracle {
         id
     }
 
-    /// An actor takes a turn: it handles whatever is in its mailbox.
+    /// An actor has taken a turn: it has handled whatever was in its mailbox.
     pub fn turned(&mut self, domain: Domain, now: Truth) {
         self.bounds.turned(domain);
         let requests = &mut self.requests;

@@ -28,9 +28,8 @@ impl World {
         let mut actors = server.without_journal();
         for _ in 0..self.dice.below(4) {
             let domain = *self.dice.pick(&Domain::ALL);
-            let flow = actors.turn(domain);
-            self.oracle.turned(domain, self.time.now());
-            self.trace.note(format_args!("last turn of {domain:?}: {flow:?}"));
+            let turned = actors.turn(domain);
+            self.turned(domain, turned);
         }
         for index in (0..self.pending.len()).rev() {
             self.deliver(index, true)?;

@@ -21,7 +21,7 @@ use crate::{
     dice::Dice,
     disk::{Disk, Mounted, SharedDisk, SimulatedFiles},
     oracle::{End, Oracle, Promise, RequestId, Stamp, Violation, history},
-    server::{Answer, Ask, Domain, Server, Wait, Way},
+    server::{Answer, Ask, Domain, Server, Turned, Wait, Way},
     time::Time,
     trace::Trace,
 };
@@ -230,10 +230,21 @@ impl World {
             self.commit()?;
         }
         let Some(server) = &mut self.server else { return Ok(()) };
-        let flow = server.turn(domain);
-        self.oracle.turned(domain, self.time.now());
-        self.trace.note(format_args!("{:?} turn of {domain:?}: {flow:?}", self.time.now()));
+        let turned = server.turn(domain);
+        self.turned(domain, turned);
         Ok(())
+    }
+
+    /// An actor has taken a turn.
+    fn turned(&mut self, domain: Domain, Turned { flow, handled }: Turned) {
+        let now = self.time.now();
+        if handled {
+            self.oracle.turned(domain, now);
+            self.trace.note(format_args!("{now:?} turn of {domain:?}: {flow:?}"));
+        } else {
+            self.trace
+                .note(format_args!("{now:?} turn of {domain:?}, which does nothing: {flow:?}"));
+        }
     }
 
     /// What is queued is committed.

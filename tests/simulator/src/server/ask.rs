@@ -11,10 +11,14 @@ use octostore_actors::{
         lock::{LockCommand, LockMachine, LockOutcome},
     },
     reply::{Home, Lost, Waiting, reply},
+    watch::{Seen, Watch},
 };
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -126,11 +130,32 @@ pub enum Way {
     AtOnce,
 }
 
+/// What came of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turned {
+    /// Whether there is another one.
+    pub flow: Flow,
+    /// It has handled what was in the mailbox. One that finds no room in the journal for what earlier
+    /// ones have decided does nothing.
+    pub handled: bool,
+}
+
+/// How often an actor has shown how it stands: in each turn that does something.
+#[derive(Debug, Default)]
+struct Shown(AtomicU64);
+
+impl Watch for Shown {
+    fn see(&self, _: Seen) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// One actor, how to reach it, and whether it runs.
 pub struct Running<M: Machine> {
     actor: Actor<M>,
     handle: Handle<M>,
     flow: Flow,
+    shown: Arc<Shown>,
     /// How often it was asked one thing.
     asked: u32,
 }
@@ -138,15 +163,18 @@ pub struct Running<M: Machine> {
 impl<M: Machine> Running<M> {
     /// Runs `actor`, which `handle` reaches.
     pub fn new((actor, handle): (Actor<M>, Handle<M>)) -> Self {
-        Self { actor, handle, flow: Flow::Continue, asked: 0 }
+        let shown = Arc::new(Shown::default());
+        let actor = actor.with_watch(Arc::clone(&shown) as Arc<dyn Watch>);
+        Self { actor, handle, flow: Flow::Continue, shown, asked: 0 }
     }
 
     /// One turn, unless it has stopped.
-    pub fn turn(&mut self) -> Flow {
+    pub fn turn(&mut self) -> Turned {
+        let before = self.shown.0.load(Ordering::Relaxed);
         if self.flow == Flow::Continue {
             self.flow = self.actor.turn(Patience::None);
         }
-        self.flow
+        Turned { flow: self.flow, handled: self.shown.0.load(Ordering::Relaxed) > before }
     }
 
     /// Asks it one thing: every other time for an answer at once, as whoever looks does.
@@ -212,7 +240,7 @@ pub struct Actors {
 
 impl Actors {
     /// One turn of one of them.
-    pub fn turn(&mut self, domain: Domain) -> Flow {
+    pub fn turn(&mut self, domain: Domain) -> Turned {
         match domain {
             Domain::Locks => self.locks.turn(),
             Domain::Limits => self.limits.turn(),

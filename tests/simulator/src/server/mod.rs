@@ -4,7 +4,7 @@
 
 mod ask;
 
-pub use ask::{Actors, Answer, Ask, Domain, Wait, Way};
+pub use ask::{Actors, Answer, Ask, Domain, Turned, Wait, Way};
 
 use crate::{
     breaks::{Break, BrokenStore},
@@ -163,7 +163,7 @@ impl Server {
     }
 
     /// One turn of an actor.
-    pub fn turn(&mut self, domain: Domain) -> Flow {
+    pub fn turn(&mut self, domain: Domain) -> Turned {
         self.turns += 1;
         self.actors.turn(domain)
     }
@@ -218,11 +218,11 @@ impl Server {
             // There is room in a mailbox that was emptied.
             self.turn(domain);
             self.step()?;
-            let mut flow = self.turn(domain);
+            let mut flow = self.turn(domain).flow;
             self.actors.stop(domain);
             let mut left = MOST_LAST_TURNS;
             while flow == Flow::Continue {
-                flow = self.turn(domain);
+                flow = self.turn(domain).flow;
                 self.step()?;
                 left = left.checked_sub(1).ok_or(NotStopped::Hangs(domain))?;
             }
