@@ -267,6 +267,7 @@ fn an_entry_that_cannot_be_read_is_in_nobody_s_way_but_its_reader_s() {
             keeper(&server).get(path).refused(500, "audit_unreadable");
         }
         assert_eq!(entries(&server, "before=2")[0]["target"], "a", "what came before it");
+        assert_eq!(entries(&server, "limit=1&before=2").len(), 1);
         Caller::alice(&server).put("/flags/c", &json!({ "enabled": true })).ok();
         let exit = server.stop();
         assert!(exit.err.contains("cannot be read") && exit.err.contains("id=2"), "{}", exit.err);
