@@ -5,30 +5,31 @@ use hyper::http::request::Parts;
 use octostore_actors::domain::page::{PageLimit, Selection};
 use std::borrow::Cow;
 
-/// Reads which names of a list are wanted. Unknown parameters do not count.
+/// Reads which names of a list are wanted. Unknown parameters do not count, and an empty one is as good as
+/// none, except for a limit.
 ///
 /// # Errors
 /// A limit that is none.
 pub fn selection(query: Option<&str>) -> Result<Selection, ApiError> {
-    let mut selection = Selection::default();
-    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-        match &*name {
-            "prefix" => selection.prefix = value.into(),
-            "after" => selection.after = (!value.is_empty()).then(|| value.into()),
-            "limit" => {
-                let limit = value.parse().ok().and_then(PageLimit::new);
-                selection.limit = limit.ok_or(ApiError::Query("limit"))?;
-            }
-            _ => {}
+    let text = |wanted| first(query, wanted).filter(|value| !value.is_empty()).map(Into::into);
+    let limit = match first(query, "limit") {
+        Some(value) => {
+            let limit = value.parse().ok().and_then(PageLimit::new);
+            limit.ok_or(ApiError::Query("limit"))?
         }
-    }
-    Ok(selection)
+        None => PageLimit::default(),
+    };
+    Ok(Selection { prefix: text("prefix").unwrap_or_default(), after: text("after"), limit })
 }
 
 /// The value of a query parameter, if it is there.
 pub fn parameter<'a>(head: &'a Parts, wanted: &str) -> Option<Cow<'a, str>> {
-    let query = head.uri.query()?;
-    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    first(head.uri.query(), wanted)
+}
+
+/// The value of a parameter. Of several with one name the first counts, in every query.
+fn first<'a>(query: Option<&'a str>, wanted: &str) -> Option<Cow<'a, str>> {
+    let mut parameters = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     parameters.find(|(name, _)| name == wanted).map(|(_, value)| value)
 }
 
@@ -46,6 +47,8 @@ mod tests {
     fn parameters_are_decoded_and_bounded() {
         let wanted = selection(Some("prefix=jobs%2F&limit=2&after=jobs%2Fa")).unwrap();
         assert_eq!((&*wanted.prefix, wanted.after.as_deref()), ("jobs/", Some("jobs/a")));
+        let wanted = selection(Some("limit=2&prefix=a&limit=x&prefix=b&after=&after=a")).unwrap();
+        assert_eq!((&*wanted.prefix, wanted.after, wanted.limit.get()), ("a", None, 2));
         for bad in ["limit=0", "limit=1001", "limit=x", "limit=", "limit=-1"] {
             assert!(matches!(selection(Some(bad)), Err(ApiError::Query("limit"))), "{bad}");
         }
