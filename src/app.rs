@@ -29,23 +29,21 @@ use crate::{
     http::{Listener, Route, Server},
     metrics::{
         Counts,
-        actors::WatchedActor,
         exposition::{Exposition, Sources},
         store::StoreWatch,
     },
     settings::{Settings, SettingsError},
     store::{self, OpenError, SqliteStore},
-    threads::{Actors, Threads},
+    threads::{Actors, Journal, Threads},
     traces::Traces,
 };
-use first_accounts::write_down;
+use first_accounts::{warn_if_nobody_can_get_in, write_down};
 use octostore_actors::{
-    commit::{AuditLog, Persistence, StoreFailure},
+    commit::{AuditLog, StoreFailure},
     domain::{
         account::AccountMachine, config::ConfigMachine, flag::FlagMachine, limiter::LimitMachine,
         lock::LockMachine, values::AccountId,
     },
-    mailbox::mailbox,
     snapshot::Snapshots,
     time::Clock,
 };
@@ -66,10 +64,6 @@ const DRAIN: Duration = Duration::from_secs(3);
 
 /// The same when the store has failed: only refusals are left to be sent.
 const DRAIN_AFTER_FAILURE: Duration = Duration::from_millis(500);
-
-/// How many turns may wait for the persistence actor before the actors wait for it, at most.
-/// Unwrapped by the compiler.
-const JOURNAL_CAPACITY: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
 /// What a request handler can reach.
 pub struct Service {
@@ -224,19 +218,10 @@ impl App {
         let (mut store, recovered) = store::open(&settings.database.0, &boot, time.now())?;
         let calendar = Calendar::new(Arc::clone(time));
         let lets_others_in = !providers.is_empty() || !workload.is_empty();
-        let accounts = provision(
-            OnDisk { accounts: recovered.accounts, tokens: recovered.bearers },
-            &configured,
-            lets_others_in,
-            calendar.wall(),
-        );
-        let knows_a_key = lets_others_in || settings.admin_key.is_some();
-        if !knows_a_key && !accounts.lets_somebody_in(calendar.wall()) {
-            // Most often a variable that was forgotten: its tokens are dead without it.
-            tracing::warn!(
-                "nobody can get in: no token opens anything. Configure accounts, as with \
-                 STATIC_TOKENS, or stop this server and run `octostore token create --account NAME`"
-            );
+        let on_disk = OnDisk { accounts: recovered.accounts, tokens: recovered.bearers };
+        let accounts = provision(on_disk, &configured, lets_others_in, calendar.wall());
+        if !lets_others_in && settings.admin_key.is_none() {
+            warn_if_nobody_can_get_in(&accounts, calendar.wall());
         }
         let first_token = write_down(&database, &mut store, &accounts)?;
         announce(&mut store, &listeners);
@@ -252,23 +237,15 @@ impl App {
         let (sender, failures) = mpsc::unbounded_channel();
         let alarm = Arc::new(RuntimeAlarm::new());
         let waiters = Arc::clone(alarm.waiters());
-        let mut threads = Threads::new(Arc::clone(&alarm), sender);
+        let mut threads = Threads::new(alarm, sender);
         let capacity =
             NonZeroUsize::new(settings.mailbox_capacity as usize).unwrap_or(NonZeroUsize::MIN);
-        let journal_capacity = JOURNAL_CAPACITY.min(capacity);
-        let (journal, messages) = mailbox(journal_capacity);
         let publishing = PublishingStore::new(store, Arc::clone(&directory));
-        let persistence = Persistence::with_alarm(publishing, messages, alarm);
-        let desk = threads.start_journal(persistence, journal.clone())?;
+        let Journal { address: journal, desk, watched } =
+            threads.start_journal(publishing, capacity)?;
         let alone = Arc::new(Alone::new(desk, Arc::clone(&counts), Arc::clone(&clock)));
         let audit = AuditLog::new(journal.clone());
-        let waiting = journal.clone();
-        let watched = vec![WatchedActor {
-            name: "journal",
-            board: None,
-            capacity: journal_capacity.get(),
-            queued: Box::new(move || waiting.queued()),
-        }];
+        let watched = vec![watched];
         let backups = Backups::new(
             Snapshots::new(journal.clone()),
             main_file,

@@ -16,7 +16,7 @@ use crate::{
     alone::Alone,
     traces::{Hop, hop},
 };
-use courtesy::{FEW, Lookers, Waits, offer_the_core};
+use courtesy::{ANSWERS_AT_ONCE, Lookers, Waits, offer_the_core};
 use octostore_actors::{
     actor::{Asked, Station, Then, Told},
     commit::CROWD,
@@ -75,7 +75,7 @@ impl<M: Machine> Outbox<M> {
     }
 
     /// Asks the actor. The command is answered exactly once; if the actor has no room for it, by
-    /// saying so.
+    /// saying so. It is on its way when this returns, whether or not anybody waits for the answer.
     pub fn ask(&self, command: M::Command) -> Hop<Waits<Waiting<M::Outcome>>> {
         let (asked, waiting) = self.station.handle().prepare(command);
         let answer = hop(self.name, self.waiters.wait(waiting));
@@ -229,7 +229,7 @@ async fn rouse(sleepers: Arc<Gather<Waker>>, lookers: Arc<Lookers>) {
     loop {
         sleepers.filled().await;
         if lookers.are_about() {
-            sleepers.take_at_most(FEW).into_iter().for_each(Waker::wake);
+            sleepers.take_at_most(ANSWERS_AT_ONCE).into_iter().for_each(Waker::wake);
             // The sockets are looked at before this goes on.
             yield_now().await;
         } else {

@@ -179,12 +179,12 @@ impl BootId {
         Ok(Self(format!("{}+{offset}", boot.trim())))
     }
 
-    /// A boot of this name, for tests.
+    /// The boot that has this name: see [`BootId::as_str`].
     pub fn named(name: &str) -> Self {
         Self(name.to_owned())
     }
 
-    /// As text.
+    /// Its name, by which it is known again.
     pub fn as_str(&self) -> &str {
         &self.0
     }

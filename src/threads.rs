@@ -13,7 +13,7 @@ use octostore_actors::{
     actor::{Actor, Station},
     commit::{Desk, JournalMessage, Persistence},
     domain::Machine,
-    mailbox::Address,
+    mailbox::{Address, mailbox},
     reply::Alarm,
     time::Clock,
     watch::Watch,
@@ -27,6 +27,20 @@ use std::{
     thread::JoinHandle,
 };
 use tokio::sync::{mpsc, oneshot};
+
+/// How many turns may wait for the persistence actor before the actors wait for it, at most.
+/// Unwrapped by the compiler.
+const JOURNAL_CAPACITY: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+
+/// The persistence actor, which has started.
+pub struct Journal {
+    /// How to reach it.
+    pub address: Address<JournalMessage>,
+    /// Where its work is done.
+    pub desk: Arc<Desk<PublishingStore<SqliteStore>>>,
+    /// For whoever watches.
+    pub watched: WatchedActor,
+}
 
 /// Starts actors that share a journal.
 pub struct Actors<'a> {
@@ -102,24 +116,34 @@ impl Threads {
         Self { actors: Vec::new(), journal: None, alarm, failures }
     }
 
-    /// Starts the persistence actor, which `journal` reaches, and says where its work is done.
+    /// Starts the persistence actor, which writes to `store`. It has room for as many messages as the actors
+    /// have, `capacity`, or fewer.
     ///
     /// # Errors
     /// The system has no thread to give.
     pub fn start_journal(
         &mut self,
-        persistence: Persistence<PublishingStore<SqliteStore>>,
-        journal: Address<JournalMessage>,
-    ) -> Result<Arc<Desk<PublishingStore<SqliteStore>>>, StartError> {
-        let desk = Arc::new(Desk::new(persistence));
-        let running = Arc::clone(&desk);
+        store: PublishingStore<SqliteStore>,
+        capacity: NonZeroUsize,
+    ) -> Result<Journal, StartError> {
+        let capacity = JOURNAL_CAPACITY.min(capacity);
+        let (address, messages) = mailbox(capacity);
+        let alarm = Arc::clone(&self.alarm) as Arc<dyn Alarm>;
+        let desk = Arc::new(Desk::new(Persistence::with_alarm(store, messages, alarm)));
+        let (running, stop, waiting) = (Arc::clone(&desk), address.clone(), address.clone());
         let thread = self.spawn("journal", move || Ok(running.run()?.into_inner().close()?))?;
         let stop = move || {
             // One that is gone has stopped.
-            let _gone = journal.send(JournalMessage::Stop);
+            let _gone = stop.send(JournalMessage::Stop);
         };
         self.journal = Some(RunningActor { stop: Box::new(stop), thread });
-        Ok(desk)
+        let watched = WatchedActor {
+            name: "journal",
+            board: None,
+            capacity: capacity.get(),
+            queued: Box::new(move || waiting.queued()),
+        };
+        Ok(Journal { address, desk, watched })
     }
 
     /// Runs `work` on a thread of its own. If it fails or panics, the process is told to end.

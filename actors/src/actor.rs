@@ -4,17 +4,19 @@
 //! way together with the answers that depend on it. It never waits for the disk: memory runs
 //! ahead, answers do not. On whose thread it is, and when, is the matter of the [`Station`].
 //!
-//! The order within a turn is a promise: the clock is read first, then everything that was
-//! queued by then is handled, and only then does anything expire by that reading. After a stall (a stopped or
-//! suspended process) expiry waits a little longer still, because what was sent to us meanwhile
-//! may not even be in the mailbox yet.
+//! The order within a turn is a promise: the clock is read first, then everything that was queued by then
+//! is handled, by a second reading, and only then does anything expire, by the first. After a stall (a stopped
+//! or suspended process) expiry waits a little longer still, because what was sent to us meanwhile may not even
+//! be in the mailbox yet ([`expiry`]).
 
+mod expiry;
 mod handle;
 mod standstill;
 mod station;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+pub use expiry::{GRACE, STALL};
 pub use handle::{Asked, Handle, NotTaken};
 pub use standstill::Standstill;
 pub use station::{Station, Then, Told};
@@ -29,6 +31,7 @@ use crate::{
     time::{Clock, Instant},
     watch::{Seen, Unwatched, Watch},
 };
+use expiry::Expiry;
 use handle::{Message, Returns};
 use std::{
     collections::VecDeque,
@@ -43,17 +46,8 @@ use std::{
 /// lease clock does not; and whoever wakes late from it knows that it stood still.
 const LONGEST_SLEEP: Duration = Duration::from_millis(250);
 
-/// A turn that comes later than it was due by this was slept through.
-pub const STALL: Duration = Duration::from_millis(200);
-
-/// How long nothing expires after a stall.
-pub const GRACE: Duration = Duration::from_millis(100);
-
 /// How long after the store refused a row the next one is tried.
 pub const ROOM_RETRY: Duration = Duration::from_secs(1);
-
-/// How long expiry waits while what expired last is on its way to the disk.
-const EXPIRY_PAUSE: Duration = Duration::from_millis(1);
 
 /// About how many commands are handled before their effects are sent on.
 const COMMANDS_AT_ONCE: usize = 128;
@@ -73,8 +67,8 @@ pub enum Flow {
 pub enum Patience {
     /// As long as it takes: for the thread of the actor.
     Unlimited,
-    /// Not at all: for whoever has other things to do. Nor is the persistence actor woken
-    /// in the end: whoever takes such a turn sees to it that what it has left there is committed.
+    /// Not at all: for whoever has other things to do. The persistence actor is not woken for what the turn
+    /// leaves in its mailbox: whoever takes the turn wakes it, or commits.
     None,
 }
 
@@ -93,20 +87,12 @@ pub struct Actor<M: Machine> {
     clock: Arc<dyn Clock>,
     alarm: Arc<dyn Alarm>,
     watch: Arc<dyn Watch>,
-    standstill: Arc<Standstill>,
-    /// When this was last awake: what a deadline was overslept by counts from here.
-    awake: Instant,
-    /// Nothing expires before this.
-    quiet_until: Instant,
-    /// What came up to here is on disk, or was undone.
-    undone: Seq,
-    /// The last change by which something expired.
-    expired: Seq,
+    expiry: Expiry,
     /// No new rows before this.
     room_from: Instant,
     /// Turns that the journal had no room for yet, in order.
-    unsent: VecDeque<Turn>,
-    /// The journal was given something since the station looked, and may not know of it.
+    unsent: VecDeque<JournalMessage>,
+    /// The journal was given something for which nobody has woken it yet.
     handed_on: bool,
     /// Told to stop, it waits until what it has sent on is committed, or refused.
     barrier: Option<Waiting<()>>,
@@ -136,11 +122,7 @@ impl<M: Machine> Actor<M> {
             journal,
             epoch: progress.epoch(),
             progress,
-            // What ran out while nothing ran has no grace: a restart is no stall.
-            awake: clock.now(),
-            quiet_until: Instant::default(),
-            undone: Seq::NONE,
-            expired: Seq::NONE,
+            expiry: Expiry::new(clock.now()),
             room_from: Instant::default(),
             unsent: VecDeque::new(),
             handed_on: false,
@@ -148,7 +130,6 @@ impl<M: Machine> Actor<M> {
             clock,
             alarm: Arc::new(WakeHere),
             watch: Arc::new(Unwatched),
-            standstill: Arc::default(),
         };
         (actor, handle)
     }
@@ -170,14 +151,15 @@ impl<M: Machine> Actor<M> {
 
     /// Has nothing expire while `standstill` says that what was sent in time may not have been brought.
     #[must_use]
-    pub fn with_standstill(self, standstill: Arc<Standstill>) -> Self {
-        Self { standstill, ..self }
+    pub fn with_standstill(mut self, standstill: Arc<Standstill>) -> Self {
+        self.expiry.wait_for(standstill);
+        self
     }
 
     /// One turn: does what there is to do, and sends the effects on. Does not wait for messages.
     ///
     /// If the journal has no room for what a turn has decided, and `patience` is none, the next turns
-    /// do nothing until it has; and nobody is woken to commit the end of it.
+    /// do nothing until it has; and nobody is woken for what its last part has decided.
     pub fn turn(&mut self, patience: Patience) -> Flow {
         if self.flush(patience) == Flow::Stopped {
             return Flow::Stopped;
@@ -220,7 +202,7 @@ impl<M: Machine> Actor<M> {
         }
         self.take_returns();
         self.expire(now);
-        self.awake = now;
+        self.expiry.was_awake(now);
         self.send_effects(patience)
     }
 
@@ -234,7 +216,7 @@ impl<M: Machine> Actor<M> {
         if self.waits() {
             return Some(Instant::default());
         }
-        self.machine.next_deadline().map(|deadline| deadline.max(self.quiet_until))
+        self.machine.next_deadline().map(|deadline| self.expiry.due(deadline))
     }
 
     /// Takes note of what became durable, or was refused, since the last turn.
@@ -245,14 +227,14 @@ impl<M: Machine> Actor<M> {
         if epoch != self.epoch {
             self.epoch = epoch;
             self.machine.rewind(durable);
-            self.undone = self.effects.last();
+            self.expiry.were_undone(self.effects.last());
             self.room_from = now + ROOM_RETRY;
             // What could not be written is not tried again at once, or it would be all we do.
-            self.quiet_until = self.quiet_until.max(self.room_from);
+            self.expiry.pause_until(self.room_from);
         }
     }
 
-    /// Has the machine decide. Whoever waits for the answer to the ticket is still to be put down.
+    /// Has the machine decide. The caller enters the reply for this ticket in `open`.
     fn decide(&mut self, now: Instant, command: M::Command) -> Ticket {
         let ticket = Ticket::new(self.next_ticket);
         self.next_ticket += 1;
@@ -261,8 +243,8 @@ impl<M: Machine> Actor<M> {
         ticket
     }
 
-    /// A turn that finds nothing but this command in the mailbox, without the way through there. If
-    /// there is something else to do, the command comes back, and has to go that way.
+    /// A turn for this one command, past the mailbox. If there is something else to do, the command comes
+    /// back, and has to go through there.
     pub fn turn_with(
         &mut self,
         command: M::Command,
@@ -274,7 +256,7 @@ impl<M: Machine> Actor<M> {
         }
         self.catch_up(now);
         let ticket = self.decide(now, command);
-        self.awake = now;
+        self.expiry.was_awake(now);
         if let Some(outcome) = self.effects.take_only_answer(ticket, self.progress.durable()) {
             self.show();
             return (Flow::Continue, Ok(Told::Now(outcome)));
@@ -295,25 +277,13 @@ impl<M: Machine> Actor<M> {
         else {
             return;
         };
-        // Somebody looks by then, whatever the deadline.
-        let looks = self.awake + LONGEST_SLEEP;
-        let planned = deadline.max(self.quiet_until).min(looks).max(self.awake);
-        if now.since(planned) > STALL {
-            self.quiet_until = self.quiet_until.max(now + GRACE);
-        }
-        self.quiet_until = self.quiet_until.max(self.standstill.quiet_until(now));
-        if now < self.quiet_until {
-            return;
-        }
-        // If very many end in one instant, each commit has room for others.
-        if self.expired > self.progress.durable().max(self.undone) {
-            self.quiet_until = now + EXPIRY_PAUSE;
+        if !self.expiry.may_end(deadline, now, self.progress.durable()) {
             return;
         }
         let before = self.effects.last();
         self.machine.on_deadline(now, &mut self.effects);
         if self.effects.last() > before {
-            self.expired = self.effects.last();
+            self.expiry.has_ended(self.effects.last());
         }
     }
 
@@ -357,7 +327,7 @@ impl<M: Machine> Actor<M> {
         if turn.is_empty() {
             return Flow::Continue;
         }
-        self.unsent.push_back(turn);
+        self.unsent.push_back(turn.into());
         self.flush(patience)
     }
 
@@ -365,18 +335,18 @@ impl<M: Machine> Actor<M> {
     fn flush(&mut self, patience: Patience) -> Flow {
         while let Some(turn) = self.unsent.pop_front() {
             let sent = match patience {
-                Patience::None => self.journal.try_leave(turn.into()),
-                Patience::Unlimited => self.journal.send(turn.into()).map_err(Refused::Closed),
+                Patience::None => self.journal.try_leave(turn),
+                Patience::Unlimited => self.journal.send(turn).map_err(Refused::Closed),
             };
             match sent {
-                Ok(()) => self.handed_on = true,
-                Err(Refused::Full(JournalMessage::Turn(turn))) => {
+                Ok(()) => self.handed_on |= patience == Patience::None,
+                Err(Refused::Full(turn)) => {
                     self.unsent.push_front(turn);
                     return Flow::Continue;
                 }
                 // The persistence actor only ends early when a commit failed: then nothing that we
                 // decide can be told any more, and the dropped turn says so to whoever waits.
-                Err(Refused::Full(_) | Refused::Closed(_)) => return Flow::Stopped,
+                Err(Refused::Closed(_)) => return Flow::Stopped,
             }
         }
         Flow::Continue

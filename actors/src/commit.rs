@@ -7,6 +7,9 @@
 //!
 //! The store has one user, so whoever reads the audit log asks here too ([`AuditLog`]). Reads wait
 //! their turn: one between two commits, each a bounded piece of work.
+//!
+//! Its mailbox and its thread are called the journal here and in the actors. What `src/store` calls the
+//! journal is SQLite's own, its write-ahead log.
 
 mod desk;
 
@@ -98,6 +101,30 @@ pub enum JournalMessage {
     Stop,
 }
 
+impl JournalMessage {
+    /// Tells whoever asks with this that too many wait already.
+    fn turn_away(self) {
+        match self {
+            Self::Read(AuditRead { reply, .. }) => reply.refuse(Lost::Overloaded),
+            Self::Snapshot(SnapshotRequest(reply)) => reply.refuse(Lost::Overloaded),
+            Self::Turn(_) | Self::Stop => unreachable!("nobody asks with these"),
+        }
+    }
+}
+
+/// Asks the store whose journal this is.
+pub(crate) fn ask_store<T>(
+    journal: &Address<JournalMessage>,
+    question: impl FnOnce(Reply<T>) -> JournalMessage,
+) -> Waiting<T> {
+    let (reply, waiting) = reply(Arc::new(Nowhere));
+    // Whoever is dropped is told that no answer comes.
+    if let Err(Refused::Full(question)) = journal.try_send(question(reply)) {
+        question.turn_away();
+    }
+    waiting
+}
+
 impl From<Turn> for JournalMessage {
     fn from(turn: Turn) -> Self {
         Self::Turn(turn)
@@ -131,14 +158,7 @@ impl AuditLog {
     /// already, the answer is [`Lost::Overloaded`]; if the store has failed or the process ends,
     /// [`Lost::OutcomeUnknown`].
     pub fn read(&self, query: AuditQuery) -> Waiting<Result<AuditPage, Unreadable>> {
-        let (reply, waiting) = reply(Arc::new(Nowhere));
-        let read = JournalMessage::Read(AuditRead { query, reply });
-        match self.0.try_send(read) {
-            Err(Refused::Full(JournalMessage::Read(read))) => read.reply.refuse(Lost::Overloaded),
-            // Dropping the reply says that no answer comes.
-            Ok(()) | Err(Refused::Full(_) | Refused::Closed(_)) => {}
-        }
-        waiting
+        ask_store(&self.0, |reply| JournalMessage::Read(AuditRead { query, reply }))
     }
 }
 
@@ -184,8 +204,8 @@ impl fmt::Debug for Turn {
 /// split.
 const RECORDS_AT_ONCE: usize = 4096;
 
-/// So many who wait for one commit are a crowd. It is work for a while, so that nobody has to make way
-/// for it; and whoever it answers is about to ask again.
+/// So many who wait for one commit are a crowd. So large a commit has work enough that nobody needs to offer
+/// it a core; and those whom it answers soon ask again, so that the next commit lets them run first.
 pub const CROWD: usize = 4;
 
 /// How many may wait to read the audit log, besides those in the mailbox.
@@ -348,11 +368,12 @@ impl<S: Store> Persistence<S> {
                 JournalMessage::Read(read) if self.readers.len() < MOST_READERS => {
                     self.readers.push_back(read);
                 }
-                JournalMessage::Read(read) => read.reply.refuse(Lost::Overloaded),
                 JournalMessage::Snapshot(request) if self.copiers.len() < MOST_COPIERS => {
                     self.copiers.push(request);
                 }
-                JournalMessage::Snapshot(SnapshotRequest(reply)) => reply.refuse(Lost::Overloaded),
+                question @ (JournalMessage::Read(_) | JournalMessage::Snapshot(_)) => {
+                    question.turn_away();
+                }
                 JournalMessage::Stop => {
                     self.stopped = true;
                     break;

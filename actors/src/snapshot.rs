@@ -6,9 +6,9 @@
 //! give it up at any time, and nobody who waits for a commit ever waits for a copy.
 
 use crate::{
-    commit::JournalMessage,
-    mailbox::{Address, Refused},
-    reply::{Lost, Nowhere, Reply, Waiting, reply},
+    commit::{JournalMessage, ask_store},
+    mailbox::Address,
+    reply::{Reply, Waiting},
     sync::{Arc, AtomicBool, Ordering},
 };
 use std::fmt;
@@ -74,15 +74,7 @@ impl Snapshots {
     /// already, the answer is [`Lost::Overloaded`]; if the store has failed or the process ends,
     /// [`Lost::OutcomeUnknown`].
     pub fn take(&self) -> Waiting<Option<Snapshot>> {
-        let (reply, waiting) = reply(Arc::new(Nowhere));
-        match self.0.try_send(JournalMessage::Snapshot(SnapshotRequest(reply))) {
-            Err(Refused::Full(JournalMessage::Snapshot(SnapshotRequest(reply)))) => {
-                reply.refuse(Lost::Overloaded);
-            }
-            // Dropping the reply says that no answer comes.
-            Ok(()) | Err(Refused::Full(_) | Refused::Closed(_)) => {}
-        }
-        waiting
+        ask_store(&self.0, |reply| JournalMessage::Snapshot(SnapshotRequest(reply)))
     }
 }
 

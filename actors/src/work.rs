@@ -36,10 +36,10 @@ impl<W> Work<W> {
         }
     }
 
-    /// Does something of it; nothing if it is over, or is so by this.
+    /// Does something of it; `None` if it was over already, or ends with this.
     ///
-    /// A panic is no matter of whoever happened to have it: the thread that it belongs to learns of
-    /// it by [`Work::end`], and of that by the mailbox that goes with the work.
+    /// A panic is no matter of whoever happened to have it: it is kept, and goes on at [`Work::end`], on the
+    /// thread that the work belongs to. That wakes because the mailbox is dropped with the work.
     pub(crate) fn have<T>(&mut self, something: impl FnOnce(&mut W) -> T) -> Option<T> {
         let work = self.get_mut()?;
         match catch_unwind(AssertUnwindSafe(|| something(work))) {

@@ -7,13 +7,24 @@ use crate::{
 };
 use octostore_actors::{
     commit::{Store, Verdict},
-    domain::Record,
+    domain::{Record, values::WallTime},
 };
 use std::{
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
+
+/// Says so if no token opens anything at `now`, and there is no other way in.
+pub fn warn_if_nobody_can_get_in(accounts: &Provisioned, now: WallTime) {
+    if !accounts.lets_somebody_in(now) {
+        // Most often a variable that was forgotten: its tokens are dead without it.
+        tracing::warn!(
+            "nobody can get in: no token opens anything. Configure accounts, as with \
+             STATIC_TOKENS, or stop this server and run `octostore token create --account NAME`"
+        );
+    }
+}
 
 /// Writes what the start has decided about accounts. Returns the file of the token that it has made, if any.
 ///

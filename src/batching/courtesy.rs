@@ -28,12 +28,12 @@ pub struct Lookers {
     left: AtomicU32,
 }
 
-/// Nobody has looked any more while [`FEW`] answers went so many times: some fifty milliseconds of a
-/// server that is busy.
+/// After so many groups of [`ANSWERS_AT_ONCE`] answers without a look, nobody is taken to look any more: some fifty
+/// milliseconds of a server that is busy.
 pub const UNTIL_FORGOTTEN: u32 = 1024;
 
 /// So many answers of a commit go together while somebody looks.
-pub const FEW: usize = 6;
+pub const ANSWERS_AT_ONCE: usize = 6;
 
 impl Lookers {
     /// Somebody looks.

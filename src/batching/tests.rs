@@ -161,7 +161,7 @@ async fn a_look_that_saw_what_was_undone_looks_again_and_a_change_is_refused() {
 
 #[tokio::test]
 async fn looks_do_not_wait_for_a_crowd_that_a_commit_has_answered() {
-    const ANSWERED: usize = 10 * FEW;
+    const ANSWERED: usize = 10 * ANSWERS_AT_ONCE;
     let (alarm, woken) = (RuntimeAlarm::new(), Arc::new(Woken::default()));
     let mut before = 0;
     let mut in_a_turn = async || {
@@ -172,8 +172,8 @@ async fn looks_do_not_wait_for_a_crowd_that_a_commit_has_answered() {
     assert_eq!(in_a_turn().await, ANSWERED, "nobody looks");
     alarm.lookers.have_looked();
     alarm.wake(woken.sleepers(ANSWERED));
-    for _ in 0..ANSWERED / FEW {
-        assert_eq!(in_a_turn().await, FEW, "all else has its turn in between");
+    for _ in 0..ANSWERED / ANSWERS_AT_ONCE {
+        assert_eq!(in_a_turn().await, ANSWERS_AT_ONCE, "all else has its turn in between");
     }
     assert_eq!(in_a_turn().await, 0);
     for _ in 0..UNTIL_FORGOTTEN {
@@ -201,11 +201,11 @@ async fn who_looks_is_noticed_and_who_changes_something_is_not() {
 async fn a_crowd_of_which_some_still_wait_is_woken_when_the_alarm_goes() {
     let (alarm, woken) = (RuntimeAlarm::new(), Arc::new(Woken::default()));
     alarm.lookers.have_looked();
-    alarm.wake(woken.sleepers(3 * FEW));
+    alarm.wake(woken.sleepers(3 * ANSWERS_AT_ONCE));
     yield_now().await;
-    assert_eq!(woken.count(), FEW);
+    assert_eq!(woken.count(), ANSWERS_AT_ONCE);
     drop(alarm);
-    assert_eq!(woken.count(), 3 * FEW);
+    assert_eq!(woken.count(), 3 * ANSWERS_AT_ONCE);
 }
 
 #[tokio::test]

@@ -172,7 +172,7 @@ async fn release(
     name: RawName<'_>,
     body: &mut Incoming,
 ) -> Result<Reply, ApiError> {
-    let name = name.decode().unwrap_or_default();
+    let name = name.text();
     let admin = administrator(context, (Area::AdminLocks, Access::Write), &name).await?;
     let name = LockName::new(&name)?;
     let asked: ReasonBody = body::parse(&read(context, &admin, body).await?)?;

@@ -37,7 +37,7 @@ use uuid::Uuid;
 const LINES_AT_ONCE: PageLimit = PageLimit::new(250).unwrap();
 
 /// How long an export rests when the store is too busy for it.
-const REST: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// `GET /admin/audit`
 pub async fn list(context: &Context<'_>) -> Result<Reply, ApiError> {
@@ -119,7 +119,7 @@ impl Export {
                 return Err(ApiError::OutcomeUnknown);
             }
             match self.service.audit.read(query.clone()).await {
-                Err(Lost::Overloaded) => tokio::time::sleep(REST).await,
+                Err(Lost::Overloaded) => tokio::time::sleep(PAUSE).await,
                 read => {
                     self.admin.may_go_on(&self.service)?;
                     return Ok(read??);

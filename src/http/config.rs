@@ -215,7 +215,7 @@ fn existing(key: RawName<'_>) -> Result<ConfigKey, ApiError> {
 
 /// What is no UTF-8 is no key either.
 fn text(key: RawName<'_>) -> Cow<'_, str> {
-    key.decode().unwrap_or_default()
+    key.text()
 }
 
 /// How deeply the JSON text `json` is nested.

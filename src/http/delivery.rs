@@ -95,7 +95,7 @@ impl Delivery {
         poll_fn(|cx| {
             let polled = answer.as_mut().poll(cx);
             // Nobody is woken for it: the one task that ends the connection is the one that polls this.
-            let is_over = self.ending.load(Ordering::Relaxed) && !self.rest.is_reading();
+            let is_over = self.ending.load(Ordering::Relaxed) && !self.rest.is_awaiting_body();
             if polled.is_pending() && is_over {
                 Poll::Ready(Err(ApiError::OutcomeUnknown))
             } else {
@@ -146,7 +146,8 @@ impl Drop for Delivery {
             match answer {
                 Fragile::Lock(outcome) => self.service.locks.give_back(outcome),
                 Fragile::Account(outcome) => self.service.accounts.give_back(*outcome),
-                // After the token, which stands before it: there are never two.
+                // The token of this answer stands before it, and is given back first: one claim never has
+                // two tokens.
                 Fragile::Device(claim) => drop(claim),
                 Fragile::Exchange(once) => drop(once),
             }

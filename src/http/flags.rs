@@ -31,7 +31,7 @@ pub async fn one(
     verb: Verb,
     body: &mut Incoming,
 ) -> Result<Reply, ApiError> {
-    let text = name.decode().unwrap_or_default();
+    let text = name.text();
     let account = identity.may(Area::Flags, verb.access(), &text)?;
     match verb {
         Verb::Put => set(context, identity, account, FlagName::new(&text)?, body).await,

@@ -41,7 +41,7 @@ pub async fn check(
     name: RawName<'_>,
     body: &mut Incoming,
 ) -> Result<Reply, ApiError> {
-    let name = LimitName::new(&name.decode().unwrap_or_default())?;
+    let name = LimitName::new(&name.text())?;
     let account = identity.may(Area::Limits, Access::Write, name.as_str())?;
     let asked: CheckBody = body::parse(&context.read(identity, body, BODY_LIMIT).await?)?;
     let policy = Policy {
@@ -69,7 +69,7 @@ pub async fn one(
     verb: Verb,
 ) -> Result<Reply, ApiError> {
     // A name that cannot be is of no limiter.
-    let text = name.decode().unwrap_or_default();
+    let text = name.text();
     let account = identity.may(Area::Limits, verb.access(), &text)?;
     let name = LimitName::new(&text).map_err(|_| ApiError::LimitNotFound)?;
     let limiters = &context.service.limiters;

@@ -23,7 +23,7 @@ use octostore_actors::domain::{
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 /// How long an answer that has begun rests when the actor is too busy for it.
-const REST: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// How many items a piece behind the first asks for: about as many as there is room for.
 const AT_ONCE: u16 = 100;
@@ -169,7 +169,7 @@ where
             return Err(no_longer(service, identity));
         }
         match ask().await {
-            Err(ApiError::Overloaded | ApiError::StoreFull) => tokio::time::sleep(REST).await,
+            Err(ApiError::Overloaded | ApiError::StoreFull) => tokio::time::sleep(PAUSE).await,
             told => return told,
         }
     }

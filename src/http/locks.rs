@@ -253,8 +253,7 @@ fn with_notes(object: Object, lease: &Lease) -> Object {
 }
 
 fn lock_name(raw: RawName<'_>) -> Result<LockName, ApiError> {
-    // What is no UTF-8 is no name either.
-    Ok(LockName::new(&raw.decode().unwrap_or_default())?)
+    Ok(LockName::new(&raw.text())?)
 }
 
 fn ttl(seconds: Option<Whole>) -> Result<Ttl, ApiError> {

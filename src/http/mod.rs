@@ -125,9 +125,9 @@ impl Context<'_> {
 
     /// Reads the body of a request that shows no token.
     async fn read_anonymous(&self, body: &mut Incoming, limit: usize) -> Result<Bytes, ApiError> {
-        self.delivery.rest.reads();
+        self.delivery.rest.awaits_body();
         let bytes = body::read(body, limit, self.service.limits.body_timeout).await?;
-        self.delivery.rest.read();
+        self.delivery.rest.body_came();
         Ok(bytes)
     }
 
@@ -180,25 +180,26 @@ async fn handle(delivery: &Delivery, peer: Address, request: Request<Incoming>) 
         }
     }
     if was_too_hasty(&reply) {
-        sleep(REST_OF_THE_HASTY).await;
+        sleep(PAUSE_OF_THE_HASTY).await;
     }
     if reply.body().is_in_pieces() {
-        delivery.rest.goes_on();
+        delivery.rest.comes_in_pieces();
     }
     delivery.answered();
     service.waiters.let_the_journal_go_on();
     reply
 }
 
-/// Whether the rest of a body comes although the answer, of this status, did not wait for it. Whoever
-/// wants to be told first may leave it out, and send the next request in its place.
+/// Whether the rest of a body comes although the answer, of this status, did not wait for it. A client that
+/// sent `Expect: 100-continue` may leave the body out, and send the next request in its place; one whose body
+/// came too late has stopped sending.
 fn is_still_coming(headers: &HeaderMap, status: StatusCode) -> bool {
     status != StatusCode::REQUEST_TIMEOUT && !headers.contains_key(EXPECT)
 }
 
 /// How long whoever asks too fast waits for the answer that says so. All of them know when to come
 /// again; those who do not care cost the others no more than 50 requests a second a connection.
-const REST_OF_THE_HASTY: Duration = Duration::from_millis(20);
+const PAUSE_OF_THE_HASTY: Duration = Duration::from_millis(20);
 
 fn was_too_hasty(reply: &Reply) -> bool {
     reply.status() == StatusCode::TOO_MANY_REQUESTS && reply.headers().contains_key(RETRY_AFTER)

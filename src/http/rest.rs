@@ -16,7 +16,8 @@ pub struct Rest {
     stage: AtomicU8,
 }
 
-/// How far a request has come. One that is answered in the first or the second stays there.
+/// How far a request has come. One that is answered while it is `Partial` or `Reading` stays
+/// so: its connection does not come to rest.
 #[repr(u8)]
 enum Stage {
     /// Some of it, or of its answer, may still be to come; or there was no request yet.
@@ -39,17 +40,17 @@ impl Rest {
     }
 
     /// Its handler waits for its body.
-    pub fn reads(&self) {
+    pub fn awaits_body(&self) {
         self.enter(Stage::Reading);
     }
 
     /// Whether it does.
-    pub fn is_reading(&self) -> bool {
+    pub fn is_awaiting_body(&self) -> bool {
         self.is_at(Stage::Reading)
     }
 
     /// Its body was read to the end.
-    pub fn read(&self) {
+    pub fn body_came(&self) {
         self.enter(Stage::Whole);
     }
 
@@ -59,7 +60,7 @@ impl Rest {
     }
 
     /// Its answer, which is about to be given, is made piece by piece.
-    pub fn goes_on(&self) {
+    pub fn comes_in_pieces(&self) {
         self.enter(Stage::Partial);
     }
 
@@ -123,7 +124,7 @@ mod tests {
         // As `100 Continue` is: before the body has come, and after it.
         rest.written();
         assert_eq!(rest.which(), None);
-        rest.read();
+        rest.body_came();
         rest.written();
         assert_eq!(rest.which(), None, "nobody has answered");
         rest.answered();
@@ -131,7 +132,7 @@ mod tests {
         assert_eq!(rest.which(), Some(1));
 
         rest.begin(true);
-        rest.goes_on();
+        rest.comes_in_pieces();
         rest.answered();
         rest.written();
         assert_eq!(rest.which(), None, "a piece of the answer");

@@ -150,6 +150,11 @@ impl<'a> RawName<'a> {
         }
         percent_decode_str(self.0).decode_utf8().ok()
     }
+
+    /// The same, but empty if it is not UTF-8: nothing has an empty name either.
+    pub fn text(self) -> Cow<'a, str> {
+        self.decode().unwrap_or_default()
+    }
 }
 
 impl<'a> Resource<'a> {

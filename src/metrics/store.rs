@@ -11,8 +11,8 @@ use std::{fmt, sync::Arc};
 /// Commits and checkpoints. One thread at a time counts here.
 #[derive(Debug)]
 pub struct StoreCounts {
-    /// How long the latest commit took, with all that had to be done with it. In nanoseconds; one that
-    /// came to nothing is for ever, as is none yet. [`Alone`](crate::alone::Alone) goes by it.
+    /// How long the latest commit took, with all that had to be done with it, in nanoseconds; `u64::MAX` before
+    /// the first one, and after one that failed. [`Alone`](crate::alone::Alone) goes by it.
     pub latest: Gauge,
     /// How many records a commit wrote.
     pub records: Histogram,

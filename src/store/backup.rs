@@ -14,7 +14,7 @@ use super::{
     lock_file::{Holder, LockFile, NotLocked},
     open::Opening,
     refusal::{OpenError, why_not_read, why_not_written},
-    statements::Statements,
+    statements::in_transaction,
     unfinished::begin_file,
 };
 use crate::{clock::BootId, ids};
@@ -106,7 +106,8 @@ pub fn copy_main_file(main: &File, to: &mut impl Write) -> io::Result<()> {
 }
 
 /// Makes a backup of the database at `database`, which no server has open, in the empty file `to`.
-/// The database stays as it is. What no server would take in the present `boot` is refused here too.
+/// The database stays as it is, but for one wrong bit of its journal, which is put right. What no server
+/// would take in the present `boot` is refused here too.
 ///
 /// # Errors
 /// See [`BackupError`].
@@ -116,7 +117,7 @@ pub fn backup(database: &Path, to: &Path, boot: &BootId) -> Result<(), BackupErr
     if opening.kind()? == Kind::Nothing {
         return Err(BackupError::Nothing(path));
     }
-    let journal = opening.check_journal()?;
+    let journal = opening.repair_journal()?;
     // Without a journal it can be read without leaving one.
     let from = if opening.journal_bytes() == 0 {
         opening.connect_for_good()?
@@ -233,15 +234,13 @@ pub(super) fn go_on(
         entry.incarnation = same.map_or_else(ids::incarnation, |last| last.incarnation);
         last = Some(entry.clone());
     }
-    let transaction = connection.transaction()?;
-    let mut statements = Statements::new(&transaction);
-    lock::write(&mut statements, &LockRecord::TokenMark(contents.mark))?;
-    for entry in &contents.config {
-        config::write(&mut statements, &ConfigRecord::Version(entry.clone()))?;
-    }
-    drop(statements);
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.commit()?;
+    in_transaction(connection, |transaction, statements| {
+        lock::write(statements, &LockRecord::TokenMark(contents.mark))?;
+        for entry in &contents.config {
+            config::write(statements, &ConfigRecord::Version(entry.clone()))?;
+        }
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)
+    })?;
     Ok(contents)
 }
 

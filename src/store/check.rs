@@ -7,7 +7,7 @@ use super::{
     contents::{Contents, Contradiction},
     files::{Files, SystemFiles},
     header::Kind,
-    journal::{self, Standing},
+    journal::Standing,
     lock_file::LockFile,
     open::{Opening, VERSION},
     refusal::OpenError,
@@ -59,7 +59,7 @@ pub fn check(path: &Path, boot: &BootId) -> Result<Checked, BackupError> {
         (None, Standing::Whole, opening.connect_for_good()?)
     } else {
         let lock = LockFile::take(&path).map_err(|why| OpenError::not_locked(&path, why))?;
-        let journal = check_journal(&opening)?;
+        let journal = require_whole_journal(&opening)?;
         (Some(lock), journal, opening.connect()?)
     };
     let version = opening.version(&connection)?;
@@ -126,15 +126,13 @@ impl Checked {
 }
 
 /// Refuses a journal that is not whole, and leaves it so.
-fn check_journal(opening: &Opening<'_>) -> Result<Standing, OpenError> {
-    let inspected = opening.files.read(&opening.journal()).and_then(journal::inspect);
-    match inspected.map_err(|source| opening.io(source))? {
-        Ok(standing @ (Standing::Whole | Standing::Unclear(_))) => Ok(standing),
-        Ok(Standing::OneBit(_)) => Err(opening.damaged(
+fn require_whole_journal(opening: &Opening<'_>) -> Result<Standing, OpenError> {
+    match opening.inspect_journal()? {
+        Standing::OneBit(_) => Err(opening.damaged(
             "one bit of its journal (-wal) is wrong; the next start of a server puts it right"
                 .to_owned(),
         )),
-        Err(damage) => Err(opening.damaged(format!("of its journal (-wal), {damage}"))),
+        standing @ (Standing::Whole | Standing::Unclear(_)) => Ok(standing),
     }
 }
 

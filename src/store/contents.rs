@@ -1,6 +1,7 @@
 //! What a file says, row by row, each of them checked; and what rows must be true of each other.
 
 use super::{account, boot as boot_row, config, flag, limiter, lock, row::BadRow};
+use crate::clock::BootId;
 use octostore_actors::domain::{
     account::{Account, Token},
     config::Entry,
@@ -16,7 +17,7 @@ use std::collections::HashSet;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contents {
     /// The boot that its lease clock belongs to.
-    pub boot: String,
+    pub boot: BootId,
     /// No fencing token above this was ever granted.
     pub mark: FencingToken,
     /// The leases.

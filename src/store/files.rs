@@ -55,11 +55,16 @@ pub trait ReadAt: Send {
 
 impl ReadAt for File {
     fn fill(&self, buffer: &mut [u8], at: u64) -> io::Result<bool> {
-        match self.read_exact_at(buffer, at) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-            Err(error) => Err(error),
-        }
+        unless_it_ends(self.read_exact_at(buffer, at))
+    }
+}
+
+/// Whether there was as much as was to be read.
+pub(super) fn unless_it_ends(read: io::Result<()>) -> io::Result<bool> {
+    match read {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -200,8 +205,8 @@ impl Files for SystemFiles {
     fn set_aside(&self, journal: &Path, frames: u32) -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).open(journal)?;
         // All of it or a little: on a small disk others need the rest.
-        fill(&mut file, frames)
-            .or_else(|_| fill(&mut file, LITTLE_JOURNAL))
+        write_zeros(&mut file, frames)
+            .or_else(|_| write_zeros(&mut file, LITTLE_JOURNAL))
             .or_else(|error| file.set_len(0).and(Err(error)))
     }
 
@@ -231,7 +236,7 @@ impl Files for SystemFiles {
 }
 
 /// Makes `journal` as long as `frames`, of zeros that are on disk.
-fn fill(journal: &mut File, frames: u32) -> io::Result<()> {
+fn write_zeros(journal: &mut File, frames: u32) -> io::Result<()> {
     journal.set_len(0)?;
     journal.rewind()?;
     for _ in 0..frames {

@@ -7,7 +7,7 @@ use super::{
     contents::Contents,
     flag, limiter, lock,
     row::integer,
-    statements::Statements,
+    statements::{Statements, in_transaction},
 };
 use octostore_actors::domain::{
     account::AccountRecord,
@@ -49,33 +49,31 @@ pub fn fill(
             // The mark is written when all that was granted is known: see `go_on`.
             let Contents { boot: of, mark: _, leases, limits, flags, config, accounts, tokens } =
                 &contents;
-            let transaction = connection.transaction()?;
-            let mut statements = Statements::new(&transaction);
-            boot::write(&mut statements, of)?;
-            for account in accounts {
-                account::write(&mut statements, &AccountRecord::Account(account.clone()))?;
-            }
-            for token in tokens {
-                account::write(&mut statements, &AccountRecord::Token(token.clone()))?;
-            }
-            for lease in leases {
-                lock::write(&mut statements, &LockRecord::Held(lease.clone()))?;
-            }
-            for row in limits {
-                limiter::write(&mut statements, &LimitRecord::Reserved(row.clone()))?;
-            }
-            for flag in flags {
-                flag::write(&mut statements, &FlagRecord::Set(flag.clone()))?;
-            }
-            for entry in config {
-                config::write(&mut statements, &ConfigRecord::Version(entry.clone()))?;
-            }
-            for (id, entry) in &log.entries {
-                write_audit_at(&mut statements, *id, entry)?;
-            }
-            go_on_after(&mut statements, log.last_place)?;
-            drop(statements);
-            transaction.commit()?;
+            in_transaction(&mut connection, |_, statements| {
+                boot::write(statements, of)?;
+                for account in accounts {
+                    account::write(statements, &AccountRecord::Account(account.clone()))?;
+                }
+                for token in tokens {
+                    account::write(statements, &AccountRecord::Token(token.clone()))?;
+                }
+                for lease in leases {
+                    lock::write(statements, &LockRecord::Held(lease.clone()))?;
+                }
+                for row in limits {
+                    limiter::write(statements, &LimitRecord::Reserved(row.clone()))?;
+                }
+                for flag in flags {
+                    flag::write(statements, &FlagRecord::Set(flag.clone()))?;
+                }
+                for entry in config {
+                    config::write(statements, &ConfigRecord::Version(entry.clone()))?;
+                }
+                for (id, entry) in &log.entries {
+                    write_audit_at(statements, *id, entry)?;
+                }
+                go_on_after(statements, log.last_place)
+            })?;
             go_on(&mut connection, contents, now)
         };
         let contents = write().map_err(|error| opening.refuse(error))?;

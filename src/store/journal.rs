@@ -13,9 +13,14 @@
 //! The format: "WAL File Format" in SQLite's documentation of its database file format, section 4.
 
 mod leftover;
+mod open;
 
-pub use leftover::{Leftover, NotRefused};
+pub use leftover::NotRefused;
+pub use open::OpenJournal;
 
+use leftover::Leftover;
+
+use super::files::unless_it_ends;
 use std::io::{self, Read};
 
 /// A journal that has lost commits.
@@ -293,11 +298,7 @@ fn is_zero(mut from: impl Read) -> io::Result<bool> {
 
 /// Fills `buffer`; says no if there is not that much left.
 fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
-    match from.read_exact(buffer) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(error),
-    }
+    unless_it_ends(from.read_exact(buffer))
 }
 
 #[cfg(test)]

@@ -54,31 +54,22 @@ impl LockFile {
     /// Takes the lock of the database at `database`, without waiting.
     pub fn take(database: &Path) -> Result<Self, NotLocked> {
         let path = beside(database, "-lock");
-        Self::take_at(&path).map_err(|error| error.unwrap_or_else(|io| NotLocked::Io(path, io)))
-    }
-
-    fn take_at(path: &Path) -> Result<Self, Result<NotLocked, io::Error>> {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)
-            .map_err(Err)?;
+        let io = |source| NotLocked::Io(path.clone(), source);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let mut file = options.open(&path).map_err(io)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 let mut text = String::new();
                 let read = file.read_to_string(&mut text);
-                return Err(Ok(NotLocked::HeldBy(
-                    read.map_or_else(|_| Holder::default(), |_| Holder::parse(&text)),
-                )));
+                let holder = read.map_or_else(|_| Holder::default(), |_| Holder::parse(&text));
+                return Err(NotLocked::HeldBy(holder));
             }
-            Err(error) => return Err(Err(error.into())),
+            Err(error) => return Err(io(error.into())),
         }
         let mut lock = Self { file, pid: std::process::id() };
-        lock.begin().map_err(Err)?;
+        lock.begin().map_err(io)?;
         Ok(lock)
     }
 

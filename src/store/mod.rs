@@ -44,7 +44,7 @@ pub use refusal::{OpenError, why_not_read, why_not_written};
 pub use unfinished::{begin_file, remove_unfinished};
 
 use crate::metrics::store::{StoreCounts, StoreWatch};
-use journal::Leftover;
+use journal::OpenJournal;
 use octostore_actors::{
     commit::{Pressure, Store, StoreFailure, Unreadable, Verdict},
     domain::{
@@ -61,15 +61,9 @@ use statements::Statements;
 use std::{
     fs::File,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
-
-/// How long nothing must have come for it to count as idle.
-const IDLE_AFTER: Duration = Duration::from_millis(50);
 
 /// The files of a store at `path`: the main file, and the journal beside it.
 pub fn files_of(path: &Path) -> Vec<(&'static str, PathBuf)> {
@@ -83,10 +77,7 @@ pub struct SqliteStore {
     main: Option<Arc<File>>,
     hold: SnapshotHold,
     retention: Retention,
-    /// How many frames the journal holds that are not in the main file yet.
-    frames: Arc<AtomicU32>,
-    journal: JournalSize,
-    leftover: Leftover,
+    journal: OpenJournal,
     watch: Option<StoreWatch>,
     /// Held as long as the store is: dropped after the connection.
     lock: Option<LockFile>,
@@ -177,7 +168,7 @@ impl SqliteStore {
         {
             return Verdict::Unknown(failure(error));
         }
-        match self.leftover.require_none_behind(self.frames.load(Ordering::Relaxed)) {
+        match self.journal.require_none_behind() {
             Ok(()) => Verdict::NoRoom,
             Err(error) => Verdict::Unknown(failure(error)),
         }
@@ -189,13 +180,13 @@ impl SqliteStore {
         let begun = self.now();
         let (in_journal, moved) = self.connection.wal_checkpoint_v2(None::<&str>, mode)?;
         let all_moved = moved >= in_journal;
-        if all_moved && self.frames.swap(0, Ordering::Relaxed) > 0 {
-            self.leftover.all_moved();
+        if all_moved {
+            self.journal.all_moved();
         }
         self.count(begun, |counts, took| {
             counts.checkpoints.observe_span(took);
             counts.checkpointed.add(u64::try_from(moved).unwrap_or(0));
-            counts.journal_pages.set(u64::from(self.frames.load(Ordering::Relaxed)));
+            counts.journal_pages.set(u64::from(self.journal.frames()));
         });
         Ok(all_moved)
     }
@@ -214,7 +205,7 @@ impl SqliteStore {
     /// Commits, with a second attempt where the journal can be moved out of the way.
     fn commit_or_make_room(&mut self, records: &[Record]) -> Verdict {
         let written = self.write_or_undo(records);
-        if !matches!(written, Verdict::NoRoom) || self.frames.load(Ordering::Relaxed) == 0 {
+        if !matches!(written, Verdict::NoRoom) || self.journal.frames() == 0 {
             return written;
         }
         // What the journal holds may make room once it is in the main file.
@@ -228,13 +219,7 @@ impl SqliteStore {
 
     /// Whether the journal is long enough for that, and no snapshot is better kept.
     fn is_worth_tidying(&self, pressure: Pressure) -> bool {
-        let worth = match pressure {
-            Pressure::Idle => self.journal.idle,
-            Pressure::Busy => self.journal.busy,
-        };
-        let frames = self.frames.load(Ordering::Relaxed);
-        let may_grow = self.hold.is_out() && frames < self.journal.held();
-        frames >= worth && !may_grow
+        self.journal.is_worth_moving(pressure, self.hold.is_out())
     }
 
     /// Makes room in the journal. A full disk is no reason to stop: the journal just grows on.
@@ -261,7 +246,7 @@ impl Store for SqliteStore {
             tracing::warn!("the disk is full: a commit was refused, nothing of it was executed");
         }
         if let (Some(watch), Some(begun)) = (&self.watch, begun) {
-            watch.ended(begun, &verdict, records.len(), self.frames.load(Ordering::Relaxed));
+            watch.ended(begun, &verdict, records.len(), self.journal.frames());
         }
         verdict
     }
@@ -280,7 +265,7 @@ impl Store for SqliteStore {
     }
 
     fn patience(&self) -> Option<Duration> {
-        (self.frames.load(Ordering::Relaxed) >= self.journal.idle).then_some(IDLE_AFTER)
+        self.journal.patience()
     }
 
     fn is_pressed(&self) -> bool {

@@ -8,12 +8,12 @@ use super::{
     contents::Contents,
     files::{Files, JournalSize, SystemFiles, beside},
     header::{APPLICATION_ID, Kind},
-    journal::{self, Leftover, Standing, WrongBit},
+    journal::{self, OpenJournal, Standing, WrongBit},
     limiter, lock,
     lock_file::LockFile,
     migrate::{MIGRATIONS, migrate},
     refusal::OpenError,
-    statements::Statements,
+    statements::in_transaction,
 };
 use crate::clock::BootId;
 use octostore_actors::{
@@ -33,10 +33,7 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -116,43 +113,26 @@ impl Opening<'_> {
             return Err(OpenError::Backup { path: self.path.to_owned() });
         }
         self.settle_journal()?;
-        let journal = self.check_journal()?;
+        let standing = self.repair_journal()?;
         let main = self.hold_open()?;
         let mut connection = self.connect()?;
         if self.version(&connection)? == 0 {
-            self.create(&mut connection, boot.as_str())?;
+            self.create(&mut connection, boot)?;
         } else {
             self.make_current(&mut connection)?;
         }
-        let recovered = self.recover(&mut connection, journal, boot, now)?;
+        let recovered = self.recover(&mut connection, standing, boot, now)?;
 
-        let frames = Arc::new(AtomicU32::new(0));
-        let seen = Arc::clone(&frames);
-        connection
-            .wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages: std::ffi::c_int| {
-                seen.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
-                Ok(())
-            }))
-            .map_err(|error| self.refuse(error))?;
-        let held = self.files.hold_journal(&self.journal()).map_err(|source| self.io(source))?;
-        let leftover = Leftover::of(held);
-        let journal = self.files.journal_size();
+        let size = self.files.journal_size();
+        let file = self.files.hold_journal(&self.journal()).map_err(|source| self.io(source))?;
+        let journal =
+            OpenJournal::of(&mut connection, size, file).map_err(|error| self.refuse(error))?;
         let retention = Retention::default();
         let (hold, watch) = (SnapshotHold::default(), None);
-        let mut store = SqliteStore {
-            connection,
-            main,
-            hold,
-            retention,
-            frames,
-            journal,
-            leftover,
-            watch,
-            lock,
-        };
+        let mut store = SqliteStore { connection, main, hold, retention, journal, watch, lock };
         // From here on the mark is in the main file, whatever becomes of the journal.
         store.checkpoint(CheckpointMode::TRUNCATE).map_err(|error| self.refuse(error))?;
-        if let Err(error) = self.extend_journal(journal) {
+        if let Err(error) = self.extend_journal(size) {
             tracing::warn!(%error, "no room was set aside for the journal: commits are slower");
         }
         Ok((store, recovered))
@@ -165,24 +145,23 @@ impl Opening<'_> {
         self.files.set_aside(&self.journal(), size.busy + size.slack)
     }
 
-    /// Refuses a journal that has lost commits, which SQLite would not notice, and puts right what
-    /// can be.
-    pub fn check_journal(&self) -> Result<Standing, OpenError> {
-        let path = self.journal();
-        let inspected = self.files.read(&path).and_then(journal::inspect);
-        match inspected.map_err(|source| self.io(source))? {
-            Ok(standing @ (Standing::Whole | Standing::Unclear(_))) => Ok(standing),
-            Ok(standing @ Standing::OneBit(WrongBit { at, mask })) => {
-                tracing::warn!(
-                    at,
-                    mask,
-                    "one wrong bit in the journal is put right: check the disk"
-                );
-                self.files.flip(&path, at, mask).map_err(|source| self.io(source))?;
-                Ok(standing)
-            }
-            Err(damage) => Err(self.damaged(format!("of its journal (-wal), {damage}"))),
+    /// How the journal stands. Refuses one that has lost commits, which SQLite would not notice.
+    pub fn inspect_journal(&self) -> Result<Standing, OpenError> {
+        let inspected = self.files.read(&self.journal()).and_then(journal::inspect);
+        inspected
+            .map_err(|source| self.io(source))?
+            .map_err(|damage| self.damaged(format!("of its journal (-wal), {damage}")))
+    }
+
+    /// The same, and puts one wrong bit right.
+    pub fn repair_journal(&self) -> Result<Standing, OpenError> {
+        let standing = self.inspect_journal()?;
+        if let Standing::OneBit(WrongBit { at, mask }) = standing {
+            tracing::warn!(at, mask, "one wrong bit in the journal is put right: check the disk");
+            let path = self.journal();
+            self.files.flip(&path, at, mask).map_err(|source| self.io(source))?;
         }
+        Ok(standing)
     }
 
     /// Refuses a journal whose last transaction is incomplete, if it was written in the present `boot`:
@@ -190,11 +169,11 @@ impl Opening<'_> {
     pub fn refuse_unclear(
         &self,
         journal: Standing,
-        of: &str,
+        of: &BootId,
         boot: &BootId,
     ) -> Result<(), OpenError> {
         match journal {
-            Standing::Unclear(frame) if of == boot.as_str() => {
+            Standing::Unclear(frame) if of == boot => {
                 Err(self.damaged(format!("frame {frame} of its journal (-wal) has a wrong bit")))
             }
             Standing::Whole | Standing::OneBit(_) | Standing::Unclear(_) => Ok(()),
@@ -270,17 +249,15 @@ impl Opening<'_> {
     }
 
     /// Fills an empty file. The whole schema is there or nothing is.
-    pub fn create(&self, connection: &mut Connection, boot: &str) -> Result<(), OpenError> {
+    pub fn create(&self, connection: &mut Connection, boot: &BootId) -> Result<(), OpenError> {
         let create = |connection: &mut Connection| {
-            let transaction = connection.transaction()?;
-            transaction.execute_batch(SCHEMA)?;
-            let mut statements = Statements::new(&transaction);
-            boot_row::write(&mut statements, boot)?;
-            lock::write(&mut statements, &LockRecord::TokenMark(FencingToken::ZERO))?;
-            drop(statements);
-            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-            transaction.pragma_update(None, "user_version", VERSION)?;
-            transaction.commit()
+            in_transaction(connection, |transaction, statements| {
+                transaction.execute_batch(SCHEMA)?;
+                boot_row::write(statements, boot)?;
+                lock::write(statements, &LockRecord::TokenMark(FencingToken::ZERO))?;
+                transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+                transaction.pragma_update(None, "user_version", VERSION)
+            })
         };
         create(connection).map_err(|error| self.refuse(error))
     }
@@ -358,7 +335,7 @@ impl Opening<'_> {
             config,
         } = Contents::read(connection).map_err(|error| self.contradiction(error))?;
         self.refuse_unclear(journal, &of, boot)?;
-        let rebooted = of != boot.as_str();
+        let rebooted = of != *boot;
         for lease in &mut leases {
             // More than its whole time cannot be left, whatever the clock did.
             let whole = now + lease.ttl.as_duration();
@@ -370,23 +347,19 @@ impl Opening<'_> {
 
         self.begin_journal(connection)?;
         let mark = last.saturating_add(TOKEN_BLOCK);
-        let begin = |connection: &mut Connection| {
-            let transaction = connection.transaction()?;
-            let mut statements = Statements::new(&transaction);
+        let begun = in_transaction(connection, |_, statements| {
             if rebooted {
                 for lease in &leases {
-                    lock::write(&mut statements, &LockRecord::Held(lease.clone()))?;
+                    lock::write(statements, &LockRecord::Held(lease.clone()))?;
                 }
                 for row in &limits {
-                    limiter::write(&mut statements, &LimitRecord::Reserved(row.clone()))?;
+                    limiter::write(statements, &LimitRecord::Reserved(row.clone()))?;
                 }
-                boot_row::write(&mut statements, boot.as_str())?;
+                boot_row::write(statements, boot)?;
             }
-            lock::write(&mut statements, &LockRecord::TokenMark(mark))?;
-            drop(statements);
-            transaction.commit()
-        };
-        begin(connection).map_err(|error| self.refuse(error))?;
+            lock::write(statements, &LockRecord::TokenMark(mark))
+        });
+        begun.map_err(|error| self.refuse(error))?;
 
         let tokens = Tokens::new(last, mark, TOKEN_BLOCK);
         Ok(Recovered { leases, tokens, limits, flags, config, accounts, bearers })

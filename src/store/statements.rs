@@ -2,9 +2,19 @@
 
 use super::row::Sum;
 use rusqlite::{
-    CachedStatement, Connection, ToSql,
+    CachedStatement, Connection, ToSql, Transaction,
     types::{ToSqlOutput, ValueRef},
 };
+
+/// Does what `write` does in one transaction.
+pub fn in_transaction(
+    connection: &mut Connection,
+    write: impl FnOnce(&Transaction<'_>, &mut Statements<'_>) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    write(&transaction, &mut Statements::new(&transaction))?;
+    transaction.commit()
+}
 
 /// Statements, each looked up once a batch however many rows it writes.
 pub struct Statements<'c> {

@@ -272,16 +272,16 @@ fn bounded_the_journal_is_checkpointed_past_its_size_and_grows_no_further() {
     assert_eq!(set_aside, u64::from(SMALL.busy + SMALL.slack) * FRAME_BYTES, "and not a byte less");
     commit(&mut store, &[account()]);
     for number in 1..200 {
-        let before = store.frames.load(Ordering::Relaxed);
+        let before = store.journal.frames();
         assert!(before <= SMALL.busy, "before {number}");
         // A row that is written as it is writes nothing.
         commit(&mut store, &[LockRecord::Held(lease(number % 5 + 1, 61 + number)).into()]);
-        let frames = store.frames.load(Ordering::Relaxed);
+        let frames = store.journal.frames();
         assert!(frames > before, "{frames} after {before}: a commit makes no checkpoint");
         assert_eq!(store.patience().is_some(), frames >= SMALL.idle, "worth one when idle");
         assert_eq!(store.is_pressed(), frames >= SMALL.busy, "worth one at once");
         store.tend(Pressure::Busy).unwrap();
-        let left = store.frames.load(Ordering::Relaxed);
+        let left = store.journal.frames();
         assert_eq!(left, if frames >= SMALL.busy { 0 } else { frames });
         assert_eq!(disk.journal().len() as u64, set_aside, "it is written over from its beginning");
     }
@@ -293,14 +293,14 @@ fn bounded_an_idle_store_brings_home_what_its_journal_holds() {
     let mut store = disk.start();
     commit(&mut store, &[account()]);
     store.tend(Pressure::Idle).unwrap();
-    assert!(store.frames.load(Ordering::Relaxed) > 0, "too little to be worth it");
+    assert!(store.journal.frames() > 0, "too little to be worth it");
     for number in 1..100 {
         commit(&mut store, &[held(number)]);
-        if store.frames.load(Ordering::Relaxed) >= SMALL.idle {
+        if store.journal.frames() >= SMALL.idle {
             break;
         }
     }
-    assert_eq!(store.patience(), Some(IDLE_AFTER));
+    assert_eq!(store.patience(), Some(Duration::from_millis(50)));
     store.tend(Pressure::Idle).unwrap();
     assert_eq!(store.patience(), None, "nothing is left to do");
     let alone = lock::leases(&disk.main_file_alone()).unwrap();

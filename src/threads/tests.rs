@@ -4,7 +4,6 @@ use super::*;
 use crate::clock::SystemClock;
 use octostore_actors::{
     domain::{Effects, Moment, Ticket},
-    mailbox::mailbox,
     progress::Seq,
     reply::Lost,
     time::Instant,

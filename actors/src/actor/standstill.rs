@@ -1,6 +1,6 @@
 //! Whether whoever brings the commands stands still.
 
-use super::{EXPIRY_PAUSE, GRACE, STALL};
+use super::expiry::{EXPIRY_PAUSE, GRACE, STALL};
 use crate::{
     sync::{AtomicU64, Ordering},
     time::{Clock, Instant},

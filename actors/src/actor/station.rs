@@ -169,8 +169,6 @@ impl<M: Machine> Station<M> {
         if seat.turn(Patience::Unlimited) == Flow::Stopped {
             return ControlFlow::Break(());
         }
-        // That has woken whom it had to.
-        seat.hand_on(Then::LeaveIt);
         let Some(due) = seat.due() else {
             seat.looks = None;
             return ControlFlow::Continue(None);
@@ -187,12 +185,12 @@ impl<M: Machine> Seat<M> {
         self.have(|actor| (actor.turn(patience), ())).map_or(Flow::Stopped, |(flow, ())| flow)
     }
 
-    /// A turn with this command alone, or the command back; nothing if the loop is over.
+    /// A turn with this command alone, or the command back; `None` if the loop is over.
     fn turn_with(&mut self, command: M::Command) -> Option<Result<Told<M::Outcome>, M::Command>> {
         self.have(|actor| actor.turn_with(command)).map(|(_, told)| told)
     }
 
-    /// Has the actor do something; nothing if the loop is over, or is so by this.
+    /// Has the actor do something; `None` if the loop was over already, or ends with this.
     fn have<T>(&mut self, something: impl FnOnce(&mut Actor<M>) -> (Flow, T)) -> Option<(Flow, T)> {
         let done = self.work.have(something)?;
         if done.0 == Flow::Stopped {

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what is not there fails the test that looks for it")]
 
-use super::*;
+use super::{expiry::EXPIRY_PAUSE, *};
 use crate::{
     bell::Woken,
     domain::{
@@ -72,7 +72,7 @@ pub(super) fn acquire(number: usize) -> LockCommand {
 fn while_nothing_may_expire_what_is_over_does_not_keep_it_awake() {
     let (mut actor, _handle, _turns) = locks([lease(at(5))]);
     assert_eq!(actor.due(), Some(at(5)));
-    actor.quiet_until = at(10) + GRACE;
+    actor.expiry.quiet_until = at(10) + GRACE;
     assert_eq!(actor.due(), Some(at(10) + GRACE));
 }
 
@@ -268,7 +268,7 @@ fn how_many_messages_wait_is_known() {
 fn when_very_many_leases_end_at_once_no_commit_is_full_of_them() {
     let (mut actor, _handle, turns) = locks(ended(10_000));
     let end_as_many_as_may = |actor: &mut Actor<LockMachine>| {
-        actor.quiet_until = Instant::default();
+        actor.expiry.quiet_until = Instant::default();
         for _ in 0..20 {
             assert_eq!(actor.turn(Patience::None), Flow::Continue);
         }
@@ -295,13 +295,13 @@ fn time_leases_end_however_much_else_is_under_way() {
         let number = 10_000 * (round + 1);
         let asked = (0..CHANGES).map(|n| handle.prepare(acquire(number + n)).0).collect();
         handle.ask_all(asked);
-        actor.quiet_until = Instant::default();
+        actor.expiry.quiet_until = Instant::default();
         let before = actor.effects.last();
         assert_eq!(actor.turn(Patience::None), Flow::Continue);
         assert_eq!(rows(&turns), CHANGES as u64 + 512, "in round {round}");
         // All but the latest are on disk.
         actor.progress.advance(before);
-        actor.quiet_until = Instant::default();
+        actor.expiry.quiet_until = Instant::default();
         actor.turn(Patience::None);
         assert_eq!(rows(&turns), 0, "those of this round are not on disk");
         actor.progress.advance(actor.effects.last());
@@ -369,7 +369,7 @@ fn time_whoever_has_stood_still_reads_what_came_meanwhile_before_anything_ends()
     {
         let (mut actor, _handle, turns) = locks([lease(at(10))]);
         let now = at(10) + soon;
-        actor.awake = now.minus(stood_still);
+        actor.expiry.awake = now.minus(stood_still);
         actor.clock = Arc::new(Still(now));
         actor.turn(Patience::None);
         assert_eq!(rows(&turns) > 0, ends, "after {stood_still:?}");

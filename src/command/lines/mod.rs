@@ -18,7 +18,10 @@ pub use account::{AccountLine, TokenLine};
 pub use audit::AuditLine;
 pub use domain::{ConfigLine, FlagLine, LimitLine, LockLine};
 
-use crate::store::{AuditRows, Contents};
+use crate::{
+    clock::BootId,
+    store::{AuditRows, Contents},
+};
 use octostore_actors::domain::values::{AccountId, FencingToken};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -72,7 +75,7 @@ impl Header {
     pub fn of(contents: &Contents, last_audit_id: u64) -> Self {
         Self {
             format: FORMAT,
-            boot: contents.boot.clone(),
+            boot: contents.boot.as_str().to_owned(),
             fencing_mark: contents.mark.get(),
             last_audit_id,
         }
@@ -81,7 +84,7 @@ impl Header {
     pub fn begin(self) -> Result<Reading, String> {
         Ok(Reading {
             contents: Contents {
-                boot: self.boot,
+                boot: BootId::named(&self.boot),
                 mark: said("fencing_mark", FencingToken::new(self.fencing_mark).ok_or("too high"))?,
                 leases: Vec::new(),
                 limits: Vec::new(),

@@ -238,7 +238,7 @@ fn everything() -> impl Strategy<Value = (Contents, AuditRows)> {
     let token = prop::collection::vec(token(), 0..4);
     (accounts(), token, leases(), limits(), flags(), config(), log(), 6..1_u64 << 40).prop_map(
         |(accounts, tokens, leases, limits, flags, config, log, mark)| {
-            let (boot, mark) = ("this boot".to_owned(), FencingToken::new(mark).unwrap());
+            let (boot, mark) = (BootId::named("this boot"), FencingToken::new(mark).unwrap());
             (Contents { boot, mark, leases, limits, flags, config, accounts, tokens }, log)
         },
     )

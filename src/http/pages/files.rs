@@ -47,7 +47,7 @@ pub fn show(context: &Context<'_>, page: Page) -> Reply {
 
 /// `GET /assets/{file}`
 pub fn asset(context: &Context<'_>, file: RawName<'_>) -> Result<Reply, ApiError> {
-    let wanted = file.decode().unwrap_or_default();
+    let wanted = file.text();
     let known = ASSETS.iter().find(|(name, _)| *name == wanted);
     let (_, file) = known.ok_or(ApiError::UnknownPath)?;
     let mut reply = answer(context, file);

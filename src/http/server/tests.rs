@@ -83,7 +83,7 @@ async fn one_answer_who_does_not_wait_to_be_told_to_continue_is_answered_however
     let service = service_fn(async |request: Request<Incoming>| {
         delivery.rest.begin(false);
         request.into_body().collect().await.unwrap();
-        delivery.rest.read();
+        delivery.rest.body_came();
         done.notified().await;
         delivery.answered();
         Ok::<_, Infallible>(Response::new(ReplyBody::default()))
@@ -112,9 +112,9 @@ async fn heard_at_the_end(request: &[u8], reads: bool) -> String {
         delivery.rest.begin(request.body().is_end_stream());
         let answer = pin!(async {
             if reads {
-                delivery.rest.reads();
+                delivery.rest.awaits_body();
                 request.into_body().collect().await.map_err(|_| ApiError::BodyBroken)?;
-                delivery.rest.read();
+                delivery.rest.body_came();
             }
             pending().await
         });

@@ -15,7 +15,7 @@ fn a_main_file_stays_as_it_is_for_as_long_as_its_snapshot_holds() {
         assert!(snapshot.held(), "a commit takes nobody's snapshot away");
         store.tend(Pressure::Busy).unwrap();
         store.tend(Pressure::Idle).unwrap();
-        let frames = store.frames.load(Ordering::Relaxed);
+        let frames = store.journal.frames();
         if !snapshot.held() {
             assert_eq!(frames, 0, "given up for a checkpoint");
             break;
