@@ -74,7 +74,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(fatal) => {
-            log::say(&format!("octostore: {fatal}\n"));
+            log::say(&format!("octostore: {}\n", command::printable(&fatal.to_string())));
             ExitCode::from(fatal.exit_code())
         }
     }

@@ -115,6 +115,18 @@ fn whose_account_is_disabled_is_in_it_when_he_is_not_let_in() {
 }
 
 #[test]
+fn a_workload_that_asks_for_more_than_its_rule_gives_is_in_it() {
+    let signer = Signer::new("ES256", "k");
+    let issuer = Issuer::start(&[&signer]);
+    let server = exchange::serve(setup(), &exchange::github(&issuer));
+    let token = signer.token(&issuer.claims(&exchange::job(&json!({}))));
+    exchange::trade(&server, &token, &[("scope", "flags:write")]).refused(400, "invalid_scope");
+    let found = said(&server, "action=token.exchange");
+    let last = "stranger - token.exchange refused rule rule: asks for more than it gives";
+    assert_eq!(found, [last]);
+}
+
+#[test]
 fn a_token_that_newer_sign_ins_end_is_in_it() {
     let github = crate::common::github::GitHub::start();
     let server = sign_in_github::setup(&github).variable("ADMIN_KEY", KEY).start();

@@ -213,6 +213,38 @@ fn who_may_not_have_a_backup_gets_none() {
     assert!(!elsewhere.contains(KEY));
 }
 
+#[test]
+fn no_other_secret_is_shown_to_a_server_in_place_of_the_first_token() {
+    let setup = Setup::bare();
+    let server = setup.start();
+    let (beside, other) = (setup.beside(".admin-token"), setup.folder().join("other"));
+    let refused = || {
+        let said = octostore(&setup, &["backup", "b"]).refused(77);
+        assert!(said.contains("not the file of a first start"), "{said}");
+    };
+    std::fs::rename(&beside, &other).unwrap();
+    std::os::unix::fs::symlink(&other, &beside).unwrap();
+    refused();
+    std::fs::remove_file(&beside).unwrap();
+    std::fs::write(&beside, "a-secret-of-another-program\n").unwrap();
+    refused();
+    std::fs::rename(&other, &beside).unwrap();
+    octostore(&setup, &["backup", "b"]).ok();
+    server.stop();
+}
+
+#[test]
+fn what_a_lock_file_says_sends_no_secret_to_another_machine() {
+    let setup = setup();
+    setup.start().stop();
+    let lock = setup.beside("-lock");
+    std::fs::write(&lock, "1\nhttp://192.0.2.1:3000\n").unwrap();
+    let held = std::fs::File::open(&lock).unwrap();
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let said = octostore(&setup, &["backup", "b"]).refused(64);
+    assert!(said.contains("192.0.2.1:3000 is not on this machine"), "{said}");
+}
+
 /// A backup that has begun to arrive and is not read.
 fn begun(server: &crate::common::Server) -> Connection {
     begun_with(server, KEY).0

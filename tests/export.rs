@@ -19,6 +19,8 @@ fn filled() -> Setup {
     alice.put("/flags/f", &json!({ "enabled": true, "percentage": 25 })).ok();
     alice.put_value("k", "{\"max\":  250.00, \"text\": \"a\\nb\"}").ok();
     alice.put_value("k", "[1.50]").ok();
+    // No line is longer: 256 KiB, all of it to be escaped.
+    alice.put_value("large", &format!("\"{}\"", "\\\"".repeat((128 << 10) - 1))).ok();
     alice.check("l\u{fc}", 5, 3600).ok();
     alice.delete("/flags/f").ok();
     alice.put("/flags/g", &json!({ "enabled": false })).ok();
@@ -121,6 +123,7 @@ fn an_export_that_is_not_whole_is_refused_and_nothing_is_made() {
     let mut broken = vec![
         (String::new(), "empty"),
         (whole[..whole.len() / 2].to_owned(), "no line of an export"),
+        (" ".repeat(3 << 20), "longer than any line"),
         (without(0), "header"),
         (without(all.len() - 1), "cut off"),
         (without(3), "missing"),

@@ -223,6 +223,22 @@ fn health_says_why_a_server_that_answers_is_not_ready() {
 }
 
 #[test]
+fn who_is_called_like_an_account_s_id_does_not_stand_in_its_way() {
+    let setup = Setup::bare();
+    let server = setup.start();
+    let admin = server.client(&server.first_token()).acquire("a", 60).ok()["holder_id"].clone();
+    let admin = admin.as_str().unwrap();
+    server.stop();
+    let others = format!("{admin}:a-token-of-somebody-else");
+    setup.clone().variable("STATIC_TOKENS", &others).start().stop();
+
+    let made = octostore(&setup, &["token", "create", "--account", admin]).ok();
+    let server = setup.start();
+    assert_eq!(server.client(made.trim()).acquire("b", 60).ok()["holder_id"], admin);
+    server.stop();
+}
+
+#[test]
 fn a_token_made_by_hand_opens_what_its_scope_says_until_it_is_revoked() {
     let setup = Setup::bare();
     let server = setup.start();

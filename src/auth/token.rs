@@ -28,6 +28,13 @@ impl BearerToken {
         ((1..=Self::MAX_LENGTH).contains(&text.len()) && sendable).then(|| Self(text.to_owned()))
     }
 
+    /// Whether `text` could be one that [`BearerToken::generate`] has made, and no other secret.
+    pub fn is_generated(text: &str) -> bool {
+        text.strip_prefix("octo_").and_then(|rest| rest.split_at_checked(64)).is_some_and(
+            |(secret, checksum)| checksum == hex(&Sha256::digest(secret.as_bytes())[..4]),
+        )
+    }
+
     /// What it is kept as.
     pub fn hash(&self) -> TokenHash {
         Self::hash_of(self.0.as_bytes())
@@ -69,8 +76,14 @@ mod tests {
         assert_ne!(one, two);
         let text = one.reveal();
         assert_eq!(text.len(), 5 + 64 + 8);
-        let (secret, checksum) = text["octo_".len()..].split_at(64);
-        assert_eq!(hex(&Sha256::digest(secret.as_bytes())[..4]), checksum);
+        assert!(BearerToken::is_generated(text));
+        for other in
+            ["", "octo_", &text[1..], &text[..76], &format!("{text}0"), &format!(" {text}")]
+        {
+            assert!(!BearerToken::is_generated(other), "{other}");
+        }
+        let wrong = if text.ends_with('0') { '1' } else { '0' };
+        assert!(!BearerToken::is_generated(&format!("{}{wrong}", &text[..76])));
         assert_eq!(BearerToken::hash_of(text.as_bytes()), one.hash());
     }
 

@@ -8,10 +8,16 @@ use super::{
 };
 use crate::{
     app::token_path,
+    auth::BearerToken,
     settings::{Bind, Secret},
     store::{self, BackupError, Holder},
 };
-use std::path::PathBuf;
+use rustix::fs::{Mode, OFlags, open};
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 #[derive(Debug, clap::Args)]
 pub struct BackupArguments {
@@ -78,6 +84,17 @@ fn address(holder: &Holder) -> Result<Bind, ClientError> {
     known.ok_or(ClientError::NoAddress)
 }
 
+/// The token that a first start has written beside the database. Whoever may write into that folder must not
+/// have us show any other secret that we may read: so no link is followed, and nothing else is taken for one.
+fn token_of_first_start(database: &Path) -> Option<String> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = File::from(open(token_path(database), flags, Mode::empty()).ok()?);
+    let mut text = String::new();
+    file.take(BearerToken::MAX_LENGTH as u64).read_to_string(&mut text).ok()?;
+    let text = text.trim();
+    BearerToken::is_generated(text).then(|| text.to_owned())
+}
+
 fn fetch(
     arguments: &BackupArguments,
     server: LocalServer,
@@ -87,10 +104,10 @@ fn fetch(
     let beside = token_path(&arguments.database.database.0);
     let secret = match admin_key.as_ref().or(token.as_ref()) {
         Some(secret) => secret.reveal().to_owned(),
-        None => std::fs::read_to_string(&beside)
-            .map_err(|_| ClientError::NoSecret(beside.display().to_string()))?,
+        None => token_of_first_start(&arguments.database.database.0)
+            .ok_or_else(|| ClientError::NoSecret(beside.display().to_string()))?,
     };
-    let server = server.with_secret(&secret);
+    let server = server.with_secret(&secret)?;
     let fetched = block_on(server.fetch("/admin/backup", file.file()));
     match fetched.map_err(CommandError::System)? {
         Ok(_) => Ok(()),

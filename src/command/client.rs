@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use sha2::{Digest, Sha256};
 use std::{
     io::{self, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     time::Duration,
 };
 use tokio::{
@@ -35,7 +35,7 @@ const LARGEST_ERROR: usize = 64 << 10;
 /// Why a server gave no answer that can be used. No message shows a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Neither loopback nor a Unix socket.
+    /// Neither a Unix socket nor an address of this machine.
     #[error(
         "{0} is not on this machine, and the way there is not protected: fetch \
          https://…/admin/backup with curl, as the README says"
@@ -47,7 +47,7 @@ pub enum ClientError {
     /// There is nothing to show.
     #[error(
         "the server wants to know who asks: set ADMIN_KEY, or OCTOSTORE_TOKEN to a token of an \
-         administrator ({0} is not there)"
+         administrator ({0} is not there, or not the file of a first start)"
     )]
     NoSecret(String),
     /// No connection.
@@ -128,14 +128,22 @@ impl LocalServer {
 
     /// Shows `secret` from now on: a bearer token, or the key of the administrator. One that no
     /// header can have is not shown.
-    #[must_use]
-    pub fn with_secret(self, secret: &str) -> Self {
+    ///
+    /// # Errors
+    /// The address is none of this machine: whoever may write the lock file can say what he likes in it.
+    pub fn with_secret(self, secret: &str) -> Result<Self, ClientError> {
+        match self.at {
+            Bind::Tcp(address) if !is_here(here(address).ip()) => {
+                return Err(ClientError::NotHere(address));
+            }
+            Bind::Tcp(_) | Bind::Unix(_) => {}
+        }
         let value = HeaderValue::try_from(format!("Bearer {}", secret.trim()));
         let authorization = value.ok().map(|mut value| {
             value.set_sensitive(true);
             value
         });
-        Self { authorization, ..self }
+        Ok(Self { authorization, ..self })
     }
 
     /// Asks for `path`.
@@ -239,6 +247,11 @@ fn here(address: SocketAddr) -> SocketAddr {
         ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
     SocketAddr::new(ip, address.port())
+}
+
+/// Whether this machine has the address: only then can one listen there.
+fn is_here(ip: IpAddr) -> bool {
+    ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
 }
 
 /// Runs what asks a server.

@@ -55,9 +55,10 @@ pub fn of_open(error: &OpenError) -> u8 {
         | OpenError::Newer { .. }
         | OpenError::Damaged { .. } => DATA,
         OpenError::NoRoom { .. } | OpenError::Sqlite { .. } => IO,
-        OpenError::NoFolder { .. } | OpenError::IsFolder { .. } | OpenError::NoFile { .. } => {
-            CANNOT_CREATE
-        }
+        OpenError::NoFolder { .. }
+        | OpenError::IsFolder { .. }
+        | OpenError::NoFile { .. }
+        | OpenError::NoLockFile { .. } => CANNOT_CREATE,
         OpenError::Io { source, .. } => of_file(source, CANNOT_CREATE),
         OpenError::NotAllowed { .. } => NO_PERMISSION,
     }

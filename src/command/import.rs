@@ -11,7 +11,7 @@ use std::{
     collections::{HashMap, HashSet},
     fs::File,
     hash::Hash,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
 };
 
@@ -33,15 +33,28 @@ pub fn run(arguments: &ImportArguments) -> Result<String, CommandError> {
     Ok(format!("{} made of {from}\n{}", database.display(), what_is_new(&made)))
 }
 
+/// The longest line that is read, in bytes: more than a value of the configuration has, each byte of it escaped,
+/// and all else that its line says.
+const LONGEST_LINE: u64 = 2 << 20;
+
 /// Reads all of it before anything is made.
 pub(super) fn read(path: &Path) -> Result<Reading, CommandError> {
     let unreadable = |source| CommandError::Read { path: path.to_owned(), source };
     let wrong = |line, what: String| CommandError::Line { path: path.to_owned(), line, what };
-    let file = BufReader::new(File::open(path).map_err(unreadable)?);
+    let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
     let (mut reading, mut end, mut number): (Option<Reading>, _, _) = (None, None, 0);
-    for text in file.split(b'\n') {
-        let text = text.map_err(unreadable)?;
+    let mut text = Vec::new();
+    loop {
+        text.clear();
+        let length = file.by_ref().take(LONGEST_LINE + 1).read_until(b'\n', &mut text);
+        let length = length.map_err(unreadable)? as u64;
+        if length == 0 {
+            break;
+        }
         number += 1;
+        if length > LONGEST_LINE {
+            return Err(wrong(number, "longer than any line of an export".to_owned()));
+        }
         if end.is_some() {
             return Err(wrong(number, "there is something after the end".to_owned()));
         }

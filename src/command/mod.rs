@@ -208,6 +208,16 @@ struct Database {
     database: DatabasePath,
 }
 
+/// A message as a terminal may have it: what a file or a server has said may be in it, and must not move the
+/// cursor or ring the bell.
+pub fn printable(message: &str) -> String {
+    let is_harmless = |c: char| !c.is_control() || c == '\n' || c == '\t';
+    message
+        .chars()
+        .map(|c| if is_harmless(c) { c.to_string() } else { c.escape_default().to_string() })
+        .collect()
+}
+
 /// The wall clock.
 fn wall_clock() -> WallTime {
     Calendar::new(Arc::new(SystemClock)).wall()
@@ -221,4 +231,15 @@ fn this_boot() -> Result<BootId, CommandError> {
 /// So many of something, in words.
 fn count(number: usize, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_says_does_not_reach_the_terminal_as_a_command() {
+        let hostile = "a \u{1b}]0;title\u{7}\u{9b}2J\r\n\tb\u{fc}";
+        assert_eq!(printable(hostile), "a \\u{1b}]0;title\\u{7}\\u{9b}2J\\r\n\tb\u{fc}");
+    }
 }

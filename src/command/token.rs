@@ -185,12 +185,13 @@ impl Open {
         }
     }
 
-    /// The account of this name or id.
+    /// The account of this id, or of this name. Others may choose what they are called, but not their id.
     fn account(&self, wanted: &str) -> Result<&Account, CommandError> {
         let accounts = &self.recovered.accounts;
-        let mut found = accounts
-            .iter()
-            .filter(|account| account.name.as_str() == wanted || account.id.to_string() == wanted);
+        if let Some(account) = accounts.iter().find(|account| account.id.to_string() == wanted) {
+            return Ok(account);
+        }
+        let mut found = accounts.iter().filter(|account| account.name.as_str() == wanted);
         match (found.next(), found.next()) {
             (Some(account), None) => Ok(account),
             (Some(one), Some(other)) => Err(CommandError::Account(format!(

@@ -3,7 +3,7 @@
 use super::{
     Context, Reply,
     accounts::ask_to_admit,
-    caller::{IS_DISABLED, failed_to_sign_in, may_try_to_sign_in, provenance},
+    caller::{IS_DISABLED, failed_to_sign_in, may_try_to_sign_in, provenance, refused},
     delivery::Fragile,
     error::ApiError,
     json,
@@ -46,7 +46,14 @@ pub async fn exchange(context: &Context<'_>, asked: &Parameters) -> Result<Reply
         Ok(admission) => admission,
         Err(error) => return Err(not_admitted(context, error).await),
     };
-    let scope = asked.scope_within(&admission.scope)?;
+    let scope = match asked.scope_within(&admission.scope) {
+        Ok(scope) => scope,
+        Err(error) => {
+            let why = format!("rule {}: asks for more than it gives", admission.rule);
+            refused(context, Who::Stranger, Action::TokenExchange, &why).await;
+            return Err(error);
+        }
+    };
     let life = asked.expires_in.map_or(admission.longest, |life| life.min(admission.longest));
     let once = match workload.use_up(&admission, calendar.wall()) {
         Ok(once) => once,

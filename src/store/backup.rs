@@ -249,7 +249,9 @@ fn lock_database(database: &Path) -> Result<(PathBuf, LockFile), BackupError> {
     match LockFile::take(&path) {
         Ok(lock) => Ok((path, lock)),
         Err(NotLocked::HeldBy(holder)) => Err(BackupError::InUse { path, holder }),
-        Err(NotLocked::Io(path, source)) => Err(OpenError::of(&path, source).into()),
+        Err(why @ (NotLocked::NoFile(_) | NotLocked::Io(..))) => {
+            Err(OpenError::not_locked(&path, why).into())
+        }
     }
 }
 
@@ -269,6 +271,7 @@ fn rename(error: OpenError, path: &Path) -> OpenError {
         | OpenError::NoFolder { .. }
         | OpenError::IsFolder { .. }
         | OpenError::NoFile { .. }
+        | OpenError::NoLockFile { .. }
         | OpenError::NotAllowed { .. }
         | OpenError::Io { .. }
         | OpenError::Sqlite { .. } => error,

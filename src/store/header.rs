@@ -77,6 +77,7 @@ fn is_a_database(path: &Path) -> Result<bool, OpenError> {
             | OpenError::InUse { .. }
             | OpenError::Locked { .. }
             | OpenError::Backup { .. }
+            | OpenError::NoLockFile { .. }
             | OpenError::NoRoom { .. }
             | OpenError::NoFolder { .. }
             | OpenError::Sqlite { .. }),

@@ -1,11 +1,13 @@
 //! One server a file: a lock file beside the database, with the holder's pid in it.
 
 use super::files::beside;
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, Mode, OFlags, flock, open},
+    io::Errno,
+};
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Read, Seek, Write},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -46,6 +48,8 @@ impl Holder {
 pub enum NotLocked {
     /// Another server has it.
     HeldBy(Holder),
+    /// What stands in the place of the lock file is another thing: a link, a pipe, a device.
+    NoFile(PathBuf),
     /// The lock file cannot be used.
     Io(PathBuf, io::Error),
 }
@@ -55,12 +59,21 @@ impl LockFile {
     pub fn take(database: &Path) -> Result<Self, NotLocked> {
         let path = beside(database, "-lock");
         let io = |source| NotLocked::Io(path.clone(), source);
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let mut file = options.open(&path).map_err(io)?;
+        // Not through a link, and without waiting for who is at the other end of a pipe: whoever may write
+        // into this folder must not have us write over any other file of ours.
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
+        let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let mut file = match open(&path, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(file) => File::from(file),
+            Err(Errno::LOOP) => return Err(NotLocked::NoFile(path)),
+            Err(error) => return Err(io(error.into())),
+        };
+        if !file.metadata().map_err(io)?.is_file() {
+            return Err(NotLocked::NoFile(path));
+        }
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(Errno::WOULDBLOCK) => {
                 let mut text = String::new();
                 let read = file.read_to_string(&mut text);
                 let holder = read.map_or_else(|_| Holder::default(), |_| Holder::parse(&text));
@@ -119,6 +132,18 @@ mod tests {
             panic!("it is there")
         };
         assert_eq!(holder, Holder { pid: Some(std::process::id()), addresses: Vec::new() });
+    }
+
+    #[test]
+    fn what_a_link_in_its_place_leads_to_is_neither_written_nor_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let (database, other) = (folder.path().join("octostore.db"), folder.path().join("other"));
+        std::os::unix::fs::symlink(&other, folder.path().join("octostore.db-lock")).unwrap();
+        assert!(matches!(LockFile::take(&database), Err(NotLocked::NoFile(_))));
+        assert!(!other.exists());
+        std::fs::write(&other, "of somebody else").unwrap();
+        assert!(matches!(LockFile::take(&database), Err(NotLocked::NoFile(_))));
+        assert_eq!(std::fs::read(&other).unwrap(), b"of somebody else");
     }
 
     #[test]

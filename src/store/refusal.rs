@@ -119,6 +119,12 @@ pub enum OpenError {
         /// What it is.
         path: PathBuf,
     },
+    /// What stands in the place of its lock file is a link, a pipe or a device.
+    #[error("{path} is no regular file, and no lock of ours: find out who made it, and remove it")]
+    NoLockFile {
+        /// The lock file.
+        path: PathBuf,
+    },
     /// This user may not use it.
     #[error(
         "{path} may not be read and written by this user: give it the file and its folder (chown), \
@@ -151,6 +157,7 @@ impl OpenError {
     pub fn not_locked(path: &Path, why: NotLocked) -> Self {
         match why {
             NotLocked::HeldBy(holder) => Self::InUse { path: path.to_owned(), holder },
+            NotLocked::NoFile(lock) => Self::NoLockFile { path: lock },
             NotLocked::Io(lock, source) => Self::of(&lock, source),
         }
     }
