@@ -220,7 +220,7 @@ impl App {
         let lets_others_in = !providers.is_empty() || !workload.is_empty();
         let on_disk = OnDisk { accounts: recovered.accounts, tokens: recovered.bearers };
         let accounts = provision(on_disk, &configured, lets_others_in, calendar.wall());
-        if !lets_others_in && settings.admin_key.is_none() {
+        if !lets_others_in && settings.usable_admin_key().is_none() {
             warn_if_nobody_can_get_in(&accounts, calendar.wall());
         }
         let first_token = write_down(&database, &mut store, &accounts)?;

@@ -3,7 +3,7 @@
 use octostore::{
     app::{App, Failure, StartError},
     clock::{SystemClock, TimeSource},
-    command::{self, Asked, CommandError, exit},
+    command::{self, Asked, CommandError, exit, interrupt::outlive_the_limit_of_file_sizes},
     http::{ListenError, Listener},
     log,
     settings::{Bind, LogFormat, Settings, SettingsError},
@@ -102,6 +102,7 @@ fn run() -> Result<(), Fatal> {
 async fn serve(settings: &Settings, given: Vec<Given>) -> Result<(), Fatal> {
     // Before anything is opened: a signal during the start must end it in good order too.
     let shutdown = shutdown_signal().map_err(Fatal::Runtime)?;
+    outlive_the_limit_of_file_sizes().map_err(Fatal::Runtime)?;
     let mut listeners = Vec::new();
     if given.is_empty() {
         for bind in &settings.bind {
@@ -217,6 +218,9 @@ fn print(text: &str) {
 fn start_logging(format: LogFormat) -> Result<(), Fatal> {
     let filter = match std::env::var("RUST_LOG") {
         Ok(directives) if !directives.is_empty() => {
+            if let Some(word) = directives.split(',').find(|word| is_misspelt(word)) {
+                return Err(Fatal::LogFilter(format!("{word} is no level")));
+            }
             EnvFilter::try_new(&directives).map_err(|error| Fatal::LogFilter(error.to_string()))?
         }
         Err(VarError::NotUnicode(_)) => return Err(Fatal::LogFilter("not UTF-8".to_owned())),
@@ -233,6 +237,15 @@ fn start_logging(format: LogFormat) -> Result<(), Fatal> {
         LogFormat::Json => logs.json().init(),
     }
     Ok(())
+}
+
+/// Whether a directive is a word by itself that is no level: it would be taken for a part of the program, of
+/// which everything is logged, and of all others nothing.
+fn is_misspelt(directive: &str) -> bool {
+    let word = directive.trim();
+    let is_level = word.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    let says_more = word.contains(['=', '[', ':']) || word.starts_with("octostore");
+    !word.is_empty() && !is_level && !says_more
 }
 
 /// Asks the system for as many file descriptors as it gives: no more connections than that are taken.

@@ -128,6 +128,19 @@ fn what_cannot_be_sought_is_refused() {
 }
 
 #[test]
+fn who_could_not_tell_a_part_from_the_whole_gets_none() {
+    let server = setup().start();
+    let mut old = server.connect();
+    old.send(
+        format!("GET /admin/audit/export HTTP/1.0\r\nauthorization: Bearer {KEY}\r\n\r\n")
+            .as_bytes(),
+    );
+    let said = String::from_utf8(old.drain()).unwrap();
+    assert!(said.starts_with("HTTP/1.0 505 ") && said.contains("http_version_too_old"), "{said}");
+    assert!(said.contains("proxy_http_version 1.1"), "{said}");
+}
+
+#[test]
 fn an_empty_log_is_empty() {
     let server = setup().start();
     assert_eq!(keeper(&server).get("/admin/audit").ok(), json!({ "entries": [] }));

@@ -234,6 +234,44 @@ fn no_other_secret_is_shown_to_a_server_in_place_of_the_first_token() {
 }
 
 #[test]
+fn a_command_that_fails_leaves_nothing_beside_what_it_did_not_make() {
+    let setup = setup();
+    setup.start().stop();
+    octostore(&setup, &["backup", "whole"]).ok();
+    let whole = std::fs::read(setup.folder().join("whole")).unwrap();
+    let names = || {
+        let listed = std::fs::read_dir(setup.folder()).unwrap();
+        listed.map(|entry| entry.unwrap().file_name()).collect::<BTreeSet<_>>()
+    };
+    std::fs::write(setup.folder().join("made.db-lock"), "").unwrap();
+    std::fs::write(setup.folder().join("cut"), "").unwrap();
+    let before = names();
+    for length in [5_000, whole.len() / 2] {
+        std::fs::write(setup.folder().join("cut"), &whole[..length]).unwrap();
+        let said = octostore(&setup, &["restore", "cut", "--database", "made.db"]).refused(65);
+        assert!(said.contains("cut is damaged"), "{said}");
+        assert_eq!(names(), before, "cut at {length}");
+    }
+    // It cannot be made as large as it must be.
+    let octostore = env!("CARGO_BIN_EXE_octostore");
+    let script = format!("ulimit -f 8; exec {octostore} restore whole --database made.db");
+    let mut shell = std::process::Command::new("/bin/sh");
+    let done = shell.args(["-c", &script]).current_dir(setup.folder()).output().unwrap();
+    assert!(done.status.code().is_some_and(|code| code > 64), "{done:?}");
+    assert_eq!(names(), before);
+}
+
+#[test]
+fn no_link_nor_force_puts_anything_in_the_place_of_the_first_token() {
+    let setup = Setup::bare();
+    setup.start().stop();
+    let token = std::fs::read(setup.beside(".admin-token")).unwrap();
+    octostore(&setup, &["backup", "--force", "octostore.db.admin-token"]).refused(73);
+    octostore(&setup, &["export", "--force", "octostore.db.admin-token"]).refused(73);
+    assert_eq!(std::fs::read(setup.beside(".admin-token")).unwrap(), token);
+}
+
+#[test]
 fn what_a_lock_file_says_sends_no_secret_to_another_machine() {
     let setup = setup();
     setup.start().stop();

@@ -280,7 +280,7 @@ fn who_signs_out_of_a_disabled_account_is_signed_out_when_it_is_enabled_again() 
 #[test]
 fn who_cannot_be_signed_out_is_told_so_and_keeps_the_session() {
     let github = GitHub::start();
-    let server = sign_in_github::setup(&github).through(&failed_disk::DEAF).start();
+    let server = sign_in_github::setup(&github).start();
     let page = Page::at_github(&server);
     page.send(&server, "GET", "/auth/me", "").ok();
     failed_disk::break_disk(&server);

@@ -138,6 +138,21 @@ fn an_export_that_is_not_whole_is_refused_and_nothing_is_made() {
         (replaced("\"metadata\":null", "\"metadata\":null,\"color\":1"), "color"),
         (replaced("\"result\":\"ok\"", "\"result\":\"fine\""), "result"),
     ];
+    for (field, line) in [
+        ("scope", "\"scope\":null,"),
+        ("expires_at", "\"expires_at\":null,"),
+        ("percentage", "\"percentage\":null,"),
+        ("owner", "\"owner\":\"pod-7\","),
+    ] {
+        broken.push((replaced(line, ""), field));
+    }
+    let deep = format!("\"value\":\"{}{}\"", "[".repeat(129), "]".repeat(129));
+    broken.push((replaced("\"value\":\"[1.50]\"", &deep), "at most 128 deep"));
+    let flag = all.iter().find(|line| line.starts_with("{\"flag\"")).unwrap();
+    let whose = flag.find("\"account\":\"").unwrap() + "\"account\":\"".len();
+    let nobody = uuid::Uuid::nil().to_string();
+    let of_nobody = format!("{}{nobody}{}", &flag[..whose], &flag[whose + nobody.len()..]);
+    broken.push((replaced(flag, &of_nobody), "of an account that is not"));
     for kind in ["account", "token", "lock", "limit", "flag"] {
         let one = all.iter().position(|line| line.starts_with(&format!("{{\"{kind}\""))).unwrap();
         let mut twice = all.clone();
@@ -152,10 +167,17 @@ fn an_export_that_is_not_whole_is_refused_and_nothing_is_made() {
         replaced(&format!("\"fencing_mark\":{mark}"), "\"fencing_mark\":0"),
         "above the mark",
     ));
+    let names = || {
+        let listed = std::fs::read_dir(setup.folder()).unwrap();
+        listed.map(|entry| entry.unwrap().file_name()).collect::<std::collections::BTreeSet<_>>()
+    };
+    std::fs::write(setup.folder().join("broken"), "").unwrap();
+    std::fs::write(setup.folder().join("made.db-lock"), "").unwrap();
+    let before = names();
     for (text, why) in broken {
         std::fs::write(setup.folder().join("broken"), text).unwrap();
         let said = octostore(&setup, &["import", "broken", "--database", "made.db"]).refused(65);
         assert!(said.contains(why), "{why}: {said}");
-        assert!(!setup.folder().join("made.db").exists());
+        assert_eq!(names(), before, "{why}");
     }
 }

@@ -154,6 +154,10 @@ fn bad_tokens_are_one_line_that_names_the_setting_and_shows_no_token() {
         assert!(line.contains("STATIC_TOKENS"), "{line}");
         assert!(!line.contains("hunter2"), "{line}");
     }
+    for misspelt in ["warning", "inffo", "info,inffo", "octostore=debug,hyper"] {
+        let refused = Setup::new().variable("RUST_LOG", misspelt).run();
+        assert!(refused.one_line().contains("is no level"), "{refused:?}");
+    }
     let refused = Setup::new().variable("RUST_LOG", "=[=").run();
     assert!(matches!(refused.code, Some(64 | 78)), "{refused:?}");
     assert!(refused.one_line().contains("RUST_LOG"));

@@ -54,7 +54,7 @@ pub fn write_down(
 
 /// Where a first start puts the token of the account `admin`.
 pub fn token_path(database: &Path) -> PathBuf {
-    store::beside(database, ".admin-token")
+    store::beside(database, store::FIRST_TOKEN)
 }
 
 fn write_token(database: &Path, token: &BearerToken) -> Result<PathBuf, StartError> {

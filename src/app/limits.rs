@@ -29,13 +29,21 @@ pub struct Limits {
 impl Limits {
     /// Of these settings, as far as the system goes along.
     pub fn of(settings: &Settings) -> Self {
+        let most = most_connections();
+        if most < settings.max_connections {
+            tracing::warn!(
+                "the limit of open files leaves room for {most} connections, not for the {} of \
+                 --max-connections: raise it (ulimit -n, LimitNOFILE)",
+                settings.max_connections
+            );
+        }
         Self {
             sign_in_life: (settings.sign_in_days > 0)
                 .then(|| Duration::from_secs(u64::from(settings.sign_in_days) * 86_400)),
             audit_life: settings.audit_retention().life,
             held_status: settings.held_status,
             metrics: settings.metrics,
-            max_connections: settings.max_connections.min(most_connections()),
+            max_connections: settings.max_connections.min(most),
             header_timeout: settings.header_timeout.into(),
             body_timeout: settings.body_timeout.into(),
             write_timeout: settings.write_timeout.into(),

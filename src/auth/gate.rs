@@ -46,9 +46,7 @@ impl std::fmt::Debug for KeyHash {
 impl Gate {
     /// The gate that the settings describe.
     pub fn new(settings: &Settings) -> Self {
-        // As tokens from files, one from a file may end in a line break, which no header can carry.
-        let key = settings.admin_key.as_ref().map(|key| key.reveal().trim());
-        let key = key.filter(|key| !key.is_empty());
+        let key = settings.usable_admin_key();
         Self {
             sign_ins: Throttle::new(settings.failed_sign_ins),
             wrong_tokens: Throttle::new(WRONG_TOKENS_A_MINUTE),

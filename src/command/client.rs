@@ -104,6 +104,7 @@ pub enum ClientError {
 pub struct LocalServer {
     at: Bind,
     authorization: Option<HeaderValue>,
+    patience: Duration,
 }
 
 impl LocalServer {
@@ -116,14 +117,20 @@ impl LocalServer {
             Bind::Tcp(address) if !here(address).ip().is_loopback() => {
                 Err(ClientError::NotHere(address))
             }
-            Bind::Tcp(_) | Bind::Unix(_) => Ok(Self { at, authorization: None }),
+            Bind::Tcp(_) | Bind::Unix(_) => Ok(Self::announced(at)),
         }
     }
 
     /// The server that has said in its lock file where it listens: on this machine, whatever the
     /// address.
     pub fn announced(at: Bind) -> Self {
-        Self { at, authorization: None }
+        Self { at, authorization: None, patience: PATIENCE }
+    }
+
+    /// Waits no longer than that for an answer to begin, and to go on.
+    #[must_use]
+    pub fn within(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Shows `secret` from now on: a bearer token, or the key of the administrator. One that no
@@ -231,7 +238,7 @@ impl LocalServer {
     async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, ClientError> {
         let late =
             |_| ClientError::BrokeOff { at: self.at.clone(), why: "it takes too long".into() };
-        timeout(PATIENCE, work).await.map_err(late)
+        timeout(self.patience, work).await.map_err(late)
     }
 
     fn broke_off(&self, error: &dyn std::error::Error) -> ClientError {

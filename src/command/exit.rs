@@ -156,13 +156,14 @@ mod tests {
 
     #[test]
     fn what_may_pass_is_tried_again_and_what_a_person_must_put_right_is_not() {
-        let errors: [(io::Error, u8); 10] = [
+        let errors: [(io::Error, u8); 11] = [
             (StorageFull.into(), IO),
             (QuotaExceeded.into(), IO),
             (Errno::IO.into(), IO),
             (Errno::MFILE.into(), IO),
             (Errno::NFILE.into(), IO),
             (Errno::NOTDIR.into(), CANNOT_CREATE),
+            (Errno::ROFS.into(), CANNOT_CREATE),
             (Errno::NAMETOOLONG.into(), CANNOT_CREATE),
             (NotFound.into(), CANNOT_CREATE),
             (IsADirectory.into(), CANNOT_CREATE),

@@ -1,18 +1,17 @@
 //! Files that are whole, or not there; and nobody else's to read.
 
 use super::CommandError;
-use crate::store::{begin_file, belongs_to_a_database, folder_of, sync_name};
+use crate::store::{UnfinishedFile, belongs_to_a_database, folder_of};
 use std::{
     fs::File,
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
-use tempfile::NamedTempFile;
 
 /// A file on its way. Until it is finished it has another name, and it disappears if it never is.
 pub struct NewFile {
-    file: NamedTempFile,
+    file: UnfinishedFile,
     path: PathBuf,
     replace: bool,
 }
@@ -41,7 +40,7 @@ impl NewFile {
             return Err(CommandError::Exists(path.to_owned()));
         }
         let folder = folder_of(path);
-        let file = begin_file(folder)
+        let file = UnfinishedFile::begin(folder)
             .map_err(|source| CommandError::Write { path: path.to_owned(), source })?;
         Ok(Self { file, path: path.to_owned(), replace })
     }
@@ -53,7 +52,7 @@ impl NewFile {
 
     /// To write it.
     pub fn file(&mut self) -> &mut File {
-        self.file.as_file_mut()
+        self.file.file()
     }
 
     /// What is wrong if it cannot be written.
@@ -67,17 +66,13 @@ impl NewFile {
     /// The system refuses, or there is a file now.
     pub fn finish(self) -> Result<(), CommandError> {
         let Self { file, path, replace } = self;
-        let write = |source| CommandError::Write { path: path.clone(), source };
-        file.as_file().sync_all().map_err(write)?;
-        let placed = if replace { file.persist(&path) } else { file.persist_noclobber(&path) };
-        match placed {
-            Ok(_) => {}
-            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(CommandError::Exists(path));
+        file.finish(&path, replace).map_err(|source| {
+            if source.kind() == io::ErrorKind::AlreadyExists {
+                CommandError::Exists(path)
+            } else {
+                CommandError::Write { path, source }
             }
-            Err(error) => return Err(write(error.error)),
-        }
-        sync_name(&path).map_err(write)
+        })
     }
 }
 

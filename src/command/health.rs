@@ -6,6 +6,10 @@ use super::{
 };
 use crate::settings::Bind;
 use hyper::StatusCode;
+use std::time::Duration;
+
+/// A server that takes longer to say that it is well is not.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
 pub struct HealthArguments {
@@ -23,7 +27,7 @@ pub struct HealthArguments {
 pub fn run(arguments: &HealthArguments) -> Result<String, CommandError> {
     // clap gives at least the default.
     let Some(at) = arguments.server.first() else { return Ok(String::new()) };
-    let server = LocalServer::announced(at.clone());
+    let server = LocalServer::announced(at.clone()).within(PATIENCE);
     match block_on(server.get("/readyz")).map_err(CommandError::System)? {
         Ok(_) => Ok("ready\n".to_owned()),
         // To come back later is not what somebody wants to hear who asks whether it is well now.

@@ -83,8 +83,7 @@ pub(super) fn read(path: &Path) -> Result<Reading, CommandError> {
 /// Puts everything in its order, and looks whether it fits together.
 fn consistent(mut reading: Reading) -> Result<Reading, String> {
     let Reading { contents, audit } = &mut reading;
-    let Contents { boot: _, mark: _, leases, limits, flags, config: _, accounts, tokens } =
-        contents;
+    let Contents { boot: _, mark: _, leases, limits, flags, config, accounts, tokens } = contents;
     once("an account", accounts.iter().map(|account| account.id))?;
     once("an account", accounts.iter().map(|account| (account.origin, &account.subject)))?;
     once("a token", tokens.iter().map(|token| token.hash))?;
@@ -92,6 +91,12 @@ fn consistent(mut reading: Reading) -> Result<Reading, String> {
     once("a lock", leases.iter().map(|lease| &lease.name))?;
     once("a limiter", limits.iter().map(|limit| (limit.account, &limit.name)))?;
     once("a flag", flags.iter().map(|flag| (flag.account, &flag.name)))?;
+    let known: HashSet<_> = accounts.iter().map(|account| account.id).collect();
+    let of_limits = limits.iter().map(|limit| limit.account);
+    let owners = of_limits.chain(flags.iter().map(|flag| flag.account));
+    if !owners.chain(config.iter().map(|entry| entry.account)).all(|id| known.contains(&id)) {
+        return Err("something is of an account that is not".to_owned());
+    }
     contents.verify().map_err(|error| error.to_string())?;
     contents
         .config

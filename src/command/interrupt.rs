@@ -2,11 +2,24 @@
 
 use crate::store::remove_unfinished;
 use procfs::process::Process;
+use rustix::process::Signal;
 use std::{future::pending, io};
 use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
 };
+
+/// From now on a file that has become as large as this process may make one fails its writer, where the system
+/// would end the process without a word (`SIGXFSZ`).
+///
+/// Must be called on a tokio runtime with I/O.
+///
+/// # Errors
+/// The system does not let signals be handled.
+pub fn outlive_the_limit_of_file_sizes() -> io::Result<()> {
+    // It is handled ever after, whether or not somebody asks for it.
+    signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map(drop)
+}
 
 /// As long as what is returned is there, SIGINT, SIGTERM and SIGHUP remove what is not finished before
 /// they end the process. SIGHUP stays ignored if it is, as by `nohup`.
@@ -16,6 +29,7 @@ use tokio::{
 pub fn tidy_up_on_signals() -> io::Result<Runtime> {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let inside = runtime.enter();
+    outlive_the_limit_of_file_sizes()?;
     let hangup = SignalKind::hangup();
     // Before it is asked for.
     let mut hangups = (!is_ignored(hangup)).then(|| signal(hangup)).transpose()?;

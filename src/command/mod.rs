@@ -16,7 +16,7 @@ mod export;
 mod files;
 mod health;
 mod import;
-mod interrupt;
+pub mod interrupt;
 mod lines;
 mod restore;
 mod token;

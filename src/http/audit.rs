@@ -15,7 +15,7 @@ use super::{
 use crate::app::Service;
 use bytes::Bytes;
 use hyper::{
-    Response, StatusCode,
+    Response, StatusCode, Version,
     header::{CONTENT_TYPE, HeaderValue},
     http::request::Parts,
 };
@@ -69,6 +69,9 @@ pub async fn list(context: &Context<'_>) -> Result<Reply, ApiError> {
 pub async fn export(context: &Context<'_>) -> Result<Reply, ApiError> {
     let admin = administrator(context, (Area::AdminAudit, Access::Read), "").await?;
     let query = wanted(context.service, context.head)?;
+    if context.head.version < Version::HTTP_11 {
+        return Err(ApiError::NeedsHttp11);
+    }
     let first = AuditQuery { limit: LINES_AT_ONCE, ..query };
     // What cannot begin is refused like everything else.
     let page = context.service.audit.read(first.clone()).await??;

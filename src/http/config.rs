@@ -32,7 +32,7 @@ use std::{borrow::Cow, sync::Arc};
 const PUT_LIMIT: usize = Value::MAX_BYTES + BODY_LIMIT;
 
 /// How deeply the arrays and objects of a value may be nested.
-const MAX_DEPTH: usize = 128;
+pub const MAX_DEPTH: usize = 128;
 
 /// `PUT /config/{key}`, `GET /config/{key}`, `DELETE /config/{key}`
 pub async fn one(
@@ -219,7 +219,7 @@ fn text(key: RawName<'_>) -> Cow<'_, str> {
 }
 
 /// How deeply the JSON text `json` is nested.
-pub(super) fn depth(json: &str) -> usize {
+pub fn depth(json: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     let (mut in_string, mut escaped) = (false, false);
     for byte in json.bytes() {

@@ -77,6 +77,12 @@ pub enum ApiError {
     /// The request is none, or too large a one.
     #[error("The request is not well-formed HTTP/1.1, or its head is too large")]
     Malformed(StatusCode),
+    /// It would be answered piece by piece, which HTTP/1.0 cannot tell from a part of it.
+    #[error(
+        "This is sent as it is read, and over HTTP/1.0 one that breaks off looks whole: ask with HTTP/1.1 \
+         (nginx: proxy_http_version 1.1)"
+    )]
+    NeedsHttp11,
     /// An entry of the audit log cannot be read.
     #[error(
         "An entry of the audit log is damaged, or of a later octostore: the server's log says which; what \
@@ -283,6 +289,7 @@ impl ApiError {
             Self::Reason => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_reason"),
             Self::LockNotHeld => (StatusCode::NOT_FOUND, "lock_not_held"),
             Self::Malformed(status) => (*status, "malformed_request"),
+            Self::NeedsHttp11 => (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "http_version_too_old"),
             Self::TooManyConnections => (StatusCode::SERVICE_UNAVAILABLE, "too_many_connections"),
             Self::UnknownPath => (StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
@@ -389,6 +396,7 @@ impl ApiError {
             | Self::ExceedsToken
             | Self::TokenNotFound
             | Self::Malformed(_)
+            | Self::NeedsHttp11
             | Self::TooManyConnections
             | Self::MethodNotAllowed { .. }
             | Self::Ttl(_)

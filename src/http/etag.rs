@@ -22,14 +22,16 @@ fn text(etag: Etag) -> String {
 pub fn expected(headers: &HeaderMap) -> Expected {
     match (Condition::of(headers, IF_MATCH), Condition::of(headers, IF_NONE_MATCH)) {
         // Both must hold: the key must be there, and must not.
-        (Some(_), Some(Condition::Any)) => Expected::OneOf(Vec::new()),
+        (Some(_), Some(Condition::Any | Condition::Unclear)) | (Some(Condition::Unclear), _) => {
+            Expected::OneOf(Vec::new())
+        }
         (Some(Condition::Tags(tags)), Some(Condition::Tags(others))) => {
             let others = weak(others);
             Expected::OneOf(strong(tags).into_iter().filter(|tag| !others.contains(tag)).collect())
         }
         (Some(Condition::Any), _) => Expected::Something,
         (Some(Condition::Tags(tags)), None) => Expected::OneOf(strong(tags)),
-        (None, Some(Condition::Any)) => Expected::Nothing,
+        (None, Some(Condition::Any | Condition::Unclear)) => Expected::Nothing,
         (None, Some(Condition::Tags(tags))) => Expected::NoneOf(weak(tags)),
         (None, None) => Expected::Anything,
     }
@@ -40,13 +42,18 @@ pub fn is_known(headers: &HeaderMap, etag: Etag) -> bool {
     match Condition::of(headers, IF_NONE_MATCH) {
         Some(Condition::Any) => true,
         Some(Condition::Tags(tags)) => weak(tags).contains(&etag),
-        None => false,
+        Some(Condition::Unclear) | None => false,
     }
 }
 
+/// What one of the two headers says.
 enum Condition {
+    /// `*`
     Any,
+    /// Any of these.
     Tags(Vec<Tag>),
+    /// Neither a star nor tags. Whoever sends that wants a condition, so nothing that is there is overwritten.
+    Unclear,
 }
 
 /// A tag of ours, sent back.
@@ -59,15 +66,37 @@ impl Condition {
     fn of(headers: &HeaderMap, name: HeaderName) -> Option<Self> {
         let mut values = headers.get_all(name).iter().peekable();
         values.peek()?;
-        let texts = values.filter_map(|value| value.to_str().ok());
-        let all: Vec<&str> = texts.flat_map(|text| text.split(',')).map(str::trim).collect();
-        // A tag of others may have commas and stars in it.
-        if all == ["*"] {
-            return Some(Self::Any);
-        }
-        // A tag that is not ours names no state of any key of ours.
-        Some(Self::Tags(all.into_iter().filter_map(Tag::parse).collect()))
+        let all: Vec<&[u8]> = values.flat_map(|value| elements(value.as_bytes())).collect();
+        Some(if all.is_empty() {
+            Self::Unclear
+        } else if all.iter().all(|element| *element == b"*") {
+            Self::Any
+        } else if all.iter().all(|element| is_tag(element)) {
+            // A tag that is not ours names no state of any key of ours.
+            let ours = |element: &&[u8]| Tag::parse(std::str::from_utf8(element).ok()?);
+            Self::Tags(all.iter().filter_map(ours).collect())
+        } else {
+            Self::Unclear
+        })
     }
+}
+
+/// The elements of a list (RFC 9110, section 5.6.1), the empty ones left out. A comma within quotes separates
+/// nothing.
+fn elements(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut is_quoted = false;
+    let parts = line.split(move |&byte| {
+        is_quoted ^= byte == b'"';
+        byte == b',' && !is_quoted
+    });
+    parts.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
+}
+
+/// Whether it is an entity tag, of whomever (RFC 9110, section 8.8.3).
+fn is_tag(element: &[u8]) -> bool {
+    let opaque = element.strip_prefix(b"W/").unwrap_or(element);
+    let inner = opaque.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    inner.is_some_and(|inner| !inner.contains(&b'"'))
 }
 
 impl Tag {
@@ -127,6 +156,48 @@ mod tests {
         assert_eq!(expected(&headers(IF_MATCH, "nonsense")), Expected::OneOf(vec![]));
         let weak = format!("W/{}", header(etag(1)).unwrap().to_str().unwrap());
         assert_eq!(expected(&headers(IF_MATCH, &weak)), Expected::OneOf(vec![]));
+    }
+
+    #[test]
+    fn who_wants_a_condition_that_cannot_be_understood_overwrites_nothing() {
+        let present = text(etag(3));
+        for unclear in [
+            "",
+            ",",
+            present.trim_matches('"'),
+            "none",
+            "W/",
+            "\"",
+            "*, \"a\"",
+            "\"a\", *",
+            "\"a\" \"b\"",
+            &format!("{present}, none"),
+        ] {
+            let unclear = headers(IF_NONE_MATCH, unclear);
+            assert_eq!(expected(&unclear), Expected::Nothing, "{unclear:?}");
+            assert!(!is_known(&unclear, etag(3)), "{unclear:?}");
+        }
+        for star in ["*", "*, *", "*,", ",*", " * "] {
+            assert_eq!(expected(&headers(IF_NONE_MATCH, star)), Expected::Nothing, "{star}");
+        }
+        let mut lines = headers(IF_NONE_MATCH, "*");
+        lines.append(IF_NONE_MATCH, HeaderValue::from_static("*"));
+        assert_eq!(expected(&lines), Expected::Nothing);
+        let mut lines = headers(IF_MATCH, "none");
+        lines.append(IF_MATCH, HeaderValue::from_str(&present).unwrap());
+        assert_eq!(expected(&lines), Expected::OneOf(vec![]));
+    }
+
+    #[test]
+    fn tags_of_others_may_have_anything_in_them_but_quotes() {
+        let present = text(etag(3));
+        for others in ["\"*\"", "\"a,b\"", "\"\"", "W/\"x\"", "\"\u{e4}\""] {
+            let list = format!("{others}, {present}");
+            let value = HeaderValue::from_bytes(list.as_bytes()).unwrap();
+            let list = HeaderMap::from_iter([(IF_NONE_MATCH, value)]);
+            assert_eq!(expected(&list), Expected::NoneOf(vec![etag(3)]), "{others}");
+            assert!(is_known(&list, etag(3)), "{others}");
+        }
     }
 
     #[test]

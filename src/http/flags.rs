@@ -115,9 +115,9 @@ async fn evaluate(
         }
         Err(_) => None,
     };
-    let enabled = flag.is_some_and(|flag| match query::parameter(context.head, "key") {
-        Some(key) => flag.is_on_for(&key),
-        None => flag.is_on_for(&Uuid::from_bytes(*account.as_bytes()).to_string()),
+    let enabled = flag.is_some_and(|flag| match query::bytes(context.head, "key") {
+        Some(key) => flag.is_on_for(key),
+        None => flag.is_on_for(Uuid::from_bytes(*account.as_bytes()).to_string()),
     });
     Ok(json_object(StatusCode::OK, Object::new().with("name", text).with("enabled", enabled)))
 }

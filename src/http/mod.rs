@@ -65,6 +65,7 @@ mod turn;
 mod versions;
 mod wire;
 
+pub(crate) use config::{MAX_DEPTH, depth};
 pub use listen::{ListenError, Listener};
 pub use route::Route;
 pub use server::Server;

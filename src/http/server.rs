@@ -112,20 +112,27 @@ struct Connections {
 
 impl Connections {
     async fn accept_from(self, listener: Listener) {
+        let mut was_said = false;
         loop {
             match listener.accept().await {
-                Ok((socket, peer)) => match Arc::clone(&self.room).try_acquire_owned() {
-                    Ok(permit) => drop(tokio::spawn(self.serve(socket, peer, permit))),
-                    Err(_) => {
-                        self.service.counts.connections.refused.add_one();
-                        turn_away(&socket);
+                Ok((socket, peer)) => {
+                    was_said = false;
+                    match Arc::clone(&self.room).try_acquire_owned() {
+                        Ok(permit) => drop(tokio::spawn(self.serve(socket, peer, permit))),
+                        Err(_) => {
+                            self.service.counts.connections.refused.add_one();
+                            turn_away(&socket);
+                        }
                     }
-                },
+                }
                 // The connection went away before it was taken, or the system has no file
                 // descriptors left: the next one may do.
                 Err(error) => {
                     self.service.counts.connections.failed.add_one();
-                    tracing::warn!(%error, "a connection could not be taken");
+                    // Until one is taken: those who wait are tried for again and again.
+                    if !std::mem::replace(&mut was_said, true) {
+                        tracing::warn!(%error, "a connection could not be taken");
+                    }
                     sleep(ACCEPT_REST).await;
                 }
             }

@@ -20,7 +20,7 @@ use crate::{
     auth::{
         BearerToken,
         sign_in::{
-            Callback, Person, PersonKey, Provider, ProviderId, SignInError,
+            Callback, Person, PersonKey, Provider, ProviderId, SignInError, Unavailable,
             attempt::{Attempt, Attempts, NotTaken, Purpose},
         },
     },
@@ -285,7 +285,12 @@ fn account_of(key: &PersonKey) -> Result<(Origin, Subject), InvalidSubject> {
 
 /// What the browser is told; the log is told more.
 fn refusal(provider: &ProviderId, error: &SignInError) -> ApiError {
-    tracing::warn!(%provider, %error, "nobody was signed in");
+    if matches!(error, SignInError::Unavailable(Unavailable::AskedJustNow)) {
+        // The one who was asked for has been told of. Anybody may ask for this as often as he likes.
+        tracing::debug!(%provider, %error, "nobody was signed in");
+    } else {
+        tracing::warn!(%provider, %error, "nobody was signed in");
+    }
     match error {
         SignInError::Unavailable(_) => ApiError::ProviderUnavailable,
         SignInError::NotAllowed(_) => ApiError::SignInNotAllowed,

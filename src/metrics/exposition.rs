@@ -118,7 +118,7 @@ impl Sources {
                 .map(|(line, took)| ([("route", line.route), ("method", line.method)], took)),
         )?;
         families.counter(
-            ("http_requests_abandoned", None, "Requests whose client went away before."),
+            ("http_requests_abandoned", None, "Requests whose client went away before the answer."),
             requests.abandoned(),
         )?;
         let why = &self.counts.unavailable;

@@ -238,6 +238,14 @@ pub enum SettingsError {
 }
 
 impl Settings {
+    /// The key of the administrator, if it is one that a header can carry. As tokens from files, one from a
+    /// file may end in a line break.
+    pub fn usable_admin_key(&self) -> Option<&str> {
+        let key = self.admin_key.as_ref()?.reveal().trim();
+        let can_be_sent = |c: char| !c.is_control() || c == '\t';
+        (!key.is_empty() && key.chars().all(can_be_sent)).then_some(key)
+    }
+
     /// The tokens of `STATIC_TOKENS` and `STATIC_TOKENS_FILE` together.
     ///
     /// # Errors

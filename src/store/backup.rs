@@ -8,14 +8,14 @@
 use super::{
     config,
     contents::Contents,
-    files::{Files, SystemFiles, folder_of, sync_name},
+    files::{Files, SystemFiles, folder_of},
     header::{APPLICATION_ID, BACKUP_ID, ID_AT, Kind},
     is_full, lock,
     lock_file::{Holder, LockFile, NotLocked},
     open::Opening,
     refusal::{OpenError, why_not_read, why_not_written},
     statements::in_transaction,
-    unfinished::begin_file,
+    unfinished::UnfinishedFile,
 };
 use crate::{clock::BootId, ids};
 use octostore_actors::domain::{
@@ -175,9 +175,9 @@ pub fn restore(backup: &Path, database: &Path, now: WallTime) -> Result<Restored
         let write = |source| BackupError::Write { path: opening.path.to_owned(), source };
         let mut to = File::options().write(true).open(opening.path).map_err(write)?;
         io::copy(&mut from, &mut to).map_err(write)?;
-        let mut connection = opening.connect()?;
         // What is wrong with it is wrong with the backup.
         let of_backup = |error| rename(error, backup);
+        let mut connection = opening.connect().map_err(of_backup)?;
         opening.make_current(&mut connection).map_err(of_backup)?;
         let contents =
             Contents::read(&connection).map_err(|error| of_backup(opening.contradiction(error)))?;
@@ -205,18 +205,23 @@ pub(super) fn build<T>(
         }
     }
     let folder = folder_of(&path);
-    let file = begin_file(folder).map_err(write)?;
+    let file = UnfinishedFile::begin(folder).map_err(write)?;
     let opening = Opening { files: &SystemFiles, path: file.path() };
-    let (connection, made) = fill(&opening)?;
+    let (connection, made) = fill(&opening).map_err(|error| {
+        // It has another name as yet, which says nothing to anybody.
+        if matches!(error, BackupError::Open(OpenError::NoRoom { .. })) {
+            OpenError::NoRoom { path: path.clone() }.into()
+        } else {
+            error
+        }
+    })?;
     let close = || {
         connection.wal_checkpoint_v2(None::<&str>, rusqlite::wal::CheckpointMode::TRUNCATE)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         connection.close().map_err(|(_, error)| error)
     };
     close().map_err(|error| opening.refuse(error))?;
-    file.as_file().sync_all().map_err(write)?;
-    file.persist_noclobber(&path).map_err(|error| write(error.error))?;
-    sync_name(&path).map_err(write)?;
+    file.finish(&path, false).map_err(write)?;
     Ok(made)
 }
 

@@ -165,10 +165,7 @@ impl Files for SystemFiles {
             }
             Ok(_) | Err(_) => {}
         }
-        let real = path.canonicalize().or_else(|_| {
-            let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-            Ok(folder_of(path).canonicalize()?.join(name))
-        });
+        let real = path.canonicalize().or_else(|_| to_be_made(path, MOST_LINKS));
         real.map_err(|source| OpenError::of(path, source))
     }
 
@@ -235,6 +232,21 @@ impl Files for SystemFiles {
     }
 }
 
+/// How many links lead from one to the next at most, as in the kernel.
+const MOST_LINKS: u32 = 40;
+
+/// Where the file is, without links, that is made by opening `path`: it may be a link to what is not there yet.
+fn to_be_made(path: &Path, links_left: u32) -> io::Result<PathBuf> {
+    match path.read_link() {
+        Ok(_) if links_left == 0 => Err(io::ErrorKind::InvalidInput.into()),
+        Ok(target) => to_be_made(&folder_of(path).join(target), links_left - 1),
+        Err(_) => {
+            let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+            Ok(folder_of(path).canonicalize()?.join(name))
+        }
+    }
+}
+
 /// Makes `journal` as long as `frames`, of zeros that are on disk.
 fn write_zeros(journal: &mut File, frames: u32) -> io::Result<()> {
     journal.set_len(0)?;
@@ -248,6 +260,9 @@ fn write_zeros(journal: &mut File, frames: u32) -> io::Result<()> {
 /// What belongs to a database, by the ends of their names: itself, what SQLite puts beside it, and its
 /// lock.
 pub const OF_A_DATABASE: [&str; 5] = ["", "-wal", "-shm", "-journal", "-lock"];
+
+/// The end of the name of the file in which a first start puts its token.
+pub const FIRST_TOKEN: &str = ".admin-token";
 
 /// The file whose name is that of the file at `path`, and this `end` behind it.
 pub fn beside(path: &Path, end: &str) -> PathBuf {
@@ -275,6 +290,24 @@ pub fn folder_of(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_to_what_is_not_there_yet_names_the_file_that_will_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        std::fs::create_dir(folder.join("volume")).unwrap();
+        let link = |name: &str, to: &str| {
+            std::os::unix::fs::symlink(to, folder.join(name)).unwrap();
+            SystemFiles.real_path(&folder.join(name))
+        };
+        let there = folder.join("volume/o.db");
+        assert_eq!(link("one", "volume/o.db").unwrap(), there);
+        assert_eq!(link("two", "one").unwrap(), there);
+        link("three", "no-such-folder/o.db").unwrap_err();
+        link("round", "round").unwrap_err();
+        std::fs::write(&there, "").unwrap();
+        assert_eq!(SystemFiles.real_path(&folder.join("two")).unwrap(), there);
+    }
 
     #[test]
     fn one_bit_is_put_right_and_nothing_else_changes() {

@@ -1,7 +1,7 @@
 //! The first bytes of a file: whose it is, before SQLite opens it.
 
 use super::{
-    files::{Files, OF_A_DATABASE, SystemFiles},
+    files::{FIRST_TOKEN, Files, OF_A_DATABASE, SystemFiles},
     open::{Opening, VERSION},
     refusal::OpenError,
 };
@@ -45,7 +45,8 @@ pub enum Kind {
 /// It is there, and nobody can say.
 pub fn belongs_to_a_database(path: &Path) -> Result<bool, OpenError> {
     let name = path.as_os_str().as_bytes();
-    let of = OF_A_DATABASE.iter().filter_map(|end| name.strip_suffix(end.as_bytes()));
+    let ends = OF_A_DATABASE.iter().chain([&FIRST_TOKEN]);
+    let of = ends.filter_map(|end| name.strip_suffix(end.as_bytes()));
     for name in of {
         if is_a_database(Path::new(OsStr::from_bytes(name)))? {
             return Ok(true);

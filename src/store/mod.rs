@@ -34,14 +34,16 @@ pub use audit::Retention;
 pub use backup::{BackupError, Restored, backup, copy_main_file, restore};
 pub use check::{Checked, check};
 pub use contents::{Contents, Contradiction};
-pub use files::{Files, JournalSize, ReadAt, SystemFiles, beside, folder_of, sync_name};
+pub use files::{
+    FIRST_TOKEN, Files, JournalSize, ReadAt, SystemFiles, beside, folder_of, sync_name,
+};
 pub use fill::{AuditRows, fill};
 pub use header::belongs_to_a_database;
 pub use journal::NotRefused;
 pub use lock_file::{Holder, LockFile, NotLocked};
 pub use open::{Recovered, TOKEN_BLOCK, open, open_on};
 pub use refusal::{OpenError, why_not_read, why_not_written};
-pub use unfinished::{begin_file, remove_unfinished};
+pub use unfinished::{UnfinishedFile, remove_unfinished};
 
 use crate::metrics::store::{StoreCounts, StoreWatch};
 use journal::OpenJournal;
@@ -65,6 +67,9 @@ use std::{
     time::Duration,
 };
 
+/// How long an idle server with a full disk leaves it alone.
+const FULL_UNTIL_TRIED_AGAIN: Duration = Duration::from_secs(1);
+
 /// The files of a store at `path`: the main file, and the journal beside it.
 pub fn files_of(path: &Path) -> Vec<(&'static str, PathBuf)> {
     vec![("database", path.to_owned()), ("journal", beside(path, "-wal"))]
@@ -78,6 +83,8 @@ pub struct SqliteStore {
     hold: SnapshotHold,
     retention: Retention,
     journal: OpenJournal,
+    /// Whether the latest checkpoint found no room: that is said once, and not tried again at once.
+    is_full: bool,
     watch: Option<StoreWatch>,
     /// Held as long as the store is: dropped after the connection.
     lock: Option<LockFile>,
@@ -110,15 +117,18 @@ impl SqliteStore {
         self.lock.as_mut().map_or(Ok(()), |lock| lock.announce(addresses))
     }
 
-    /// Closes the file so that everything is in it and no journal is left.
+    /// Closes the file so that everything is in it and no journal is left; if the disk is full the journal is,
+    /// and is read at the next start.
     ///
     /// # Errors
-    /// The last checkpoint failed. Nothing is lost: the journal is read at the next start.
+    /// The last checkpoint failed otherwise. Nothing is lost: the journal is read at the next start.
     pub fn close(mut self) -> Result<(), StoreFailure> {
-        self.checkpoint(CheckpointMode::TRUNCATE).map_err(failure)?;
-        self.connection
-            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
-            .map_err(failure)?;
+        let checkpointed = self.checkpoint(CheckpointMode::TRUNCATE);
+        if self.unless_full(checkpointed)?.is_some() {
+            self.connection
+                .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
+                .map_err(failure)?;
+        }
         self.connection.close().map_err(|(_, error)| failure(error))
     }
 
@@ -224,7 +234,28 @@ impl SqliteStore {
 
     /// Makes room in the journal. A full disk is no reason to stop: the journal just grows on.
     fn tidy(&mut self) -> Result<(), StoreFailure> {
-        unless_full(self.checkpoint(CheckpointMode::PASSIVE)).map(drop)
+        let checkpointed = self.checkpoint(CheckpointMode::PASSIVE);
+        self.unless_full(checkpointed).map(drop)
+    }
+
+    /// What a checkpoint says; nothing if the disk was full.
+    fn unless_full(
+        &mut self,
+        checkpointed: rusqlite::Result<bool>,
+    ) -> Result<Option<bool>, StoreFailure> {
+        match checkpointed {
+            Ok(all_moved) => {
+                self.is_full = false;
+                Ok(Some(all_moved))
+            }
+            Err(error) if is_full(&error) => {
+                if !std::mem::replace(&mut self.is_full, true) {
+                    tracing::warn!("the disk is full: the journal cannot be checkpointed");
+                }
+                Ok(None)
+            }
+            Err(error) => Err(failure(error)),
+        }
     }
 }
 
@@ -265,7 +296,8 @@ impl Store for SqliteStore {
     }
 
     fn patience(&self) -> Option<Duration> {
-        self.journal.patience()
+        let patience = self.journal.patience();
+        if self.is_full { patience.map(|_| FULL_UNTIL_TRIED_AGAIN) } else { patience }
     }
 
     fn is_pressed(&self) -> bool {
@@ -280,20 +312,9 @@ impl Store for SqliteStore {
         if self.main.is_none() {
             return Ok(None);
         }
-        let all_moved = unless_full(self.checkpoint(CheckpointMode::PASSIVE))?;
+        let checkpointed = self.checkpoint(CheckpointMode::PASSIVE);
+        let all_moved = self.unless_full(checkpointed)?;
         Ok((all_moved == Some(true)).then(|| self.hold.give_out()))
-    }
-}
-
-/// What a checkpoint says; nothing if the disk was full.
-fn unless_full(checkpoint: rusqlite::Result<bool>) -> Result<Option<bool>, StoreFailure> {
-    match checkpoint {
-        Ok(all_moved) => Ok(Some(all_moved)),
-        Err(error) if is_full(&error) => {
-            tracing::warn!("the disk is full: the journal cannot be checkpointed");
-            Ok(None)
-        }
-        Err(error) => Err(failure(error)),
     }
 }
 

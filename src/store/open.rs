@@ -128,8 +128,9 @@ impl Opening<'_> {
         let journal =
             OpenJournal::of(&mut connection, size, file).map_err(|error| self.refuse(error))?;
         let retention = Retention::default();
-        let (hold, watch) = (SnapshotHold::default(), None);
-        let mut store = SqliteStore { connection, main, hold, retention, journal, watch, lock };
+        let (hold, is_full, watch) = (SnapshotHold::default(), false, None);
+        let mut store =
+            SqliteStore { connection, main, hold, retention, journal, is_full, watch, lock };
         // From here on the mark is in the main file, whatever becomes of the journal.
         store.checkpoint(CheckpointMode::TRUNCATE).map_err(|error| self.refuse(error))?;
         if let Err(error) = self.extend_journal(size) {

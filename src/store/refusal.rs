@@ -169,10 +169,7 @@ impl OpenError {
             Self::NoFolder { path }
         } else if kind == io::ErrorKind::IsADirectory {
             Self::IsFolder { path }
-        } else if matches!(
-            kind,
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
-        ) {
+        } else if kind == io::ErrorKind::PermissionDenied {
             Self::NotAllowed { path }
         } else if matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             Self::NoRoom { path }

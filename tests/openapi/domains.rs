@@ -190,6 +190,11 @@ fn administration(server: &Server) {
     keeper.call(named, &[], reason).refused(422, "invalid_lock_name");
     keeper.get("/admin/audit").ok();
     assert_eq!(keeper.get("/admin/audit/export").status, 200);
+    let authorization = format!("Bearer {KEY}");
+    let request = request("GET", "/admin/audit/export", &[("authorization", &authorization)], b"");
+    let mut old = server.connect();
+    old.send(&String::from_utf8(request).unwrap().replace("HTTP/1.1", "HTTP/1.0").into_bytes());
+    old.read().refused(505, "http_version_too_old");
     keeper.get("/admin/accounts").ok();
 }
 

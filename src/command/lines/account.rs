@@ -1,6 +1,6 @@
 //! Accounts and their bearer tokens.
 
-use super::{account_id, said};
+use super::{account_id, said, there};
 use octostore_actors::domain::{
     account::{
         Account, Allowance, Origin, Role, Standing, Subject, Token, TokenName, TokenSource,
@@ -27,10 +27,15 @@ pub struct AccountLine {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QuotasLine {
+    #[serde(deserialize_with = "there")]
     locks: Option<u32>,
+    #[serde(deserialize_with = "there")]
     limits: Option<u32>,
+    #[serde(deserialize_with = "there")]
     flags: Option<u32>,
+    #[serde(deserialize_with = "there")]
     configs: Option<u32>,
+    #[serde(deserialize_with = "there")]
     requests_per_second: Option<u32>,
 }
 
@@ -51,9 +56,12 @@ pub struct TokenLine {
     account: Uuid,
     name: String,
     source: SourceWord,
+    #[serde(deserialize_with = "there")]
     scope: Option<String>,
     created_at: i64,
+    #[serde(deserialize_with = "there")]
     expires_at: Option<i64>,
+    #[serde(deserialize_with = "there")]
     last_used_at: Option<i64>,
     live: bool,
 }

@@ -1,6 +1,7 @@
 //! Locks, rate limits, flags and configuration.
 
-use super::{account_id, counted, said};
+use super::{account_id, counted, said, there};
+use crate::http::{MAX_DEPTH, depth};
 use octostore_actors::{
     domain::{
         config::{ConfigKey, Description, Entry, Incarnation, Value, Version},
@@ -19,11 +20,13 @@ use uuid::Uuid;
 pub struct LockLine {
     name: String,
     account: Uuid,
+    #[serde(deserialize_with = "there")]
     owner: Option<String>,
     lease_id: Uuid,
     fencing_token: u64,
     ttl_seconds: u16,
     expires: u64,
+    #[serde(deserialize_with = "there")]
     metadata: Option<String>,
 }
 
@@ -46,6 +49,7 @@ pub struct FlagLine {
     account: Uuid,
     name: String,
     enabled: bool,
+    #[serde(deserialize_with = "there")]
     percentage: Option<u64>,
     created_at: i64,
     updated_at: i64,
@@ -59,6 +63,7 @@ pub struct ConfigLine {
     version: u64,
     incarnation: Uuid,
     value: String,
+    #[serde(deserialize_with = "there")]
     description: Option<String>,
     created_at: i64,
     updated_at: i64,
@@ -188,6 +193,9 @@ impl ConfigLine {
 /// A value of the configuration: answers hold it as it stands, so it must be JSON.
 fn value(text: &str) -> Result<Value, String> {
     said("value", serde_json::from_str::<IgnoredAny>(text))?;
+    if depth(text) > MAX_DEPTH {
+        return Err(format!("value: nested at most {MAX_DEPTH} deep"));
+    }
     let value = Value::from_json(text).ok_or_else(|| format!("at most {} bytes", Value::MAX_BYTES));
     said("value", value)
 }

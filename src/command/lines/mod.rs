@@ -23,7 +23,7 @@ use crate::{
     store::{AuditRows, Contents},
 };
 use octostore_actors::domain::values::{AccountId, FencingToken};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 /// The version of this format.
@@ -120,6 +120,11 @@ impl Reading {
         }
         Ok(())
     }
+}
+
+/// What may be null, and must be there: what a token may do does not grow because a line does not say it.
+fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(field)
 }
 
 fn account_id(id: Uuid) -> AccountId {

@@ -61,8 +61,25 @@ fn outcome_a_refused_commit_that_a_start_would_execute_is_not_told_as_refused() 
 
 #[test]
 fn a_full_disk_is_no_failure_of_a_checkpoint_and_a_broken_one_is() {
-    assert_eq!(unless_full(Ok(true)).unwrap(), Some(true));
-    assert_eq!(unless_full(Ok(false)).unwrap(), Some(false));
-    assert_eq!(unless_full(Err(sqlite_says(SQLITE_FULL))).unwrap(), None);
-    unless_full(Err(sqlite_says(SQLITE_IOERR))).unwrap_err();
+    let mut store = Disk::new().start();
+    assert_eq!(store.unless_full(Ok(true)).unwrap(), Some(true));
+    assert_eq!(store.unless_full(Ok(false)).unwrap(), Some(false));
+    assert_eq!(store.unless_full(Err(sqlite_says(SQLITE_FULL))).unwrap(), None);
+    store.unless_full(Err(sqlite_says(SQLITE_IOERR))).unwrap_err();
+}
+
+#[test]
+fn a_disk_that_was_full_is_left_alone_for_a_while_and_no_longer_than_it_is_full() {
+    let disk = Disk::new();
+    let mut store = disk.start();
+    commit(&mut store, &[account()]);
+    for number in 1..=u64::from(SMALL.idle) {
+        commit(&mut store, &[held(number)]);
+    }
+    let usual = store.patience();
+    store.unless_full(Err(sqlite_says(SQLITE_FULL))).unwrap();
+    assert_eq!(usual, Some(Duration::from_millis(50)));
+    assert_eq!(store.patience(), Some(FULL_UNTIL_TRIED_AGAIN));
+    store.unless_full(Ok(false)).unwrap();
+    assert_eq!(store.patience(), usual);
 }

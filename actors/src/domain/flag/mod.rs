@@ -57,7 +57,7 @@ const BUCKETS: u32 = 10_000;
 /// Which of the 10,000 buckets `key` falls into under the flag `name`: the first eight bytes of
 /// SHA-256 of the name, a zero byte and the key, as a fraction of all there can be. Fixed for
 /// ever by golden vectors: people's rollouts depend on it.
-pub fn bucket(name: &FlagName, key: &str) -> u32 {
+pub fn bucket(name: &FlagName, key: impl AsRef<[u8]>) -> u32 {
     let digest =
         Sha256::new().chain_update(name.as_str()).chain_update([0]).chain_update(key).finalize();
     let mut first = [0; 8];
@@ -164,7 +164,7 @@ impl Flag {
     }
 
     /// Whether the flag is on for `key`.
-    pub fn is_on_for(&self, key: &str) -> bool {
+    pub fn is_on_for(&self, key: impl AsRef<[u8]>) -> bool {
         self.enabled
             && self.percentage.is_none_or(|percentage| {
                 bucket(&self.name, key) < u32::from(percentage.get()) * (BUCKETS / 100)
