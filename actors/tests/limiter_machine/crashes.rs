@@ -58,7 +58,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Known {
     /// What was admitted, and told.
     told: Oracle,
-    /// Everything that was admitted, also what nobody was told.
+    /// Everything that was admitted, also what nobody was told yet.
     decided: Oracle,
     /// When what was reserved was lost: it counts as spent.
     lost: Vec<i128>,
@@ -93,7 +93,15 @@ impl Walk {
             Step::Delete(name) => drop(self.world.delete_of(1, NAMES[name])),
             Step::Deadline => self.world.deadline(),
             Step::Commit(rows) => self.world.commit(rows),
-            Step::CatchUp => self.world.catch_up(),
+            Step::CatchUp => {
+                if self.world.refused {
+                    // What nobody was told was not admitted.
+                    for known in self.known.values_mut() {
+                        known.decided.keep_what_is_in(&known.told);
+                    }
+                }
+                self.world.catch_up();
+            }
             Step::DiskIsFull => self.world.disk_is_full(),
             Step::Crash(down) => {
                 self.world.crash(down.of(policy));

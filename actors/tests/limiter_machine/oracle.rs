@@ -37,6 +37,12 @@ impl Oracle {
         self.admitted.retain(|admitted| admitted.order > order);
     }
 
+    /// Forgets what is not in `other` too.
+    pub fn keep_what_is_in(&mut self, other: &Self) {
+        self.admitted
+            .retain(|one| other.admitted.iter().any(|admitted| admitted.order == one.order));
+    }
+
     /// Nothing counts as made before this.
     pub fn not_before(&mut self, at: i128) {
         for admitted in &mut self.admitted {

@@ -71,19 +71,33 @@ fn what_is_not_admitted_for_want_of_room_is_not_counted() {
 }
 
 #[test]
-fn a_check_whose_row_is_refused_may_stay_counted_but_never_admits_more() {
-    let ten = policy(10, 60);
+fn one_outcome_a_check_whose_row_is_refused_is_not_counted() {
+    let hundred = policy(100, 60);
     let mut world = World::new();
-    world.admit(ten, 4);
+    world.admit(hundred, 4);
     world.disk_is_full();
     world.catch_up();
-    let left = world.status().map_or(10, |standing| standing.remaining);
-    assert!((6..=10).contains(&left));
-    world.admit(ten, u64::from(left));
+    assert_eq!(world.status(), None, "there never was one");
+    assert!(world.list(1).is_empty());
+
+    world.admit(hundred, 3);
     world.settle();
-    world.refuse(ten, 1);
+    world.pass_seconds(1);
+    // More than was reserved ahead waits for a row, and what comes after it for another.
+    let more = u64::from(hundred.ahead()) + 1;
+    for _ in 0..2 {
+        let asked = world.check_of(1, "a", hundred, more);
+        assert!(world.waits(&asked));
+    }
+    assert_eq!(u64::from(world.status().unwrap().count), 3 + 2 * more);
+    world.disk_is_full();
+    world.catch_up();
+    assert_eq!(world.status().unwrap().count, 3);
+    world.admit(hundred, 97);
+    world.settle();
+    world.refuse(hundred, 1);
     world.crash(Duration::ZERO);
-    world.refuse(ten, 1);
+    world.refuse(hundred, 1);
 }
 
 #[test]

@@ -57,7 +57,7 @@ pub struct World {
     disk: HashMap<RecordKey, Reservation>,
     durable: Seq,
     /// A commit was refused, and the machine does not know yet.
-    refused: bool,
+    pub refused: bool,
     waiting: Vec<Asked>,
     told: Vec<Asked>,
 }

@@ -79,6 +79,22 @@ fn run(seed: u64, tally: &mut Tally) -> (Vec<BTreeSet<u64>>, BTreeSet<u64>) {
 }
 
 #[test]
+fn durability_a_stop_on_a_full_disk_is_a_good_one_and_leaves_the_journal() {
+    let machine = Machine::new(1, JournalSize { idle: 1000, busy: 1000, slack: 40 });
+    let mut store = machine.open().expect("an empty disk").0;
+    let leases: Vec<Lease> = (0..60).map(|number| lease(number, 1000)).collect();
+    let held = leases.iter().cloned().map(|lease| LockRecord::Held(lease).into());
+    let records: Vec<_> = std::iter::once(account()).chain(held).collect();
+    assert!(matches!(store.commit(&records), Verdict::Committed));
+    let trap = Trap { after: 0, kind: Some(Kind::Write), trouble: Trouble::StaysFull };
+    machine.disk.get().set_trap(trap);
+    store.close().expect("nothing is lost by it");
+    machine.disk.get().clear_trap();
+    let (_store, recovered) = machine.open().expect("a whole database");
+    assert_eq!(recovered.leases.len(), 60);
+}
+
+#[test]
 fn outcome_what_was_refused_for_want_of_room_is_not_there_after_a_power_cut() {
     let mut tally = Tally::default();
     for seed in 0..5000 {

@@ -100,6 +100,26 @@ impl History {
         }
     }
 
+    /// Takes back `count` requests that were admitted at `at`, and are not forgotten yet.
+    ///
+    /// They are in the first entry that is no older than they are, or in one after it at the very same tick. It
+    /// keeps its time: that may be later than that of what is left of it, which can only refuse.
+    pub fn withdraw(&mut self, at: Instant, count: u32) {
+        let is_older = |entry: &Entry| self.admitted(*entry).at < at;
+        let first = self.entries.partition_point(is_older);
+        let mut left = count;
+        for entry in self.entries.range_mut(first..) {
+            let taken = entry.count.min(left);
+            entry.count -= taken;
+            left -= taken;
+        }
+        debug_assert_eq!(left, 0, "what was admitted is there until it is forgotten");
+        self.total -= u64::from(count - left);
+        self.entries.retain(|entry| entry.count > 0);
+        // The last entry may be another now.
+        self.last_began = None;
+    }
+
     /// How many requests lie in the window that ends `now`.
     pub fn count(&self, now: Instant, window: Duration) -> u64 {
         let oldest_counts = self.iter().next().is_none_or(|first| first.at + window > now);

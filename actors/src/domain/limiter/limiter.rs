@@ -18,8 +18,18 @@ pub(super) struct Limiter {
     pub(super) credit: u32,
     /// The row on its way, and what may still be admitted on that one.
     pub(super) next: Option<Next>,
+    /// What was admitted and waits for a row, in order.
+    pub(super) unsure: Vec<Unsure>,
     /// Its place in `deadlines`.
     pub(super) deadline: Instant,
+}
+
+/// Something that was admitted, if that row comes to the disk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unsure {
+    pub(super) seq: Seq,
+    pub(super) at: Instant,
+    pub(super) cost: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +90,7 @@ impl Limiter {
             awaited: Seq::NONE,
             credit: 0,
             next: None,
+            unsure: Vec::new(),
             deadline: now,
         }
     }
@@ -88,7 +99,17 @@ impl Limiter {
     pub(super) fn follow(&mut self, policy: Policy, now: Instant) {
         self.policy = policy;
         self.windows.used(policy.window, now);
-        self.history.forget(now, self.horizon());
+        let horizon = self.horizon();
+        self.history.forget(now, horizon);
+        // What the history has forgotten cannot be taken out of it.
+        self.unsure.retain(|unsure| unsure.at + horizon > now);
+    }
+
+    /// Takes back what waits for a row after `durable`.
+    pub(super) fn withdraw_after(&mut self, durable: Seq) {
+        for Unsure { at, cost, .. } in self.unsure.extract_if(.., |unsure| unsure.seq > durable) {
+            self.history.withdraw(at, cost);
+        }
     }
 
     /// How long requests are remembered.

@@ -3,7 +3,7 @@
 use super::{
     Admitted, Cost, History, LimitCommand, LimitName, LimitOutcome, LimitRecord, Policy,
     Reservation, RetryAfter,
-    limiter::{Limiter, Next, Windows},
+    limiter::{Limiter, Next, Unsure, Windows},
 };
 use crate::{
     domain::{
@@ -66,9 +66,6 @@ impl LimitMachine {
             if moment.room == Room::Exhausted {
                 return (LimitOutcome::NoRoom, Seq::NONE);
             }
-            // It may take the place of one whose removal is not on disk yet. If that comes back, this
-            // one goes, whose first row then is not on disk either: nobody was told of it.
-            self.unsettled.changed(effects.last(), (account, name.clone()), None);
             self.put(account, name.clone(), Limiter::new(policy, now));
         }
         let Some(limiter) = find(&mut self.limiters, account, &name) else {
@@ -96,7 +93,13 @@ impl LimitMachine {
         }
         limiter.history.admit(now, cost.get(), limiter.windows.shortest());
         let depends_on = if needs_row {
-            reserve(limiter, account, &name, effects, &mut self.pending)
+            let seq = reserve(limiter, account, &name, effects, &mut self.pending);
+            if !known {
+                // If this row is refused, the limiter was never there. It may have taken the place of one
+                // whose removal is not on disk yet: then that comes back.
+                self.unsettled.changed(seq, (account, name.clone()), None);
+            }
+            seq
         } else {
             let depends_on = limiter.spend(cost.get());
             let low = limiter.next.is_none() && limiter.credit < policy.ahead() / 2;
@@ -106,6 +109,9 @@ impl LimitMachine {
             depends_on
         };
         limiter.awaited = limiter.awaited.max(depends_on);
+        if depends_on > Seq::NONE {
+            limiter.unsure.push(Unsure { seq: depends_on, at: now, cost: cost.get() });
+        }
         (LimitOutcome::Admitted(limiter.standing(&name, now)), depends_on)
     }
 
@@ -273,11 +279,11 @@ impl Machine for LimitMachine {
             }
             limiter.awaited =
                 Some(limiter.awaited).filter(|&seq| seq > durable).unwrap_or_default();
+            limiter.unsure.retain(|unsure| unsure.seq > durable);
         }
     }
 
-    /// What was admitted on a row that the store refused stays counted: that refuses, and no
-    /// more than that.
+    /// What was admitted on a row that the store refused was not: nobody is told that it was.
     fn rewind(&mut self, durable: Seq) {
         while let Some((_, account, name)) =
             self.pending.pop_back_if(|&mut (seq, _, _)| seq > durable)
@@ -287,6 +293,7 @@ impl Machine for LimitMachine {
                 limiter.awaited = Seq::NONE;
                 limiter.next = None;
                 limiter.horizon_written = None;
+                limiter.withdraw_after(durable);
             }
         }
         while let Some(((account, name), before)) = self.unsettled.pop_after(durable) {
@@ -295,6 +302,7 @@ impl Machine for LimitMachine {
                 if limiter.next.take_if(|next| next.seq > durable).is_some() {
                     limiter.horizon_written = None;
                 }
+                limiter.withdraw_after(durable);
                 self.put(account, name, limiter);
             }
         }
