@@ -71,8 +71,9 @@ impl Snapshots {
     }
 
     /// Asks for one; `None` if the store has none to give now. If too much waits for the store
-    /// already, the answer is [`Lost::Overloaded`]; if the store has failed or the process ends,
-    /// [`Lost::OutcomeUnknown`].
+    /// already, the answer is [`Lost::Overloaded`](crate::reply::Lost::Overloaded); if the store has failed or the
+    /// process ends,
+    /// [`Lost::OutcomeUnknown`](crate::reply::Lost::OutcomeUnknown).
     pub fn take(&self) -> Waiting<Option<Snapshot>> {
         ask_store(&self.0, |reply| JournalMessage::Snapshot(SnapshotRequest(reply)))
     }
