@@ -158,6 +158,9 @@ fn bad_tokens_are_one_line_that_names_the_setting_and_shows_no_token() {
         let refused = Setup::new().variable("RUST_LOG", misspelt).run();
         assert!(refused.one_line().contains("is no level"), "{refused:?}");
     }
+    for fine in ["3", "INFO", "octostore", "hyper::proto,warn", "info,a[b{c=1}]=debug"] {
+        Setup::new().variable("RUST_LOG", fine).start().stop();
+    }
     let refused = Setup::new().variable("RUST_LOG", "=[=").run();
     assert!(matches!(refused.code, Some(64 | 78)), "{refused:?}");
     assert!(refused.one_line().contains("RUST_LOG"));
