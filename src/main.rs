@@ -218,7 +218,11 @@ fn print(text: &str) {
 fn start_logging(format: LogFormat) -> Result<(), Fatal> {
     let filter = match std::env::var("RUST_LOG") {
         Ok(directives) if !directives.is_empty() => {
-            if let Some(word) = directives.split(',').find(|word| is_misspelt(word)) {
+            let mut words = directives.split(',');
+            // Within braces a comma separates fields.
+            if !directives.contains('{')
+                && let Some(word) = words.find(|word| is_misspelt(word))
+            {
                 return Err(Fatal::LogFilter(format!("{word} is no level")));
             }
             EnvFilter::try_new(&directives).map_err(|error| Fatal::LogFilter(error.to_string()))?

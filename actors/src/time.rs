@@ -48,8 +48,8 @@ impl fmt::Debug for Instant {
     }
 }
 
-/// Tells the time leases run on. A turn has things expire by its first reading, and decides by a later one if anything was
-/// queued.
+/// Tells the time leases run on. A turn has things expire by its first reading, and decides by a later one if
+/// anything was queued.
 pub trait Clock: Send + Sync {
     /// The present instant; never before one returned earlier in the same boot.
     fn now(&self) -> Instant;

@@ -104,7 +104,6 @@ pub enum ClientError {
 pub struct LocalServer {
     at: Bind,
     authorization: Option<HeaderValue>,
-    patience: Duration,
 }
 
 impl LocalServer {
@@ -124,13 +123,7 @@ impl LocalServer {
     /// The server that has said in its lock file where it listens: on this machine, whatever the
     /// address.
     pub fn announced(at: Bind) -> Self {
-        Self { at, authorization: None, patience: PATIENCE }
-    }
-
-    /// Waits no longer than that for an answer to begin, and to go on.
-    #[must_use]
-    pub fn within(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+        Self { at, authorization: None }
     }
 
     /// Shows `secret` from now on: a bearer token, or the key of the administrator. One that no
@@ -238,7 +231,7 @@ impl LocalServer {
     async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, ClientError> {
         let late =
             |_| ClientError::BrokeOff { at: self.at.clone(), why: "it takes too long".into() };
-        timeout(self.patience, work).await.map_err(late)
+        timeout(PATIENCE, work).await.map_err(late)
     }
 
     fn broke_off(&self, error: &dyn std::error::Error) -> ClientError {
@@ -256,10 +249,22 @@ fn here(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// Whether this machine has the address: only then can one listen there.
+/// Whether this machine has the address: then what it sends there it sends from there. Nothing is sent.
 fn is_here(ip: IpAddr) -> bool {
-    ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
+    let any: IpAddr = match ip {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let from = || {
+        let socket = UdpSocket::bind((any, 0))?;
+        socket.connect((ip, DISCARD))?;
+        socket.local_addr()
+    };
+    ip.is_loopback() || from().is_ok_and(|from| from.ip() == ip)
 }
+
+/// The port of a service that takes everything and says nothing (RFC 863).
+const DISCARD: u16 = 9;
 
 /// Runs what asks a server.
 ///

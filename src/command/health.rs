@@ -7,6 +7,7 @@ use super::{
 use crate::settings::Bind;
 use hyper::StatusCode;
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// A server that takes longer to say that it is well is not.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,8 +28,10 @@ pub struct HealthArguments {
 pub fn run(arguments: &HealthArguments) -> Result<String, CommandError> {
     // clap gives at least the default.
     let Some(at) = arguments.server.first() else { return Ok(String::new()) };
-    let server = LocalServer::announced(at.clone()).within(PATIENCE);
-    match block_on(server.get("/readyz")).map_err(CommandError::System)? {
+    let server = LocalServer::announced(at.clone());
+    let late = |_| ClientError::BrokeOff { at: at.clone(), why: "it takes too long".to_owned() };
+    let asked = async { timeout(PATIENCE, server.get("/readyz")).await.map_err(late).flatten() };
+    match block_on(asked).map_err(CommandError::System)? {
         Ok(_) => Ok("ready\n".to_owned()),
         // To come back later is not what somebody wants to hear who asks whether it is well now.
         Err(ClientError::Busy { at, why }) => {

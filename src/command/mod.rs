@@ -64,10 +64,11 @@ enum Command {
 }
 
 impl Command {
-    fn makes_a_file(&self) -> bool {
+    fn writes(&self) -> bool {
         match self {
             Self::Backup(_) | Self::Restore(_) | Self::Export(_) | Self::Import(_) => true,
-            Self::Serve(_) | Self::Check(_) | Self::Token(_) | Self::Health(_) => false,
+            Self::Token(_) => true,
+            Self::Serve(_) | Self::Check(_) | Self::Health(_) => false,
         }
     }
 }
@@ -183,11 +184,9 @@ pub fn run(arguments: Vec<OsString>) -> Result<Asked, CommandError> {
         return Ok(Asked::Serve(Box::new(Settings::from_args(arguments)?)));
     }
     let line: CommandLine = settings::parse(arguments)?;
-    let makes_a_file = line.command.makes_a_file();
-    let _tidy = makes_a_file
-        .then(interrupt::tidy_up_on_signals)
-        .transpose()
-        .map_err(CommandError::System)?;
+    let writes = line.command.writes();
+    let _tidy =
+        writes.then(interrupt::tidy_up_on_signals).transpose().map_err(CommandError::System)?;
     Ok(Asked::Done(match line.command {
         Command::Serve(settings) => return Ok(Asked::Serve(settings)),
         Command::Backup(arguments) => backup::run(&arguments)?,

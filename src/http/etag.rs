@@ -29,7 +29,9 @@ pub fn expected(headers: &HeaderMap) -> Expected {
             let others = weak(others);
             Expected::OneOf(strong(tags).into_iter().filter(|tag| !others.contains(tag)).collect())
         }
-        (Some(Condition::Any), _) => Expected::Something,
+        // There is no word for one that is there, and is none of these.
+        (Some(Condition::Any), Some(Condition::Tags(_))) => Expected::OneOf(Vec::new()),
+        (Some(Condition::Any), None) => Expected::Something,
         (Some(Condition::Tags(tags)), None) => Expected::OneOf(strong(tags)),
         (None, Some(Condition::Any | Condition::Unclear)) => Expected::Nothing,
         (None, Some(Condition::Tags(tags))) => Expected::NoneOf(weak(tags)),
@@ -213,6 +215,7 @@ mod tests {
         assert_eq!(both(&one, &list), Expected::OneOf(vec![]));
         assert_eq!(both(&list, "*"), Expected::OneOf(vec![]), "it is there, and is not");
         assert_eq!(both("*", "*"), Expected::OneOf(vec![]));
+        assert_eq!(both("*", &one), Expected::OneOf(vec![]), "refused rather than overwritten");
         // One list may come in several lines.
         let mut lines = headers(IF_MATCH, &one);
         lines.append(IF_MATCH, HeaderValue::from_str(&two).unwrap());

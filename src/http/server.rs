@@ -112,11 +112,11 @@ struct Connections {
 
 impl Connections {
     async fn accept_from(self, listener: Listener) {
-        let mut was_said = false;
+        let mut said = None;
         loop {
             match listener.accept().await {
                 Ok((socket, peer)) => {
-                    was_said = false;
+                    said = None;
                     match Arc::clone(&self.room).try_acquire_owned() {
                         Ok(permit) => drop(tokio::spawn(self.serve(socket, peer, permit))),
                         Err(_) => {
@@ -130,7 +130,8 @@ impl Connections {
                 Err(error) => {
                     self.service.counts.connections.failed.add_one();
                     // Until one is taken: those who wait are tried for again and again.
-                    if !std::mem::replace(&mut was_said, true) {
+                    let is_new = said.replace(error.raw_os_error()) != Some(error.raw_os_error());
+                    if is_new {
                         tracing::warn!(%error, "a connection could not be taken");
                     }
                     sleep(ACCEPT_REST).await;

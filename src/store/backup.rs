@@ -169,12 +169,11 @@ pub fn restore(backup: &Path, database: &Path, now: WallTime) -> Result<Restored
             return Err(BackupError::Read { path: backup.to_owned(), source });
         }
     }
-    build(database, |opening| {
+    build(database, |opening, to| {
         let read = |source| BackupError::Read { path: backup.to_owned(), source };
         let mut from = File::open(backup).map_err(read)?;
         let write = |source| BackupError::Write { path: opening.path.to_owned(), source };
-        let mut to = File::options().write(true).open(opening.path).map_err(write)?;
-        io::copy(&mut from, &mut to).map_err(write)?;
+        io::copy(&mut from, to).map_err(write)?;
         // What is wrong with it is wrong with the backup.
         let of_backup = |error| rename(error, backup);
         let mut connection = opening.connect().map_err(of_backup)?;
@@ -192,7 +191,7 @@ pub fn restore(backup: &Path, database: &Path, now: WallTime) -> Result<Restored
 /// there when it is whole and on disk.
 pub(super) fn build<T>(
     database: &Path,
-    fill: impl FnOnce(&Opening<'_>) -> Result<(Connection, T), BackupError>,
+    fill: impl FnOnce(&Opening<'_>, &mut File) -> Result<(Connection, T), BackupError>,
 ) -> Result<T, BackupError> {
     let (path, _lock) = lock_database(database)?;
     let write = |source| BackupError::Write { path: path.clone(), source };
@@ -205,22 +204,18 @@ pub(super) fn build<T>(
         }
     }
     let folder = folder_of(&path);
-    let file = UnfinishedFile::begin(folder).map_err(write)?;
+    let mut file = UnfinishedFile::begin(folder).map_err(write)?;
+    let mut handle = file.file().try_clone().map_err(write)?;
     let opening = Opening { files: &SystemFiles, path: file.path() };
-    let (connection, made) = fill(&opening).map_err(|error| {
-        // It has another name as yet, which says nothing to anybody.
-        if matches!(error, BackupError::Open(OpenError::NoRoom { .. })) {
-            OpenError::NoRoom { path: path.clone() }.into()
-        } else {
-            error
-        }
-    })?;
+    // It has another name as yet, which says nothing to anybody.
+    let named = |error| name_of_unfinished(error, file.path(), &path);
+    let (connection, made) = fill(&opening, &mut handle).map_err(named)?;
     let close = || {
         connection.wal_checkpoint_v2(None::<&str>, rusqlite::wal::CheckpointMode::TRUNCATE)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         connection.close().map_err(|(_, error)| error)
     };
-    close().map_err(|error| opening.refuse(error))?;
+    close().map_err(|error| named(opening.refuse(error).into()))?;
     file.finish(&path, false).map_err(write)?;
     Ok(made)
 }
@@ -257,6 +252,29 @@ fn lock_database(database: &Path) -> Result<(PathBuf, LockFile), BackupError> {
         Err(why @ (NotLocked::NoFile(_) | NotLocked::Io(..))) => {
             Err(OpenError::not_locked(&path, why).into())
         }
+    }
+}
+
+/// The same of the file at `path`, if it is of `unfinished`, which is to have that name.
+fn name_of_unfinished(error: BackupError, unfinished: &Path, path: &Path) -> BackupError {
+    let name = |at: PathBuf| if at == unfinished { path.to_owned() } else { at };
+    match error {
+        BackupError::Write { path, source } => BackupError::Write { path: name(path), source },
+        BackupError::Open(OpenError::NoRoom { path }) => {
+            OpenError::NoRoom { path: name(path) }.into()
+        }
+        BackupError::Open(OpenError::Io { path, source }) => {
+            OpenError::Io { path: name(path), source }.into()
+        }
+        BackupError::Open(OpenError::Sqlite { path, source }) => {
+            OpenError::Sqlite { path: name(path), source }.into()
+        }
+        other @ (BackupError::Open(_)
+        | BackupError::InUse { .. }
+        | BackupError::Nothing(_)
+        | BackupError::NoBackup(_)
+        | BackupError::Exists(_)
+        | BackupError::Read { .. }) => other,
     }
 }
 

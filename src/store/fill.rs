@@ -40,7 +40,7 @@ pub fn fill(
     log: &AuditRows,
     now: WallTime,
 ) -> Result<Restored, BackupError> {
-    build(database, |opening| {
+    build(database, |opening, _| {
         let mut connection = opening.connect()?;
         opening.create(&mut connection, &contents.boot)?;
         opening.begin_journal(&connection)?;

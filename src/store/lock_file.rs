@@ -8,6 +8,7 @@ use rustix::{
 use std::{
     fs::File,
     io::{self, Read, Seek, Write},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -48,7 +49,7 @@ impl Holder {
 pub enum NotLocked {
     /// Another server has it.
     HeldBy(Holder),
-    /// What stands in the place of the lock file is another thing: a link, a pipe, a device.
+    /// What stands in the place of the lock file is another thing: a link of either kind, a pipe, a device.
     NoFile(PathBuf),
     /// The lock file cannot be used.
     Io(PathBuf, io::Error),
@@ -68,7 +69,9 @@ impl LockFile {
             Err(Errno::LOOP) => return Err(NotLocked::NoFile(path)),
             Err(error) => return Err(io(error.into())),
         };
-        if !file.metadata().map_err(io)?.is_file() {
+        let found = file.metadata().map_err(io)?;
+        // With a second name (hard link) it is another's file too.
+        if !found.is_file() || found.nlink() > 1 {
             return Err(NotLocked::NoFile(path));
         }
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -142,6 +145,9 @@ mod tests {
         assert!(matches!(LockFile::take(&database), Err(NotLocked::NoFile(_))));
         assert!(!other.exists());
         std::fs::write(&other, "of somebody else").unwrap();
+        assert!(matches!(LockFile::take(&database), Err(NotLocked::NoFile(_))));
+        std::fs::remove_file(folder.path().join("octostore.db-lock")).unwrap();
+        std::fs::hard_link(&other, folder.path().join("octostore.db-lock")).unwrap();
         assert!(matches!(LockFile::take(&database), Err(NotLocked::NoFile(_))));
         assert_eq!(std::fs::read(&other).unwrap(), b"of somebody else");
     }

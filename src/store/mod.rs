@@ -220,7 +220,10 @@ impl SqliteStore {
         }
         // What the journal holds may make room once it is in the main file.
         match self.checkpoint(CheckpointMode::PASSIVE) {
-            Ok(_) => self.write_or_undo(records),
+            Ok(_) => {
+                self.is_full = false;
+                self.write_or_undo(records)
+            }
             Err(error) if is_full(&error) => written,
             // A disk that fails is no full one.
             Err(error) => Verdict::Unknown(failure(error)),

@@ -212,7 +212,10 @@ impl Opening<'_> {
 
     /// Opens the file for this process alone. Nothing is written yet.
     pub fn connect(&self) -> Result<Connection, OpenError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        // The path is without links: one that is there now was put there by somebody else.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let sqlite = |error| self.refuse(error);
         let connection = match self.files.vfs() {
             Some(vfs) => Connection::open_with_flags_and_vfs(self.path, flags, vfs),

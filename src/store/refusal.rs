@@ -119,8 +119,10 @@ pub enum OpenError {
         /// What it is.
         path: PathBuf,
     },
-    /// What stands in the place of its lock file is a link, a pipe or a device.
-    #[error("{path} is no regular file, and no lock of ours: find out who made it, and remove it")]
+    /// What stands in the place of its lock file is a link of either kind, a pipe or a device.
+    #[error(
+        "{path} is a link, or no file, and so no lock of ours: find out who made it, and remove it"
+    )]
     NoLockFile {
         /// The lock file.
         path: PathBuf,

@@ -89,15 +89,19 @@ impl History {
         }
     }
 
-    /// Forgets what came longer than `horizon` ago.
-    pub fn forget(&mut self, now: Instant, horizon: Duration) {
+    /// Forgets what came longer than `horizon` ago, and says when the last of that came, rounded up.
+    pub fn forget(&mut self, now: Instant, horizon: Duration) -> Option<Instant> {
+        let mut forgotten = None;
         while let Some(&first) = self.entries.front() {
-            if self.admitted(first).at + horizon > now {
+            let at = self.admitted(first).at;
+            if at + horizon > now {
                 break;
             }
+            forgotten = Some(at);
             self.total -= u64::from(first.count);
             self.entries.pop_front();
         }
+        forgotten
     }
 
     /// Takes back `count` requests that were admitted at `at`, and are not forgotten yet.
@@ -112,6 +116,9 @@ impl History {
             let taken = entry.count.min(left);
             entry.count -= taken;
             left -= taken;
+            if left == 0 {
+                break;
+            }
         }
         debug_assert_eq!(left, 0, "what was admitted is there until it is forgotten");
         self.total -= u64::from(count - left);

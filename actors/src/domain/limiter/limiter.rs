@@ -99,10 +99,10 @@ impl Limiter {
     pub(super) fn follow(&mut self, policy: Policy, now: Instant) {
         self.policy = policy;
         self.windows.used(policy.window, now);
-        let horizon = self.horizon();
-        self.history.forget(now, horizon);
-        // What the history has forgotten cannot be taken out of it.
-        self.unsure.retain(|unsure| unsure.at + horizon > now);
+        if let Some(forgotten) = self.history.forget(now, self.horizon()) {
+            // What the history has forgotten cannot be taken out of it.
+            self.unsure.retain(|unsure| unsure.at > forgotten);
+        }
     }
 
     /// Takes back what waits for a row after `durable`.

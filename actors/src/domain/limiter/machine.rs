@@ -283,7 +283,8 @@ impl Machine for LimitMachine {
         }
     }
 
-    /// What was admitted on a row that the store refused was not: nobody is told that it was.
+    /// What was admitted on a row that the store refused was not: nobody is told that it was. (Somebody may be
+    /// told so whose own row is on disk, but was sent on together with one that was refused: that stays counted.)
     fn rewind(&mut self, durable: Seq) {
         while let Some((_, account, name)) =
             self.pending.pop_back_if(|&mut (seq, _, _)| seq > durable)
