@@ -63,6 +63,6 @@ fn two_flags_at_fifty_percent_do_not_choose_the_same_half() {
 fn the_name_and_the_key_are_told_apart() {
     assert_ne!(bucket(&flag("ab"), "c"), bucket(&flag("a"), "bc"));
     let same =
-        keys("#").filter(|key| bucket(&flag("x1"), key) == bucket(&flag("x"), &format!("1{key}")));
+        keys("#").filter(|key| bucket(&flag("x1"), key) == bucket(&flag("x"), format!("1{key}")));
     assert!(same.count() < 40, "ten in a hundred thousand are expected");
 }
